@@ -1,0 +1,213 @@
+using Millrace.Columnar;
+
+namespace Millrace.Streams.Plans;
+
+/// <summary>
+/// What a pipeline does, typed and checked: made from a pipeline file by Millrace.Pipelines, run by <c>Millrace.Streams.Running</c>.
+/// Names have been resolved and SQL has been analysed; a plan that exists can run.
+/// </summary>
+public sealed record PipelinePlan
+{
+    /// <summary>Lower-case identifier; also the consumer group's id and the state folder's name.</summary>
+    public required string Name { get; init; }
+
+    public Priority Priority { get; init; } = Priority.Normal;
+
+    public required IReadOnlyList<SourcePlan> Sources { get; init; }
+
+    /// <summary>In order of dependency: a query reads sources and queries that stand before it.</summary>
+    public required IReadOnlyList<QueryPlan> Queries { get; init; }
+
+    public required IReadOnlyList<SinkPlan> Sinks { get; init; }
+
+    public IReadOnlyList<AlertPlan> Alerts { get; init; } = [];
+
+    public CheckpointOptions Checkpoints { get; init; } = new();
+}
+
+public enum Priority
+{
+    Low,
+    Normal,
+    High,
+}
+
+/// <param name="Every">Time between checkpoints; a checkpoint is also cut early when what is pending passes <paramref name="MaxPendingBytes"/>.</param>
+/// <param name="MaxPendingBytes">Rows held for sinks and quarantine between two checkpoints, in bytes.</param>
+public sealed record CheckpointOptions(TimeSpan Every, long MaxPendingBytes)
+{
+    public CheckpointOptions()
+        : this(TimeSpan.FromSeconds(1), 128L << 20)
+    {
+    }
+}
+
+public enum RecordFormat
+{
+    Json,
+}
+
+/// <summary>A topic read as columns, and the firewall in front of it.</summary>
+public sealed record SourcePlan
+{
+    public required string Name { get; init; }
+
+    public required string Topic { get; init; }
+
+    /// <summary>host:port list; the embedded log's own address by default.</summary>
+    public required string Brokers { get; init; }
+
+    public RecordFormat Format { get; init; } = RecordFormat.Json;
+
+    /// <summary>The columns, declared in the file or sampled from the topic (and then kept with the job).</summary>
+    public required Schema Schema { get; init; }
+
+    /// <summary>The TimestampTz column that carries event time; null takes the record's Kafka timestamp.</summary>
+    public string? TimeColumn { get; init; }
+
+    /// <summary>How far behind the newest event time of a partition its watermark stays.</summary>
+    public TimeSpan WatermarkDelay { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A partition that is read to its end and silent for so long does not hold the watermark back.</summary>
+    public TimeSpan IdleAfter { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>A record over this is quarantined unread.</summary>
+    public int MaxRecordBytes { get; init; } = 1 << 20;
+
+    /// <summary>Fields that the schema does not know: quarantine the record (true) or ignore the field.</summary>
+    public bool RefuseUnknownFields { get; init; }
+
+    public IReadOnlyList<CheckPlan> Checks { get; init; } = [];
+
+    public OnFail OnFail { get; init; } = OnFail.Quarantine;
+
+    public BreakerPlan? Breaker { get; init; }
+
+    /// <summary>Topic that bad rows go to: <c>NAME.quarantine</c>.</summary>
+    public string QuarantineTopic => Name + ".quarantine";
+
+    /// <summary>Topic that late rows go to: <c>NAME.late</c>.</summary>
+    public string LateTopic => Name + ".late";
+}
+
+public enum OnFail
+{
+    /// <summary>The row goes to the quarantine topic with every reason.</summary>
+    Quarantine,
+
+    /// <summary>The pipeline stops at the row, before it.</summary>
+    Stop,
+}
+
+/// <summary>Opens when more than <paramref name="Share"/> (0..1) of the rows fail over <paramref name="Over"/>: the pipeline pauses and says so.</summary>
+public sealed record BreakerPlan(double Share, TimeSpan Over);
+
+/// <summary>One rule over one row (or, for <see cref="UniqueCheck"/>, over rows within a time). <paramref name="Text"/> is the rule as written: the reason.</summary>
+public abstract record CheckPlan(string Text);
+
+/// <summary>None of the columns is null. A failure names the column.</summary>
+public sealed record NotNullCheck(string Text, IReadOnlyList<string> Columns) : CheckPlan(Text);
+
+/// <summary>Lower &lt;= column &lt;= upper; null passes (not_null says otherwise).</summary>
+public sealed record BetweenCheck(string Text, string Column, Literal Lower, Literal Upper) : CheckPlan(Text);
+
+public sealed record ComparisonCheck(string Text, string Column, ComparisonOperator Operator, Literal Value) : CheckPlan(Text);
+
+public sealed record OneOfCheck(string Text, string Column, IReadOnlyList<Literal> Values, bool Negated) : CheckPlan(Text);
+
+/// <summary>A .NET regular expression, non-backtracking, over the whole UTF-8 value's text.</summary>
+public sealed record MatchesCheck(string Text, string Column, string Pattern, bool Negated) : CheckPlan(Text);
+
+/// <summary>Length in Unicode code points of a text column, inclusive bounds.</summary>
+public sealed record LengthCheck(string Text, string Column, int Least, int Most) : CheckPlan(Text);
+
+/// <summary>The first row with these values within the event-time span is good, later ones are duplicates.</summary>
+public sealed record UniqueCheck(string Text, IReadOnlyList<string> Columns, TimeSpan Within) : CheckPlan(Text);
+
+public enum ComparisonOperator
+{
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// <summary>A literal of a check: exactly one of the values, by kind.</summary>
+public abstract record Literal
+{
+    public sealed record Integer(long Value) : Literal;
+
+    public sealed record Number(double Value, string Written) : Literal;
+
+    public sealed record Text(string Value) : Literal;
+
+    public sealed record Boolean(bool Value) : Literal;
+
+    /// <summary>Microseconds since 1970-01-01T00:00Z.</summary>
+    public sealed record Instant(long Micros) : Literal;
+}
+
+/// <summary>A named SQL step.</summary>
+/// <param name="Name">The output's name.</param>
+/// <param name="Sql">The statement as written.</param>
+/// <param name="Input">The source or query that it reads.</param>
+/// <param name="Output">Its columns.</param>
+public abstract record QueryPlan(string Name, string Sql, string Input, Schema Output);
+
+/// <summary>Row by row: <paramref name="BatchSql"/> runs in DuckDB on every batch, which stands there as the table <c>batch</c>.</summary>
+public sealed record StatelessQueryPlan(string Name, string Sql, string Input, Schema Output, string BatchSql)
+    : QueryPlan(Name, Sql, Input, Output);
+
+/// <summary>
+/// A tumbling-window aggregate cut in three. <paramref name="PartialSql"/> runs in DuckDB on every batch (the table <c>batch</c>) and gives
+/// one row a group with the columns of <paramref name="Partial"/>; partials of one group merge by each column's <see cref="Merge"/>;
+/// <paramref name="FinalSql"/> runs over merged rows (the table <c>partials</c>) when the window closes, and for the live view.
+/// </summary>
+public sealed record WindowedQueryPlan(
+    string Name, string Sql, string Input, Schema Output, TimeSpan Size, string PartialSql, IReadOnlyList<PartialColumn> Partial, string FinalSql)
+    : QueryPlan(Name, Sql, Input, Output);
+
+/// <summary>A column of a partial row. The window's start is a <see cref="Merge.Key"/> column of type TimestampTz named <c>window_start</c>.</summary>
+public sealed record PartialColumn(Field Field, Merge Merge);
+
+public enum Merge
+{
+    /// <summary>Part of the group's key.</summary>
+    Key,
+
+    /// <summary>Int64, Float64 or Decimal128; null counts as absent.</summary>
+    Sum,
+    Min,
+    Max,
+    And,
+    Or,
+}
+
+/// <summary>Where an output's rows land.</summary>
+public abstract record SinkPlan(string Input);
+
+/// <summary>An Iceberg table; rows are appended, each once.</summary>
+/// <param name="Key">Columns that identify a row: the table's identifier fields. Empty for plain events.</param>
+/// <param name="CommitEvery">Snapshots are made at most so often.</param>
+public sealed record IcebergSinkPlan(string Input, string Namespace, string Table, IReadOnlyList<string> Key, TimeSpan CommitEvery) : SinkPlan(Input);
+
+/// <summary>A topic; rows as JSON objects.</summary>
+public sealed record TopicSinkPlan(string Input, string Brokers, string Topic, IReadOnlyList<string> Key) : SinkPlan(Input);
+
+/// <summary>Fires when the condition holds for rows of an output for a span of event time; tells again when it is over.</summary>
+/// <param name="Condition">A boolean DuckDB expression over the output's columns, without the <c>for</c> part.</param>
+public sealed record AlertPlan(string Name, string Input, string Condition, TimeSpan For, IReadOnlyList<AlertTarget> Targets);
+
+/// <summary>Where an alert is told. Secrets (webhook addresses) stay out of plans that are shown.</summary>
+public abstract record AlertTarget
+{
+    public sealed record Log : AlertTarget;
+
+    /// <param name="Name">The name under <c>targets:</c> in millrace.yaml, or the address's host.</param>
+    public sealed record Webhook(string Name, Uri Address) : AlertTarget
+    {
+        public override string ToString() => $"webhook {Name}";
+    }
+}

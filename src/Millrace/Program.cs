@@ -1,0 +1,2 @@
+Console.WriteLine("millrace 0.1.0");
+return 0;
