@@ -50,6 +50,12 @@ public enum RecordFormat
 /// <summary>A topic read as columns, and the firewall in front of it.</summary>
 public sealed record SourcePlan
 {
+    /// <summary>
+    /// The TimestampTz column that a source without <see cref="TimeColumn"/> carries behind its own columns: the record's Kafka timestamp.
+    /// SQL steps see it, raw sinks do not.
+    /// </summary>
+    public const string KafkaTimeColumn = "kafka_timestamp";
+
     public required string Name { get; init; }
 
     public required string Topic { get; init; }
@@ -62,7 +68,7 @@ public sealed record SourcePlan
     /// <summary>The columns, declared in the file or sampled from the topic (and then kept with the job).</summary>
     public required Schema Schema { get; init; }
 
-    /// <summary>The TimestampTz column that carries event time; null takes the record's Kafka timestamp.</summary>
+    /// <summary>The TimestampTz column that carries event time; null takes the record's Kafka timestamp (<see cref="KafkaTimeColumn"/>).</summary>
     public string? TimeColumn { get; init; }
 
     /// <summary>How far behind the newest event time of a partition its watermark stays.</summary>
@@ -73,6 +79,11 @@ public sealed record SourcePlan
 
     /// <summary>A record over this is quarantined unread.</summary>
     public int MaxRecordBytes { get; init; } = 1 << 20;
+
+    /// <summary>The columns of the batches that SQL steps over this source read.</summary>
+    public Schema RowSchema => TimeColumn is null
+        ? new Schema([.. Schema.Fields, new Field(KafkaTimeColumn, DataType.TimestampTz, Nullable: false)])
+        : Schema;
 
     /// <summary>Fields that the schema does not know: quarantine the record (true) or ignore the field.</summary>
     public bool RefuseUnknownFields { get; init; }
