@@ -1,0 +1,261 @@
+using System.Globalization;
+using System.Text;
+using Confluent.Kafka;
+using Confluent.Kafka.Admin;
+using Microsoft.Extensions.Logging;
+using Millrace.Kafka.Clients;
+using Millrace.Streams.Running;
+
+namespace Millrace.Streams.Sinks;
+
+/// <summary>A Kafka topic to deliver to. Connects at the first call, so that a topic to which nothing goes costs nothing.</summary>
+/// <remarks>
+/// The client does not retry: a retry that it cannot tell from the first attempt may put a record in twice. Instead each failure
+/// leaves the delivery in doubt, and the topic is searched (<see cref="TopicDelivery"/>).
+/// </remarks>
+internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoints failPoints, ILogger log) : ITopicPort
+{
+    private const int MaxMessageBytes = 64 << 20;
+    private const int MaxUnacknowledged = 20_000;
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(10);
+
+    private IProducer<byte[]?, byte[]?>? _producer;
+
+    public IReadOnlyDictionary<int, long> Ends(CancellationToken cancellation)
+    {
+        using var consumer = OpenConsumer();
+        return Watermarks(consumer).ToDictionary(w => w.Key, w => w.Value.High);
+    }
+
+    public IReadOnlySet<int> Scan(DeliveryMark mark, IReadOnlyDictionary<int, long> from, CancellationToken cancellation)
+    {
+        var found = new HashSet<int>();
+        using var consumer = OpenConsumer();
+        var open = new HashSet<int>();
+        var starts = new List<TopicPartitionOffset>();
+        foreach (var (partition, range) in Watermarks(consumer))
+        {
+            var start = Math.Max(range.Low, from.GetValueOrDefault(partition));
+            if (start >= range.High)
+                continue;
+            open.Add(partition);
+            starts.Add(new TopicPartitionOffset(topic, partition, start));
+        }
+        if (open.Count == 0)
+            return found;
+        var prefix = Encoding.UTF8.GetBytes(mark.Prefix);
+        consumer.Assign(starts);
+        try
+        {
+            while (open.Count > 0)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var result = consumer.Consume(CallTimeout)
+                    ?? throw new TopicUnreachableException($"topic {topic} at {brokers} gives no records within {CallTimeout.TotalSeconds:0} s");
+                if (result.IsPartitionEOF)
+                    open.Remove(result.Partition.Value);
+                else if (SequenceOf(result.Message.Headers, prefix) is { } sequence)
+                    found.Add(sequence);
+            }
+        }
+        catch (KafkaException error)
+        {
+            throw Unreachable(error);
+        }
+        return found;
+    }
+
+    public async Task SendAsync(
+        DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, CancellationToken cancellation)
+    {
+        var producer = _producer ??= OpenProducer();
+        var reader = new OwedReader(records);
+        var window = new SendWindow();
+        while (reader.Next() is { } record)
+        {
+            if (skip.Contains(record.Sequence))
+                continue;
+            if (window.Sent == MaxUnacknowledged)
+            {
+                await window.DrainAsync(acknowledged, cancellation);
+                window.ThrowIfFailed(topic, brokers);
+                window = new SendWindow();
+            }
+            var message = ToMessage(mark, record);
+            window.Sent++;
+            try
+            {
+                producer.Produce(topic, message, window.OnReport);
+            }
+            catch (ProduceException<byte[]?, byte[]?> error)
+            {
+                window.Sent--;
+                await window.DrainAsync(acknowledged, cancellation);
+                throw Unreachable(error);
+            }
+            failPoints.Hit(StreamFailPoints.InsideDelivery);
+        }
+        await window.DrainAsync(acknowledged, cancellation);
+        window.ThrowIfFailed(topic, brokers);
+    }
+
+    public void Dispose() => _producer?.Dispose();
+
+    private static int? SequenceOf(Headers? headers, byte[] prefix)
+    {
+        if (headers is null || !headers.TryGetLastBytes(DeliveryMark.Header, out var value) || !value.AsSpan().StartsWith(prefix))
+            return null;
+        return int.TryParse(value.AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var sequence) ? sequence : null;
+    }
+
+    private static Message<byte[]?, byte[]?> ToMessage(DeliveryMark mark, OwedRecord record)
+    {
+        var headers = new Headers
+        {
+            { DeliveryMark.Header, Encoding.UTF8.GetBytes(mark.Prefix + record.Sequence.ToString(CultureInfo.InvariantCulture)) },
+        };
+        foreach (var (name, value) in record.Headers)
+            headers.Add(OwedHeaderNames.Of(name), value);
+        return new Message<byte[]?, byte[]?> { Key = record.Key, Value = record.Value, Headers = headers };
+    }
+
+    private Dictionary<int, (long Low, long High)> Watermarks(IConsumer<byte[], byte[]> consumer)
+    {
+        try
+        {
+            var partitions = PartitionsOf(consumer);
+            var ranges = new Dictionary<int, (long, long)>(partitions.Count);
+            foreach (var partition in partitions)
+            {
+                var range = consumer.QueryWatermarkOffsets(new Confluent.Kafka.TopicPartition(topic, partition), CallTimeout);
+                ranges[partition] = (range.Low.Value, range.High.Value);
+            }
+            return ranges;
+        }
+        catch (KafkaException error)
+        {
+            throw Unreachable(error);
+        }
+    }
+
+    private List<int> PartitionsOf(IConsumer<byte[], byte[]> consumer)
+    {
+        using var admin = new DependentAdminClientBuilder(consumer.Handle).Build();
+        var metadata = admin.GetMetadata(topic, CallTimeout).Topics.Single(t => t.Topic == topic);
+        if (metadata.Error.Code == ErrorCode.NoError && metadata.Partitions.Count > 0)
+            return metadata.Partitions.ConvertAll(p => p.PartitionId);
+        try
+        {
+            // Partition count and replication factor of -1: the broker's defaults (KIP-464).
+            admin.CreateTopicsAsync([new TopicSpecification { Name = topic, NumPartitions = -1, ReplicationFactor = -1 }]).GetAwaiter().GetResult();
+        }
+        catch (CreateTopicsException error) when (error.Results.All(r => r.Error.Code == ErrorCode.TopicAlreadyExists))
+        {
+        }
+        metadata = admin.GetMetadata(topic, CallTimeout).Topics.Single(t => t.Topic == topic);
+        if (metadata.Error.Code != ErrorCode.NoError || metadata.Partitions.Count == 0)
+            throw new TopicUnreachableException($"topic {topic} at {brokers}: {metadata.Error.Reason}; create it with ./millrace topic create {topic}");
+        return metadata.Partitions.ConvertAll(p => p.PartitionId);
+    }
+
+    private IConsumer<byte[], byte[]> OpenConsumer()
+    {
+        KafkaLibraries.EnsureReady();
+        var settings = new ConsumerConfig
+        {
+            BootstrapServers = brokers,
+            GroupId = "millrace-delivery-search",
+            EnableAutoCommit = false,
+            EnablePartitionEof = true,
+            AutoOffsetReset = AutoOffsetReset.Earliest,
+            AllowAutoCreateTopics = true,
+            IsolationLevel = IsolationLevel.ReadUncommitted,
+            FetchMaxBytes = MaxMessageBytes,
+            SocketConnectionSetupTimeoutMs = (int)CallTimeout.TotalMilliseconds,
+        };
+        return new ConsumerBuilder<byte[], byte[]>(settings).SetLogHandler(OnLog).SetErrorHandler((_, _) => { }).Build();
+    }
+
+    private IProducer<byte[]?, byte[]?> OpenProducer()
+    {
+        KafkaLibraries.EnsureReady();
+        var settings = new ProducerConfig
+        {
+            BootstrapServers = brokers,
+            Acks = Acks.All,
+            EnableIdempotence = false,
+            MessageSendMaxRetries = 0,
+            LingerMs = 5,
+            MessageTimeoutMs = 30_000,
+            MessageMaxBytes = MaxMessageBytes,
+            Partitioner = Partitioner.Murmur2Random,
+            QueueBufferingMaxMessages = MaxUnacknowledged * 2,
+            QueueBufferingMaxKbytes = 256 << 10,
+            ReconnectBackoffMs = 50,
+            ReconnectBackoffMaxMs = 2000,
+        };
+        return new ProducerBuilder<byte[]?, byte[]?>(settings).SetLogHandler(OnLog).SetErrorHandler((_, _) => { }).Build();
+    }
+
+    private TopicUnreachableException Unreachable(KafkaException error) => new($"topic {topic} at {brokers}: {error.Error.Reason}", error);
+
+    private void OnLog<T>(T client, LogMessage message) => KafkaPortLog.ClientSays(log, message.Facility, message.Message);
+
+    /// <summary>Counts acknowledgements of some records; the client calls back on its own thread.</summary>
+    private sealed class SendWindow
+    {
+        private readonly Lock _lock = new();
+        private readonly Dictionary<int, long> _ends = [];
+        private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private int _reported;
+        private bool _closed;
+        private Error? _failure;
+
+        public int Sent { get; set; }
+
+        public void OnReport(DeliveryReport<byte[]?, byte[]?> report)
+        {
+            lock (_lock)
+            {
+                _reported++;
+                if (report.Error.IsError)
+                    _failure ??= report.Error;
+                else
+                    _ends[report.Partition.Value] = Math.Max(report.Offset.Value + 1, _ends.GetValueOrDefault(report.Partition.Value));
+                if (_closed && _reported == Sent)
+                    _done.TrySetResult();
+            }
+        }
+
+        public async Task DrainAsync(IDictionary<int, long> acknowledged, CancellationToken cancellation)
+        {
+            lock (_lock)
+            {
+                _closed = true;
+                if (_reported == Sent)
+                    _done.TrySetResult();
+            }
+            await _done.Task.WaitAsync(cancellation);
+            lock (_lock)
+            {
+                foreach (var (partition, end) in _ends)
+                {
+                    acknowledged.TryGetValue(partition, out var known);
+                    acknowledged[partition] = Math.Max(end, known);
+                }
+            }
+        }
+
+        public void ThrowIfFailed(string topic, string brokers)
+        {
+            if (_failure is { } failure)
+                throw new TopicUnreachableException($"topic {topic} at {brokers}: {failure.Reason}");
+        }
+    }
+}
+
+internal static partial class KafkaPortLog
+{
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Kafka producer {Facility}: {Text}")]
+    public static partial void ClientSays(ILogger log, string facility, string text);
+}

@@ -1,0 +1,292 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using Millrace.Streams.Checkpoints;
+using Millrace.Streams.Running;
+
+namespace Millrace.Streams.Sinks;
+
+/// <summary>How records are delivered to topics.</summary>
+public sealed record DeliveryOptions
+{
+    /// <summary>First pause after a failed delivery; it doubles up to <see cref="MaxBackoff"/>.</summary>
+    public TimeSpan MinBackoff { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Longest pause between attempts.</summary>
+    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Time that a request which was on its way when its sender died has to arrive before the topic is searched for it. A longer delay in
+    /// the network could let a record in twice.
+    /// </summary>
+    public TimeSpan Settle { get; init; } = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>
+/// Delivers what checkpoints owe to one topic, in their order, each record once: what a crash or an error left in doubt is looked for
+/// in the topic, behind the offsets that the checkpoint noted, before it is sent (again). Runs beside the stream.
+/// </summary>
+/// <remarks>Thread-safe. The order of deliveries makes every offset that was acknowledged before a barrier a lower bound for its records.</remarks>
+internal sealed class TopicDelivery : IAsyncDisposable
+{
+    private static readonly HashSet<int> Nothing = [];
+
+    private readonly Lock _lock = new();
+    private readonly Channel<Owed> _queue = Channel.CreateUnbounded<Owed>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Dictionary<int, long> _ends = [];
+    private readonly List<OwedRows> _owed = [];
+    private readonly List<long> _delivered = [];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Context _context;
+    private readonly Task _loop;
+    private long _deliveredRows;
+    private long _owedBytes;
+    private long _owedRows;
+    private string? _trouble;
+    private DateTimeOffset? _lastAt;
+
+    /// <param name="context">What to deliver to, and how.</param>
+    /// <param name="restored">What the newest durable checkpoint says.</param>
+    public TopicDelivery(Context context, TopicCheckpoint? restored)
+    {
+        _context = context;
+        _deliveredRows = restored?.DeliveredRows ?? 0;
+        foreach (var owed in restored?.Owed ?? [])
+        {
+            foreach (var (partition, end) in owed.Ends)
+                _ends[partition] = Math.Max(end, _ends.GetValueOrDefault(partition));
+            Enqueue(owed, null, inDoubt: true);
+        }
+        _loop = Task.Run(RunAsync);
+    }
+
+    public string Name => _context.Name;
+
+    /// <summary>Bytes that wait; the stream pauses over its bound.</summary>
+    public long OwedBytes
+    {
+        get
+        {
+            lock (_lock)
+                return _owedBytes;
+        }
+    }
+
+    /// <summary>Why nothing can be delivered now, or null.</summary>
+    public string? Trouble
+    {
+        get
+        {
+            lock (_lock)
+                return _trouble;
+        }
+    }
+
+    public (long Delivered, long Owed, DateTimeOffset? LastAt) Progress
+    {
+        get
+        {
+            lock (_lock)
+                return (_deliveredRows, _owedRows, _lastAt);
+        }
+    }
+
+    /// <summary>Ends with an exception when a record can never be delivered or the loop met a bug.</summary>
+    public Task Completion => _loop;
+
+    /// <summary>Offsets before which no record of a delivery that is yet to be owed can stand.</summary>
+    public Dictionary<int, long> LowerBounds()
+    {
+        lock (_lock)
+            return new Dictionary<int, long>(_ends);
+    }
+
+    /// <summary>Looks up the topic's ends now, so that a first delivery need not be searched for from the topic's start.</summary>
+    public void LearnEnds(CancellationToken cancellation)
+    {
+        var ends = _context.Port.Ends(cancellation);
+        lock (_lock)
+        {
+            foreach (var (partition, end) in ends)
+                _ends[partition] = Math.Max(end, _ends.GetValueOrDefault(partition));
+        }
+    }
+
+    /// <summary>A checkpoint that owes these records is durable: they may go out.</summary>
+    public void Enqueue(OwedRows owed, byte[]? records) => Enqueue(owed, records, inDoubt: false);
+
+    /// <summary>What a checkpoint is to say of this topic, and the deliveries that are done since: their rows can be deleted with it.</summary>
+    public (TopicCheckpoint Checkpoint, IReadOnlyList<long> Done) Snapshot(OwedRows? added)
+    {
+        lock (_lock)
+        {
+            var owed = new List<OwedRows>(_owed);
+            if (added is not null)
+                owed.Add(added);
+            var done = _delivered.ToArray();
+            return (new TopicCheckpoint { DeliveredRows = _deliveredRows, Owed = owed }, done);
+        }
+    }
+
+    /// <summary>The checkpoint made from <see cref="Snapshot"/> is durable: those deliveries are forgotten.</summary>
+    public void Forget(IReadOnlyList<long> done)
+    {
+        lock (_lock)
+            _delivered.RemoveAll(done.Contains);
+    }
+
+    /// <summary>Waits until all that is owed is delivered.</summary>
+    public async Task DrainAsync(CancellationToken cancellation)
+    {
+        _queue.Writer.TryComplete();
+        await _loop.WaitAsync(cancellation);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _queue.Writer.TryComplete();
+        await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _context.Port.Dispose();
+        _stop.Dispose();
+    }
+
+    private void Enqueue(OwedRows owed, byte[]? records, bool inDoubt)
+    {
+        lock (_lock)
+        {
+            _owed.Add(owed);
+            _owedBytes += owed.Bytes;
+            _owedRows += owed.Rows;
+        }
+        _queue.Writer.TryWrite(new Owed(owed, records, inDoubt));
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await foreach (var item in _queue.Reader.ReadAllAsync(_stop.Token))
+                await DeliverAsync(item);
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+        }
+        catch (Exception failure)
+        {
+            _context.Failed(failure);
+            throw;
+        }
+    }
+
+    private async Task DeliverAsync(Owed item)
+    {
+        var rows = item.Rows;
+        var records = item.Records ?? _context.ReadOwed(rows.Checkpoint)
+            ?? throw new InvalidDataException($"{_context.Name}: the rows that checkpoint {rows.Checkpoint} owes are not in the state store");
+        var mark = new DeliveryMark(_context.Pipeline, _context.Incarnation, rows.Checkpoint);
+        IReadOnlySet<int> present = Nothing;
+        var inDoubt = item.InDoubt;
+        var backoff = _context.Options.MinBackoff;
+        while (true)
+        {
+            try
+            {
+                if (inDoubt)
+                {
+                    await Task.Delay(_context.Options.Settle, _context.Time, _stop.Token);
+                    present = _context.Port.Scan(mark, rows.Ends, _stop.Token);
+                }
+                _context.FailPoints.Hit(StreamFailPoints.BeforeDelivery);
+                var acknowledged = new Dictionary<int, long>();
+                try
+                {
+                    if (present.Count < rows.Rows)
+                        await _context.Port.SendAsync(mark, records, present, acknowledged, _stop.Token);
+                }
+                finally
+                {
+                    NoteEnds(acknowledged);
+                }
+                _context.FailPoints.Hit(StreamFailPoints.AfterDelivery);
+                Done(rows);
+                return;
+            }
+            catch (TopicUnreachableException error)
+            {
+                inDoubt = true;
+                if (SetTrouble(error.Message))
+                    DeliveryLog.Trouble(_context.Log, _context.Name, error.Message);
+                await Task.Delay(backoff, _context.Time, _stop.Token);
+                backoff = TimeSpan.FromTicks(Math.Min(backoff.Ticks * 2, _context.Options.MaxBackoff.Ticks));
+            }
+        }
+    }
+
+    private bool SetTrouble(string message)
+    {
+        lock (_lock)
+        {
+            var changed = _trouble != message;
+            _trouble = message;
+            return changed;
+        }
+    }
+
+    private void NoteEnds(Dictionary<int, long> acknowledged)
+    {
+        lock (_lock)
+        {
+            foreach (var (partition, end) in acknowledged)
+                _ends[partition] = Math.Max(end, _ends.GetValueOrDefault(partition));
+        }
+    }
+
+    private void Done(OwedRows rows)
+    {
+        lock (_lock)
+        {
+            _owed.RemoveAll(o => o.Checkpoint == rows.Checkpoint);
+            _owedBytes -= rows.Bytes;
+            _owedRows -= rows.Rows;
+            _deliveredRows += rows.Rows;
+            _delivered.Add(rows.Checkpoint);
+            _lastAt = _context.Time.GetUtcNow();
+            _trouble = null;
+        }
+    }
+
+    /// <summary>What a delivery works with.</summary>
+    internal sealed record Context
+    {
+        /// <summary>The topic's name, for status and errors.</summary>
+        public required string Name { get; init; }
+
+        public required string Pipeline { get; init; }
+
+        public required string Incarnation { get; init; }
+
+        public required ITopicPort Port { get; init; }
+
+        /// <summary>Reads owed rows back from the state store.</summary>
+        public required Func<long, byte[]?> ReadOwed { get; init; }
+
+        public required TimeProvider Time { get; init; }
+
+        public required ILogger Log { get; init; }
+
+        public DeliveryOptions Options { get; init; } = new();
+
+        public StreamFailPoints FailPoints { get; init; } = StreamFailPoints.None;
+
+        /// <summary>Told once when the delivery cannot go on.</summary>
+        public Action<Exception> Failed { get; init; } = _ => { };
+    }
+
+    private readonly record struct Owed(OwedRows Rows, byte[]? Records, bool InDoubt);
+}
+
+internal static partial class DeliveryLog
+{
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Sink} cannot deliver, trying again: {Reason}")]
+    public static partial void Trouble(ILogger log, string sink, string reason);
+}
