@@ -123,9 +123,9 @@ internal sealed class StateStore : IDisposable
     private void NamePrefix(byte kind, string name)
     {
         _key.ResetWrittenCount();
-        _key.Write([kind]);
+        _key.Write<byte>([kind]);
         _key.Advance(Encoding.UTF8.GetBytes(name, _key.GetSpan(name.Length * 3)));
-        _key.Write([0]);
+        _key.Write<byte>([0]);
     }
 
     private void WindowPrefix(string query, long start)

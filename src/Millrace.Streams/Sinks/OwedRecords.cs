@@ -54,14 +54,14 @@ internal sealed class OwedRecords
     {
         _start = _bytes.WrittenCount;
         WriteInt(0);
-        _bytes.Write([(byte)((hasKey ? HasKey : 0) | (hasValue ? HasValue : 0))]);
+        _bytes.Write<byte>([(byte)((hasKey ? HasKey : 0) | (hasValue ? HasValue : 0))]);
         if (hasKey)
             WriteBytes(key);
         if (hasValue)
             WriteBytes(value);
         _headerCountAt = _bytes.WrittenCount;
         _headers = 0;
-        _bytes.Write([0]);
+        _bytes.Write<byte>([0]);
     }
 
     public void AddHeader(OwedHeader header, ReadOnlySpan<byte> value)
@@ -69,7 +69,7 @@ internal sealed class OwedRecords
         if (_headers == byte.MaxValue)
             return;
         _headers++;
-        _bytes.Write([(byte)header]);
+        _bytes.Write<byte>([(byte)header]);
         WriteBytes(value);
     }
 
