@@ -1,2 +1,3 @@
-Console.WriteLine("millrace 0.1.0");
-return 0;
+using Millrace.Host.CommandLine;
+
+return await MillraceCommand.RunAsync(args);

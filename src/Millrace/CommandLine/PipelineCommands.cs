@@ -1,0 +1,3 @@
+using System.CommandLine;
+namespace Millrace.Host.CommandLine;
+internal static class PipelineCommands { public static IEnumerable<Command> All() => []; }

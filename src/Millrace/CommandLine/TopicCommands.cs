@@ -1,0 +1,290 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using System.Text.Json.Nodes;
+using Confluent.Kafka;
+using Confluent.Kafka.Admin;
+using Millrace.Kafka.Clients;
+using static Millrace.Host.CommandLine.Values;
+
+namespace Millrace.Host.CommandLine;
+
+/// <summary><c>millrace topic list|create|delete|show|tail|produce</c>, by the Kafka protocol: any cluster will do (<c>--brokers</c>).</summary>
+internal static class TopicCommands
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    public static Command Create()
+    {
+        var topic = new Command("topic", "Topics of the embedded log, or of any Kafka cluster with --brokers");
+        topic.Subcommands.Add(List());
+        topic.Subcommands.Add(CreateTopic());
+        topic.Subcommands.Add(Delete());
+        topic.Subcommands.Add(Show());
+        topic.Subcommands.Add(Tail());
+        topic.Subcommands.Add(Produce());
+        return topic;
+    }
+
+    private static Command List()
+    {
+        var command = new Command("list", "List topics").WithExamples("millrace topic list", "millrace topic list --brokers kafka1:9092");
+        command.SetAction(parsed =>
+        {
+            using var admin = Admin(parsed);
+            var topics = Asking(parsed, () => admin.GetMetadata(Patience)).Topics.OrderBy(t => t.Topic, StringComparer.Ordinal).ToList();
+            if (parsed.GetValue(MillraceCommand.Json))
+            {
+                Terminal.WriteJson(new JsonObject
+                {
+                    ["topics"] = new JsonArray([.. topics.Select(t => new JsonObject { ["name"] = t.Topic, ["partitions"] = t.Partitions.Count })]),
+                });
+                return;
+            }
+            Terminal.WriteTable(
+                ["topic", "partitions"], topics.Select(t => new[] { t.Topic, t.Partitions.Count.ToString(CultureInfo.InvariantCulture) }),
+                "no topics; make one with: millrace topic create NAME");
+        });
+        return command;
+    }
+
+    private static Command CreateTopic()
+    {
+        var name = new Argument<string>("NAME") { Description = "The topic's name" };
+        var partitions = new Option<int>("--partitions", "-p") { Description = "Partitions", DefaultValueFactory = _ => 3 };
+        var settings = new Option<string[]>("--set") { Description = "A topic setting, name=value; may be repeated", HelpName = "NAME=VALUE" };
+        var command = new Command("create", "Create a topic") { name, partitions, settings }.WithExamples(
+            "millrace topic create orders --partitions 6", "millrace topic create orders --set retention.ms=86400000");
+        command.SetAction(async (parsed, _) =>
+        {
+            using var admin = Admin(parsed);
+            var topic = new TopicSpecification
+            {
+                Name = parsed.GetValue(name), NumPartitions = parsed.GetValue(partitions), ReplicationFactor = -1,
+                Configs = (parsed.GetValue(settings) ?? []).Select(Pair).ToDictionary(),
+            };
+            try
+            {
+                await admin.CreateTopicsAsync([topic]);
+            }
+            catch (CreateTopicsException failure)
+            {
+                throw new CommandException(failure.Results[0].Error.Reason, null, ExitCode.Usage);
+            }
+            Done(parsed, $"topic {topic.Name} created", new JsonObject { ["topic"] = topic.Name, ["partitions"] = topic.NumPartitions });
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static Command Delete()
+    {
+        var name = NameArgument();
+        var command = new Command("delete", "Delete a topic with its records") { name }.WithExamples("millrace topic delete orders");
+        command.SetAction(async (parsed, _) =>
+        {
+            using var admin = Admin(parsed);
+            var topic = parsed.GetValue(name)!;
+            try
+            {
+                await admin.DeleteTopicsAsync([topic]);
+            }
+            catch (DeleteTopicsException failure)
+            {
+                throw new CommandException(failure.Results[0].Error.Reason, "see: millrace topic list", ExitCode.Usage);
+            }
+            Done(parsed, $"topic {topic} deleted", new JsonObject { ["topic"] = topic, ["deleted"] = true });
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static Command Show()
+    {
+        var name = NameArgument();
+        var command = new Command("show", "Partitions with their offsets") { name }.WithExamples("millrace topic show orders");
+        command.SetAction(parsed =>
+        {
+            var topic = parsed.GetValue(name)!;
+            using var consumer = Consumer(parsed);
+            var rows = Partitions(parsed, topic).Select(p => (Partition: p, Offsets: Asking(parsed, () => consumer.QueryWatermarkOffsets(new(topic, p), Patience))))
+                .ToList();
+            if (parsed.GetValue(MillraceCommand.Json))
+            {
+                Terminal.WriteJson(new JsonObject
+                {
+                    ["name"] = topic,
+                    ["partitions"] = new JsonArray([.. rows.Select(r => new JsonObject
+                    {
+                        ["partition"] = r.Partition, ["startOffset"] = r.Offsets.Low.Value, ["endOffset"] = r.Offsets.High.Value,
+                    })]),
+                });
+                return;
+            }
+            Terminal.WriteTable(
+                ["partition", "start offset", "end offset", "records"],
+                rows.Select(r => new[]
+                {
+                    r.Partition.ToString(CultureInfo.InvariantCulture), r.Offsets.Low.Value.ToString(CultureInfo.InvariantCulture),
+                    r.Offsets.High.Value.ToString(CultureInfo.InvariantCulture),
+                    (r.Offsets.High.Value - r.Offsets.Low.Value).ToString(CultureInfo.InvariantCulture),
+                }), "no partitions");
+        });
+        return command;
+    }
+
+    private static Command Tail()
+    {
+        var name = NameArgument();
+        var count = new Option<int>("--last", "-n") { Description = "Begin with so many of the newest records of each partition", DefaultValueFactory = _ => 10 };
+        var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new records until Ctrl-C" };
+        var command = new Command("tail", "Print the newest records") { name, count, follow }.WithExamples(
+            "millrace topic tail orders", "millrace topic tail orders.quarantine -f --json | jq .headers");
+        command.SetAction((parsed, cancellation) =>
+        {
+            var topic = parsed.GetValue(name)!;
+            using var consumer = Consumer(parsed);
+            var ends = new Dictionary<int, long>();
+            consumer.Assign(Partitions(parsed, topic).Select(p =>
+            {
+                var offsets = Asking(parsed, () => consumer.QueryWatermarkOffsets(new(topic, p), Patience));
+                var start = Math.Max(offsets.Low.Value, offsets.High.Value - parsed.GetValue(count));
+                if (start < offsets.High.Value)
+                    ends[p] = offsets.High.Value;
+                return new TopicPartitionOffset(topic, p, start);
+            }).ToList());
+            while ((parsed.GetValue(follow) || ends.Count > 0) && !cancellation.IsCancellationRequested)
+            {
+                var record = consumer.Consume(TimeSpan.FromMilliseconds(200));
+                if (record is null)
+                    continue;
+                if (record.IsPartitionEOF || ends.TryGetValue(record.Partition, out var end) && record.Offset + 1 >= end)
+                    ends.Remove(record.Partition);
+                if (!record.IsPartitionEOF)
+                    Print(parsed, record);
+            }
+            return Task.FromResult(ExitCode.Success);
+        });
+        return command;
+    }
+
+    private static Command Produce()
+    {
+        var name = NameArgument();
+        var key = new Option<string?>("--key-separator", "-K") { Description = "Split each line into key and value at this text", HelpName = "TEXT" };
+        var command = new Command("produce", "Send the lines of standard input as records") { name, key }.WithExamples(
+            "echo '{\"order_id\": 1}' | millrace topic produce orders", "millrace topic produce orders < orders.jsonl");
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var topic = parsed.GetValue(name)!;
+            var separator = parsed.GetValue(key);
+            var sent = 0L;
+            string? failure = null;
+            using var producer = new ProducerBuilder<byte[]?, byte[]>(
+                new ProducerConfig(Client(parsed)) { Acks = Acks.All, EnableIdempotence = true, LingerMs = 5 }).SetLogHandler((_, _) => { }).Build();
+            while (await Console.In.ReadLineAsync(cancellation) is { } line)
+            {
+                var cut = separator is { Length: > 0 } ? line.IndexOf(separator, StringComparison.Ordinal) : -1;
+                var message = new Message<byte[]?, byte[]>
+                {
+                    Key = cut >= 0 ? Encoding.UTF8.GetBytes(line[..cut]) : null,
+                    Value = Encoding.UTF8.GetBytes(cut >= 0 ? line[(cut + separator!.Length)..] : line),
+                };
+                while (true)
+                {
+                    try
+                    {
+                        producer.Produce(topic, message, report =>
+                        {
+                            if (report.Error.IsError)
+                                failure ??= report.Error.Reason;
+                            else
+                                Interlocked.Increment(ref sent);
+                        });
+                        break;
+                    }
+                    catch (ProduceException<byte[]?, byte[]> full) when (full.Error.Code == ErrorCode.Local_QueueFull)
+                    {
+                        producer.Flush(TimeSpan.FromSeconds(1));
+                    }
+                }
+            }
+            producer.Flush(cancellation);
+            if (failure is not null)
+                throw new CommandException($"{sent} records were acknowledged, then: {failure}", "see: millrace doctor");
+            Done(parsed, $"{sent} records acknowledged", new JsonObject { ["topic"] = topic, ["acknowledged"] = sent });
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static void Print(ParseResult parsed, ConsumeResult<byte[]?, byte[]?> record)
+    {
+        if (!parsed.GetValue(MillraceCommand.Json))
+        {
+            Console.Out.WriteLine(record.Message.Value is null ? "" : Encoding.UTF8.GetString(record.Message.Value));
+            return;
+        }
+        var headers = new JsonObject();
+        foreach (var header in record.Message.Headers ?? [])
+            headers[header.Key] = header.GetValueBytes() is { } bytes ? Encoding.UTF8.GetString(bytes) : null;
+        Console.Out.WriteLine(new JsonObject
+        {
+            ["partition"] = record.Partition.Value,
+            ["offset"] = record.Offset.Value,
+            ["timestamp"] = record.Message.Timestamp.UtcDateTime.ToString("O", CultureInfo.InvariantCulture),
+            ["key"] = record.Message.Key is { } key ? Encoding.UTF8.GetString(key) : null,
+            ["value"] = record.Message.Value is { } value ? Encoding.UTF8.GetString(value) : null,
+            ["headers"] = headers,
+        }.ToJsonString());
+    }
+
+    private static Argument<string> NameArgument()
+    {
+        var name = new Argument<string>("NAME") { Description = "The topic's name" };
+        name.CompletionSources.Add(context => CompletionCommand.Names(context.ParseResult, "/api/topics", "topics", t => Text(t["name"])));
+        return name;
+    }
+
+    private static List<int> Partitions(ParseResult parsed, string topic)
+    {
+        using var admin = Admin(parsed);
+        // Asking for one topic by name could create it; the whole list does not.
+        var found = Asking(parsed, () => admin.GetMetadata(Patience)).Topics.Find(t => t.Topic == topic);
+        return found?.Partitions.Select(p => p.PartitionId).ToList()
+            ?? throw new CommandException($"there is no topic '{topic}'", "see: millrace topic list", ExitCode.Usage);
+    }
+
+    private static IAdminClient Admin(ParseResult parsed) => new AdminClientBuilder(Client(parsed)).SetLogHandler((_, _) => { }).Build();
+
+    private static IConsumer<byte[]?, byte[]?> Consumer(ParseResult parsed) => new ConsumerBuilder<byte[]?, byte[]?>(
+        new ConsumerConfig(Client(parsed)) { GroupId = "millrace-cli", EnableAutoCommit = false, EnablePartitionEof = true }).SetLogHandler((_, _) => { }).Build();
+
+    private static ClientConfig Client(ParseResult parsed)
+    {
+        KafkaLibraries.EnsureReady();
+        return new ClientConfig { BootstrapServers = parsed.Settings().BrokersOrOwn, ClientId = "millrace-cli", SocketTimeoutMs = 10_000 };
+    }
+
+    private static T Asking<T>(ParseResult parsed, Func<T> ask)
+    {
+        try
+        {
+            return ask();
+        }
+        catch (KafkaException failure)
+        {
+            throw new CommandException(
+                $"{parsed.Settings().BrokersOrOwn}: {failure.Error.Reason}", "start the platform with: millrace up, or name another cluster with --brokers",
+                ExitCode.Unreachable);
+        }
+    }
+
+    private static KeyValuePair<string, string> Pair(string setting)
+    {
+        var cut = setting.IndexOf('=');
+        return cut > 0
+            ? new(setting[..cut], setting[(cut + 1)..])
+            : throw new CommandException($"'{setting}' is no setting", "write name=value, e.g. --set retention.ms=86400000", ExitCode.Usage);
+    }
+}

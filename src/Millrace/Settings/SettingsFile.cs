@@ -1,0 +1,155 @@
+using System.Globalization;
+using System.Net;
+using YamlDotNet.Core;
+using YamlDotNet.RepresentationModel;
+
+namespace Millrace.Host.Settings;
+
+/// <summary>A fault in <c>millrace.yaml</c>, with its place.</summary>
+internal sealed class SettingsException(string file, int line, int column, string message, string? hint = null)
+    : Exception($"{file}:{line}:{column}: {message}{(hint is null ? "" : "\nhint: " + hint)}");
+
+/// <summary>Reads <c>millrace.yaml</c>. Unknown names and bad values are refused with their place.</summary>
+internal static class SettingsFile
+{
+    private static readonly string[] Names = ["data", "kafka", "http", "postgres", "brokers", "query", "targets"];
+
+    /// <summary>
+    /// The settings from <paramref name="path"/>; without one from MILLRACE_CONFIG, ./millrace.yaml or ~/.millrace/millrace.yaml, the first
+    /// that exists; else the defaults.
+    /// </summary>
+    public static PlatformSettings Load(string? path)
+    {
+        var defaults = new PlatformSettings();
+        if (path is not null && !File.Exists(path))
+            throw new SettingsException(path, 1, 1, "no such file", "leave --config away to use ./millrace.yaml or the defaults");
+        var file = path ?? new[]
+        {
+            Environment.GetEnvironmentVariable("MILLRACE_CONFIG"), "millrace.yaml", Path.Combine(defaults.Data, "millrace.yaml"),
+        }.FirstOrDefault(candidate => candidate is not null && File.Exists(candidate));
+        return file is null ? defaults : Parse(File.ReadAllText(file), file);
+    }
+
+    internal static PlatformSettings Parse(string yaml, string file)
+    {
+        var stream = new YamlStream();
+        try
+        {
+            stream.Load(new StringReader(yaml));
+        }
+        catch (YamlException error)
+        {
+            throw new SettingsException(file, (int)error.Start.Line, (int)error.Start.Column, error.Message);
+        }
+        var settings = new PlatformSettings { File = file };
+        if (stream.Documents.Count == 0)
+            return settings;
+        foreach (var (key, name, value) in Entries(stream.Documents[0].RootNode, file))
+        {
+            settings = name switch
+            {
+                "data" => settings with { Data = Expand(Text(value, file)) },
+                "brokers" => settings with { Brokers = Text(value, file) },
+                "kafka" => settings with { Kafka = Listener(value, settings.Kafka, file) },
+                "http" => settings with { Http = Listener(value, settings.Http, file) },
+                "postgres" => settings with { Postgres = Listener(value, settings.Postgres, file) },
+                "query" => settings with { Query = Query(value, settings.Query, file) },
+                "targets" => settings with { Targets = Targets(value, file) },
+                _ => throw Unknown(key, name, Names, file),
+            };
+        }
+        return settings;
+    }
+
+    private static ListenerSettings Listener(YamlNode node, ListenerSettings listener, string file)
+    {
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            listener = name switch
+            {
+                "port" => listener with { Port = (int)Number(value, file, 0, 65535) },
+                "address" => listener with
+                {
+                    Address = IPAddress.TryParse(Text(value, file), out var address)
+                        ? address
+                        : throw Fault(value, file, $"'{Text(value, file)}' is no IP address", "127.0.0.1 for this machine only, 0.0.0.0 for all"),
+                },
+                _ => throw Unknown(key, name, ["address", "port"], file),
+            };
+        }
+        return listener;
+    }
+
+    private static QuerySettings Query(YamlNode node, QuerySettings query, string file)
+    {
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            query = name switch
+            {
+                "memory" => query with { MemoryBytes = Bytes(value, file) },
+                "spill" => query with { SpillBytes = Bytes(value, file) },
+                "threads" => query with { Threads = (int)Number(value, file, 1, 1024) },
+                "timeout_seconds" => query with { Timeout = TimeSpan.FromSeconds(Number(value, file, 1, 86_400)) },
+                _ => throw Unknown(key, name, ["memory", "spill", "threads", "timeout_seconds"], file),
+            };
+        }
+        return query;
+    }
+
+    /// <summary>Two levels: kind (<c>slack</c>, <c>webhook</c>), then name and address; the target is <c>kind:name</c>.</summary>
+    private static Dictionary<string, Uri> Targets(YamlNode node, string file)
+    {
+        var targets = new Dictionary<string, Uri>();
+        foreach (var (_, kind, names) in Entries(node, file))
+        {
+            foreach (var (_, name, value) in Entries(names, file))
+            {
+                // The text may be a secret address, so the message does not repeat it.
+                targets[$"{kind}:{name}"] = Uri.TryCreate(Text(value, file), UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+                    ? address
+                    : throw Fault(value, file, $"the target {kind}:{name} is no http or https address");
+            }
+        }
+        return targets;
+    }
+
+    private static IEnumerable<(YamlNode Key, string Name, YamlNode Value)> Entries(YamlNode node, string file)
+    {
+        if (node is not YamlMappingNode mapping)
+            throw Fault(node, file, "expected a mapping of names to values");
+        foreach (var (key, value) in mapping.Children)
+            yield return (key, Text(key, file), value);
+    }
+
+    private static string Text(YamlNode node, string file) =>
+        node is YamlScalarNode { Value: { } value } ? value : throw Fault(node, file, "expected one value");
+
+    private static long Number(YamlNode node, string file, long least, long most) =>
+        long.TryParse(Text(node, file), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most
+            ? number
+            : throw Fault(node, file, $"'{Text(node, file)}' is no whole number from {least} to {most}");
+
+    private static long Bytes(YamlNode node, string file)
+    {
+        var text = Text(node, file).Trim();
+        (string Suffix, long Factor)[] units = [("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40)];
+        foreach (var (suffix, factor) in units)
+        {
+            if (text.EndsWith(suffix, StringComparison.OrdinalIgnoreCase)
+                && long.TryParse(text[..^suffix.Length].Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0)
+                return checked(count * factor);
+        }
+        throw Fault(node, file, $"'{text}' is no size", "write a whole number and KiB, MiB, GiB or TiB, e.g. 512MiB");
+    }
+
+    private static string Expand(string path) => Path.GetFullPath(
+        path == "~" || path.StartsWith("~/", StringComparison.Ordinal)
+            ? Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) + path[1..]
+            : path);
+
+    private static SettingsException Unknown(YamlNode node, string name, string[] valid, string file) =>
+        Fault(node, file, $"unknown setting '{name}'", "the settings here are " + string.Join(", ", valid));
+
+    private static SettingsException Fault(YamlNode node, string file, string message, string? hint = null) =>
+        new(file, (int)node.Start.Line, (int)node.Start.Column, message, hint);
+}
