@@ -1,0 +1,130 @@
+using System.Buffers;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Millrace.WebConsole.Seams;
+using Millrace.WebConsole.Wire;
+
+namespace Millrace.WebConsole.Http;
+
+internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions options, TimeProvider time)
+{
+    private const string Tag = "tables";
+    private const int DefaultRows = 1000;
+
+    private static readonly TextParameter Namespace = new("namespace", ParameterPlace.Path, "the table's namespace");
+    private static readonly TextParameter Table = new("table", ParameterPlace.Path, "the table's name");
+
+    public IReadOnlyList<Route> All() =>
+    [
+        new("GET", "/api/tables", Tag, "listTables", "Iceberg tables")
+        {
+            Answers = [new(200, "every table", Type: ConsoleJson.Default.TableList)],
+            Serve = async context => await Replies.JsonAsync(
+                context, new TableList(await services.Tables.ListAsync(context.RequestAborted)), ConsoleJson.Default.TableList),
+        },
+        new("GET", "/api/tables/{namespace}/{table}", Tag, "getTable", "One table: schema, snapshots, files")
+        {
+            Parameters = [Namespace, Table],
+            Answers = [new(200, "the table", Type: ConsoleJson.Default.TableDetail), Answer.Problem(404, "no such table")],
+            Serve = async context =>
+            {
+                var (space, name) = (Namespace.Read(context), Table.Read(context));
+                var table = await services.Tables.FindAsync(space, name, context.RequestAborted)
+                    ?? throw new ConsoleException(404, "No such table", $"no table is named '{space}.{name}'", "list them: ./millrace table list");
+                await Replies.JsonAsync(context, table, ConsoleJson.Default.TableDetail);
+            },
+        },
+        new("POST", "/api/sql", "sql", "runSql", "Run one SQL statement")
+        {
+            Description = "The same engine, caps and views as on the PostgreSQL port.",
+            Body = new("the statement", ["application/json"], ConsoleJson.Default.SqlRequest,
+                """{"sql": "SELECT 1 AS one", "maxRows": 100}"""),
+            Answers =
+            [
+                new(200, "the rows", Type: ConsoleJson.Default.SqlReply),
+                Answer.Problem(400, "the statement is wrong; position, line and column say where"),
+            ],
+            Serve = SqlAsync,
+        },
+    ];
+
+    private async Task SqlAsync(HttpContext context)
+    {
+        var request = await Replies.ReadJsonAsync(context, ConsoleJson.Default.SqlRequest);
+        var maxRows = request.MaxRows ?? Math.Min(DefaultRows, options.MaxSqlRows);
+        if (maxRows < 1 || maxRows > options.MaxSqlRows)
+            throw new ConsoleException(400, "Bad parameter", $"'maxRows' must be from 1 to {options.MaxSqlRows} (MaxSqlRows), not {maxRows}");
+        if (string.IsNullOrWhiteSpace(request.Sql))
+            throw new ConsoleException(400, "Empty statement", "there is no SQL to run", "try SELECT 1");
+        var started = time.GetTimestamp();
+        using var answer = await services.Sql.RunAsync(request.Sql, maxRows, context.RequestAborted);
+        switch (answer)
+        {
+            case SqlAnswer.Rows rows: await WriteRowsAsync(context, rows, maxRows, time.GetElapsedTime(started)); break;
+            case SqlAnswer.Fault fault: await WriteFaultAsync(context, request.Sql, fault); break;
+            default: throw new InvalidOperationException($"an answer of kind {answer.GetType().Name}");
+        }
+    }
+
+    private async Task WriteRowsAsync(HttpContext context, SqlAnswer.Rows rows, int maxRows, TimeSpan took)
+    {
+        var buffer = new ArrayBufferWriter<byte>(64 << 10);
+        await using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true }))
+        {
+            writer.WriteStartObject();
+            JsonTables.WriteColumns(writer, rows.Schema);
+            writer.WriteStartArray("rows"u8);
+            var (written, cut) = WriteRows(writer, rows, maxRows);
+            writer.WriteEndArray();
+            writer.WriteNumber("rowCount"u8, written);
+            writer.WriteBoolean("truncated"u8, rows.Truncated || cut);
+            writer.WriteNumber("tookMillis"u8, Math.Round(took.TotalMilliseconds, 2));
+            writer.WriteString("tag"u8, rows.Tag);
+            writer.WriteEndObject();
+        }
+        context.Response.ContentType = "application/json; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-store";
+        await context.Response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted);
+    }
+
+    private (int Written, bool Cut) WriteRows(Utf8JsonWriter writer, SqlAnswer.Rows rows, int maxRows)
+    {
+        var written = 0;
+        foreach (var batch in rows.Batches)
+        {
+            for (var row = 0; row < batch.RowCount; row++)
+            {
+                if (written == maxRows || writer.BytesCommitted + writer.BytesPending > options.MaxSqlBytes)
+                    return (written, true);
+                JsonTables.WriteRow(writer, batch, row);
+                written++;
+            }
+        }
+        return (written, false);
+    }
+
+    private static Task WriteFaultAsync(HttpContext context, string sql, SqlAnswer.Fault fault)
+    {
+        var (line, column) = Place(sql, fault.Position);
+        return Replies.ProblemAsync(context, new Problem
+        {
+            Type = Replies.TypeOf("SQL error"),
+            Title = "SQL error",
+            Status = 400,
+            Detail = fault.Message,
+            Hint = fault.Hint,
+            SqlState = fault.SqlState,
+            Position = fault.Position,
+            Line = line,
+            Column = column,
+        });
+    }
+
+    private static (int? Line, int? Column) Place(string sql, int? position)
+    {
+        if (position is not { } at || at < 1 || at > sql.Length + 1)
+            return (null, null);
+        var before = sql.AsSpan(0, at - 1);
+        return (before.Count('\n') + 1, at - 1 - before.LastIndexOf('\n'));
+    }
+}

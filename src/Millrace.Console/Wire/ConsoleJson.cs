@@ -1,0 +1,29 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Millrace.WebConsole.Wire;
+
+/// <summary>Everything that travels as JSON, generated at build time. Absent means null; nulls are written.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
+[JsonSerializable(typeof(StatusInfo))]
+[JsonSerializable(typeof(Health))]
+[JsonSerializable(typeof(Problem))]
+[JsonSerializable(typeof(OverviewFrame))]
+[JsonSerializable(typeof(OutputFrame))]
+[JsonSerializable(typeof(JobList))]
+[JsonSerializable(typeof(JobDetail))]
+[JsonSerializable(typeof(JobInfo[]))]
+[JsonSerializable(typeof(LintAnswer))]
+[JsonSerializable(typeof(SubmitReply))]
+[JsonSerializable(typeof(QuarantinePage))]
+[JsonSerializable(typeof(LiveOutput))]
+[JsonSerializable(typeof(SqlRequest))]
+[JsonSerializable(typeof(SqlReply))]
+[JsonSerializable(typeof(TopicList))]
+[JsonSerializable(typeof(TopicRequest))]
+[JsonSerializable(typeof(RecordPage))]
+[JsonSerializable(typeof(GroupList))]
+[JsonSerializable(typeof(TableList))]
+[JsonSerializable(typeof(TableDetail))]
+internal sealed partial class ConsoleJson : JsonSerializerContext;
