@@ -6,7 +6,7 @@ namespace Millrace.Columnar;
 
 /// <summary>
 /// Grows one flat column row by row in native memory. Reusable: <see cref="Build"/> hands the buffers over and starts anew with
-/// the same capacity. Not thread-safe.
+/// room for as much again. Not thread-safe.
 /// </summary>
 public sealed unsafe class ColumnBuilder : IDisposable
 {
@@ -18,6 +18,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
     private int _length;
     private int _nullCount;
     private int _bytes;
+    private long _byteCapacity;
 
     /// <exception cref="NotSupportedException">The type is nested.</exception>
     public ColumnBuilder(DataType type, int capacity = 1024)
@@ -27,6 +28,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
         Type = type;
         _width = type.Width;
         _capacity = Math.Max(64, capacity);
+        _byteCapacity = _capacity * 16L;
         (_values, _offsets, _validity) = Allocate();
     }
 
@@ -125,6 +127,9 @@ public sealed unsafe class ColumnBuilder : IDisposable
     public Column Build()
     {
         var column = new Column(Type, _length, _nullCount, _validity, _offsets, _values);
+        // The next batch is probably like this one; after a large one the room shrinks again by halves.
+        _capacity = Math.Max(Math.Max(64, _capacity / 2), (int)Math.Min(int.MaxValue / 2, _length * 5L / 4));
+        _byteCapacity = Math.Max(Math.Max(_capacity, _byteCapacity / 2), Math.Min(int.MaxValue, _bytes * 5L / 4));
         _length = _nullCount = _bytes = 0;
         (_values, _offsets, _validity) = Allocate();
         return column;
@@ -141,7 +146,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
     {
         var values = Type.Kind == TypeKind.Boolean
             ? ColumnBuffer.Allocate(_capacity / 8 + 1, zeroed: true)
-            : ColumnBuffer.Allocate((long)_capacity * (Type.IsVariable ? 16 : _width));
+            : ColumnBuffer.Allocate(Type.IsVariable ? _byteCapacity : (long)_capacity * _width);
         ColumnBuffer? offsets = null;
         if (Type.IsVariable)
         {
