@@ -246,6 +246,10 @@ internal static class TopicCommands
         return name;
     }
 
+    /// <summary>How many partitions a topic has.</summary>
+    /// <exception cref="CommandException">No such topic, or no cluster answers.</exception>
+    public static int PartitionCount(ParseResult parsed, string topic) => Partitions(parsed, topic).Count;
+
     private static List<int> Partitions(ParseResult parsed, string topic)
     {
         using var admin = Admin(parsed);
