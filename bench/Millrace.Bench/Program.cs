@@ -1,2 +1,64 @@
-Console.WriteLine("no benchmark yet");
-return 0;
+using System.Globalization;
+using System.Text.Json;
+using Millrace.Bench;
+using Spectre.Console;
+
+// usage: ./millrace bench list | NAME [--quick] [--json]
+var json = args.Contains("--json");
+var quick = args.Contains("--quick");
+var names = args.Where(a => !a.StartsWith('-')).ToArray();
+var unknown = args.Where(a => a.StartsWith('-') && a is not ("--json" or "--quick")).ToArray();
+var all = typeof(IBenchmark).Assembly.GetTypes()
+    .Where(t => t is { IsAbstract: false, IsInterface: false } && t.IsAssignableTo(typeof(IBenchmark)))
+    .Select(t => (IBenchmark)Activator.CreateInstance(t, nonPublic: true)!)
+    .OrderBy(b => b.Name, StringComparer.Ordinal).ToList();
+
+if (unknown.Length > 0 || names.Length != 1)
+{
+    Console.Error.WriteLine(unknown.Length > 0 ? $"bench: unknown option {unknown[0]}" : "usage: ./millrace bench list | NAME [--quick] [--json]");
+    return 2;
+}
+if (names[0] == "list")
+{
+    if (json)
+        Console.WriteLine(JsonSerializer.Serialize(all.Select(b => new { name = b.Name, summary = b.Summary })));
+    else
+        all.ForEach(b => Console.WriteLine($"{b.Name,-12} {b.Summary}"));
+    return 0;
+}
+if (all.Find(b => b.Name == names[0]) is not { } benchmark)
+{
+    Console.Error.WriteLine($"bench: no benchmark is named '{names[0]}'; there are {string.Join(", ", all.Select(b => b.Name))}");
+    return 2;
+}
+using var stop = new CancellationTokenSource();
+Console.CancelKeyPress += (_, key) =>
+{
+    key.Cancel = true;
+    stop.Cancel();
+};
+var figures = await benchmark.RunAsync(new BenchOptions(quick, line => Console.Error.WriteLine($"[{benchmark.Name}] {line}")), stop.Token);
+if (json)
+{
+    Console.WriteLine(JsonSerializer.Serialize(new { bench = benchmark.Name, figures }, new JsonSerializerOptions(JsonSerializerDefaults.Web)
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true,
+    }));
+}
+else
+{
+    var table = new Table().Border(TableBorder.Simple);
+    foreach (var heading in new[] { "figure", "value", "unit", "rival", "rival's", "ratio", "goal", "met" })
+        table.AddColumn(heading);
+    foreach (var f in figures)
+    {
+        table.AddRow(new[]
+        {
+            f.Name, f.Value.ToString("#,0.###", CultureInfo.InvariantCulture), f.Unit, f.Rival ?? "",
+            f.RivalValue?.ToString("#,0.###", CultureInfo.InvariantCulture) ?? "", f.Ratio?.ToString("0.00", CultureInfo.InvariantCulture) ?? "",
+            f.Goal ?? "", f.Met switch { true => "yes", false => "NO", null => "" },
+        }.Select(c => new Text(c)));
+    }
+    AnsiConsole.Write(table);
+}
+return figures.Any(f => f.Met == false) ? 1 : 0;

@@ -12,7 +12,7 @@ namespace Millrace.Host.Demo;
 /// <param name="SampleEvery">One acknowledged record of so many is noted with its partition, offset and time of sending; 0 for none.</param>
 internal sealed record ReplayOptions(
     string Brokers, string Topic, int Partitions, double RecordsPerSecond, long Count, int SampleEvery = 0, double LingerMillis = 5,
-    string Compression = "lz4", long FirstIndex = 0);
+    string Compression = "none", long FirstIndex = 0);
 
 /// <param name="Micros">Microseconds since 1970 when the record was handed to the client.</param>
 internal readonly record struct SendSample(int Partition, long Offset, long Micros);
@@ -84,7 +84,7 @@ internal sealed class ReplayProducer(RetailReplay replay, ReplayOptions options)
         scratch.ResetWrittenCount();
         replay.Write(index, scratch);
         var message = new Message<Null, byte[]> { Value = scratch.WrittenSpan.ToArray() };
-        var partition = new TopicPartition(options.Topic, replay.PartitionOf(index, options.Partitions));
+        var partition = new Confluent.Kafka.TopicPartition(options.Topic, replay.PartitionOf(index, options.Partitions));
         var micros = options.SampleEvery > 0 && index % options.SampleEvery == 0
             ? (time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond
             : 0;

@@ -7,7 +7,7 @@ using System.Text.Json;
 namespace Millrace.Host.Demo;
 
 /// <summary>What is wrong with a replayed record on purpose.</summary>
-internal enum PlantedFault
+public enum PlantedFault
 {
     None,
     NotJson,
@@ -24,7 +24,7 @@ internal enum PlantedFault
 /// a truth computed elsewhere agree. Each line gets a running <c>LineId</c> and its <c>InvoiceDate</c> moved to start + i / rate.
 /// </summary>
 /// <remarks>Thread-safe once loaded. The data: UCI Online Retail, CC-BY-4.0 (examples/data/ORIGIN.md).</remarks>
-internal sealed class RetailReplay
+public sealed class RetailReplay
 {
     private const int TimeLength = 24;
     private static readonly byte[] TimeField = "\"InvoiceDate\":\""u8.ToArray();

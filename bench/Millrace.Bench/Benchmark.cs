@@ -1,0 +1,22 @@
+namespace Millrace.Bench;
+
+/// <summary>One measured figure, beside a rival and a goal where there are such.</summary>
+/// <param name="Ratio">Value over rival, from one run.</param>
+/// <param name="Goal">As asked, in words.</param>
+/// <param name="Met">Null where no goal is set.</param>
+public sealed record Figure(
+    string Name, double Value, string Unit, string? Rival = null, double? RivalValue = null, double? Ratio = null, string? Goal = null, bool? Met = null);
+
+/// <param name="Quick">A short run that shows whether the benchmark works; its figures say little.</param>
+/// <param name="Progress">Lines for standard error.</param>
+public sealed record BenchOptions(bool Quick, Action<string> Progress);
+
+/// <summary>A benchmark that <c>./millrace bench NAME</c> runs.</summary>
+public interface IBenchmark
+{
+    string Name { get; }
+
+    string Summary { get; }
+
+    Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation);
+}
