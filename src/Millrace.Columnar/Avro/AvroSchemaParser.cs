@@ -1,0 +1,178 @@
+using System.Text.Json;
+
+namespace Millrace.Columnar.Avro;
+
+/// <summary>JSON to <see cref="AvroSchema"/>: names with namespaces, references, logical types, free attributes.</summary>
+internal sealed class AvroSchemaParser
+{
+    private static readonly HashSet<string> Reserved =
+    [
+        "type", "name", "namespace", "fields", "symbols", "items", "values", "size", "logicalType", "precision", "scale", "default", "order",
+        "aliases", "doc",
+    ];
+
+    private readonly Dictionary<string, AvroSchema> _named = new(StringComparer.Ordinal);
+
+    public static AvroSchema Parse(ReadOnlyMemory<byte> utf8)
+    {
+        try
+        {
+            // The JSON reader's depth limit (64) also bounds the recursion here.
+            using var document = JsonDocument.Parse(utf8);
+            return new AvroSchemaParser().Read(document.RootElement, "", "$");
+        }
+        catch (JsonException error)
+        {
+            throw new AvroException($"the Avro schema is not JSON: {error.Message}", error);
+        }
+    }
+
+    private AvroSchema Read(JsonElement json, string space, string at) => json.ValueKind switch
+    {
+        JsonValueKind.String => Reference(json.GetString()!, space, at),
+        JsonValueKind.Array => Union(json, space, at),
+        JsonValueKind.Object => Object(json, space, at),
+        _ => throw new AvroException($"the Avro schema at {at} is {json.ValueKind}; expected a name, an object or a union"),
+    };
+
+    private AvroSchema Reference(string name, string space, string at)
+    {
+        if (PrimitiveOf(name) is { } primitive)
+            return new AvroSchema(primitive);
+        if (name.Contains('.') ? _named.TryGetValue(name, out var found)
+            : _named.TryGetValue(Qualify(name, space), out found) || _named.TryGetValue(name, out found))
+            return found;
+        throw new AvroException($"the Avro schema at {at} names the type '{name}', which stands nowhere before it");
+    }
+
+    private AvroSchema Union(JsonElement json, string space, string at)
+    {
+        var branches = new List<AvroSchema>(json.GetArrayLength());
+        foreach (var branch in json.EnumerateArray())
+        {
+            var schema = Read(branch, space, $"{at}[{branches.Count}]");
+            if (schema.Kind == AvroKind.Union)
+                throw new AvroException($"the Avro union at {at} holds another union");
+            branches.Add(schema);
+        }
+        return branches.Count > 0
+            ? new AvroSchema(AvroKind.Union) { Branches = branches }
+            : throw new AvroException($"the Avro union at {at} is empty");
+    }
+
+    private AvroSchema Object(JsonElement json, string space, string at)
+    {
+        if (!json.TryGetProperty("type", out var type))
+            throw new AvroException($"the Avro schema at {at} has no type");
+        if (type.ValueKind != JsonValueKind.String)
+            return Read(type, space, at + ".type");
+        var name = type.GetString()!;
+        var schema = name switch
+        {
+            "record" or "error" => Record(json, space, at),
+            "enum" => Enum(json, space, at),
+            "fixed" => Fixed(json, space, at),
+            "array" => new AvroSchema(AvroKind.Array) { Element = Read(Property(json, "items", at), space, at + ".items") },
+            "map" => new AvroSchema(AvroKind.Map) { Element = Read(Property(json, "values", at), space, at + ".values") },
+            _ => Reference(name, space, at),
+        };
+        if (name is not ("record" or "error") && PrimitiveOf(name) is null && name is not ("enum" or "fixed" or "array" or "map"))
+            return schema;
+        schema.Attributes = AttributesOf(json);
+        Logical(json, schema);
+        return schema;
+    }
+
+    private AvroSchema Record(JsonElement json, string space, string at)
+    {
+        var schema = Name(new AvroSchema(AvroKind.Record), json, space, at, out var inner);
+        var list = Property(json, "fields", at);
+        if (list.ValueKind != JsonValueKind.Array)
+            throw new AvroException($"the fields of the Avro record at {at} are no list");
+        var fields = new List<AvroField>(list.GetArrayLength());
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var field in list.EnumerateArray())
+        {
+            var place = $"{at}.fields[{fields.Count}]";
+            var name = Property(field, "name", place).GetString() ?? throw new AvroException($"the Avro field at {place} has no name");
+            if (!names.Add(name))
+                throw new AvroException($"the Avro record {schema.FullName} has two fields '{name}'");
+            JsonElement? fallback = field.TryGetProperty("default", out var value) ? value.Clone() : null;
+            fields.Add(new AvroField(name, Read(Property(field, "type", place), inner, place), fallback, AttributesOf(field)));
+        }
+        schema.Fields = fields;
+        return schema;
+    }
+
+    private AvroSchema Enum(JsonElement json, string space, string at)
+    {
+        var schema = Name(new AvroSchema(AvroKind.Enum), json, space, at, out _);
+        schema.Symbols = Property(json, "symbols", at).EnumerateArray().Select(s => s.GetString() ?? "").ToArray();
+        return schema;
+    }
+
+    private AvroSchema Fixed(JsonElement json, string space, string at)
+    {
+        var schema = Name(new AvroSchema(AvroKind.Fixed), json, space, at, out _);
+        if (!Property(json, "size", at).TryGetInt32(out var size) || size < 0)
+            throw new AvroException($"the Avro fixed at {at} has no valid size");
+        schema.Size = size;
+        return schema;
+    }
+
+    private AvroSchema Name(AvroSchema schema, JsonElement json, string space, string at, out string inner)
+    {
+        var name = Property(json, "name", at).GetString();
+        if (string.IsNullOrEmpty(name))
+            throw new AvroException($"the Avro type at {at} has no name");
+        if (json.TryGetProperty("namespace", out var own) && own.ValueKind == JsonValueKind.String)
+            space = own.GetString()!;
+        schema.FullName = name.Contains('.') ? name : Qualify(name, space);
+        inner = schema.FullName.LastIndexOf('.') is > 0 and var dot ? schema.FullName[..dot] : "";
+        if (!_named.TryAdd(schema.FullName, schema))
+            throw new AvroException($"the Avro schema defines '{schema.FullName}' twice");
+        return schema;
+    }
+
+    private static void Logical(JsonElement json, AvroSchema schema)
+    {
+        if (!json.TryGetProperty("logicalType", out var logical) || logical.ValueKind != JsonValueKind.String)
+            return;
+        schema.LogicalType = logical.GetString();
+        if (json.TryGetProperty("precision", out var precision) && precision.TryGetInt32(out var p))
+            schema.Precision = p;
+        if (json.TryGetProperty("scale", out var scale) && scale.TryGetInt32(out var s))
+            schema.Scale = s;
+    }
+
+    private static Dictionary<string, JsonElement> AttributesOf(JsonElement json)
+    {
+        var attributes = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
+        foreach (var property in json.EnumerateObject())
+        {
+            if (!Reserved.Contains(property.Name))
+                attributes[property.Name] = property.Value.Clone();
+        }
+        return attributes;
+    }
+
+    private static JsonElement Property(JsonElement json, string name, string at) =>
+        json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value)
+            ? value
+            : throw new AvroException($"the Avro schema at {at} has no '{name}'");
+
+    private static string Qualify(string name, string space) => space.Length == 0 ? name : space + "." + name;
+
+    private static AvroKind? PrimitiveOf(string name) => name switch
+    {
+        "null" => AvroKind.Null,
+        "boolean" => AvroKind.Boolean,
+        "int" => AvroKind.Int,
+        "long" => AvroKind.Long,
+        "float" => AvroKind.Float,
+        "double" => AvroKind.Double,
+        "bytes" => AvroKind.Bytes,
+        "string" => AvroKind.String,
+        _ => null,
+    };
+}
