@@ -1,0 +1,73 @@
+using Millrace.Kafka.Wire;
+
+namespace Millrace.Kafka.Messages;
+
+/// <summary>IncrementalAlterConfigs (key 44), versions 0 to 1.</summary>
+public sealed class IncrementalAlterConfigsRequest : IWireStruct
+{
+    public List<AlterConfigsResource> Resources = [];
+    public bool ValidateOnly;
+
+    public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
+    {
+        codec.Structs(ref Resources);
+        codec.Boolean(ref ValidateOnly);
+    }
+
+    public sealed class AlterConfigsResource : IWireStruct
+    {
+        public sbyte ResourceType;
+        public string ResourceName = "";
+        public List<AlterableConfig> Configs = [];
+
+        public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
+        {
+            codec.Int8(ref ResourceType);
+            codec.String(ref ResourceName);
+            codec.Structs(ref Configs);
+        }
+    }
+
+    public sealed class AlterableConfig : IWireStruct
+    {
+        public string Name = "";
+        public sbyte ConfigOperation;
+        public string? Value;
+
+        public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
+        {
+            codec.String(ref Name);
+            codec.Int8(ref ConfigOperation);
+            codec.NullableString(ref Value);
+        }
+    }
+}
+
+/// <summary>The answer to <see cref="IncrementalAlterConfigsRequest"/>.</summary>
+public sealed class IncrementalAlterConfigsResponse : IWireStruct
+{
+    public int ThrottleTimeMs;
+    public List<AlterConfigsResourceResponse> Responses = [];
+
+    public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
+    {
+        codec.Int32(ref ThrottleTimeMs);
+        codec.Structs(ref Responses);
+    }
+
+    public sealed class AlterConfigsResourceResponse : IWireStruct
+    {
+        public ErrorCode ErrorCode;
+        public string? ErrorMessage;
+        public sbyte ResourceType;
+        public string ResourceName = "";
+
+        public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
+        {
+            codec.Error(ref ErrorCode);
+            codec.NullableString(ref ErrorMessage);
+            codec.Int8(ref ResourceType);
+            codec.String(ref ResourceName);
+        }
+    }
+}

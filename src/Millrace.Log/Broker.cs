@@ -1,0 +1,156 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Millrace.Log.Server;
+using Millrace.Log.Storage;
+using Millrace.Log.Topics;
+
+namespace Millrace.Log;
+
+/// <summary>
+/// A durable single-node log that speaks Kafka's protocol. A record is acknowledged when it is on disk, and read only then.
+/// Thread-safe.
+/// </summary>
+/// <example><c>await using var broker = await Broker.StartAsync(new BrokerOptions { DataFolder = "data" }, logs, TimeProvider.System, default);</c></example>
+public sealed class Broker : IAsyncDisposable
+{
+    private readonly BrokerContext _context;
+    private readonly LogStore _store;
+    private readonly Listener _listener;
+    private readonly ITimer _maintenance;
+    private readonly Rates _rates;
+    private int _maintaining;
+    private int _disposed;
+
+    private Broker(BrokerContext context, LogStore store)
+    {
+        _context = context;
+        _store = store;
+        _rates = new Rates(context.Time);
+        var router = new RequestRouter(context);
+        var budget = new ByteBudget(context.Options.MaxRequestBytes);
+        var log = context.Logs.CreateLogger<Broker>();
+        _listener = new Listener(
+            new IPEndPoint(context.Options.Address, context.Options.Port),
+            context.Options.MaxConnections,
+            socket => new Connection(socket, router, context.Options, budget, context.Time, log),
+            log);
+        context.SetPort(_listener.Endpoint.Port);
+        context.Metrics.ConnectionCount = () => _listener.Connections;
+        context.Metrics.Figures = store.Committer.Figures;
+        _maintenance = context.Time.CreateTimer(_ => Maintain(), null, context.Options.MaintenanceInterval, context.Options.MaintenanceInterval);
+    }
+
+    /// <summary>Where it listens; the real port when 0 was asked for.</summary>
+    public IPEndPoint Endpoint => _listener.Endpoint;
+
+    /// <summary><c>host:port</c> for a client on this machine.</summary>
+    public string BootstrapServers =>
+        $"{(Endpoint.Address.Equals(IPAddress.Any) || Endpoint.Address.Equals(IPAddress.IPv6Any) ? "127.0.0.1" : Endpoint.Address)}:{Endpoint.Port}";
+
+    public string ClusterId => _store.ClusterId;
+
+    public BrokerMetrics Metrics => _context.Metrics;
+
+    /// <summary>Why nothing is acknowledged any more (a failed fsync), or null.</summary>
+    public string? Fault => _store.Committer.Broken;
+
+    /// <summary>Opens the data folder, recovers what is in it and listens.</summary>
+    /// <exception cref="IOException">The folder is in use, damaged or not writable, or the port is taken: the message says what to do.</exception>
+    public static async Task<Broker> StartAsync(BrokerOptions options, ILoggerFactory logs, TimeProvider time, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(logs);
+        var storeOptions = new LogStoreOptions
+        {
+            Folder = options.DataFolder,
+            Files = options.Files,
+            JournalBytes = options.JournalBytes,
+            TopicDefaults = TopicSettingsDefaults.Of(options),
+        };
+        // Recovery reads files: not on the caller's thread.
+        var store = await Task.Run(() => LogStore.Open(storeOptions, logs.CreateLogger<LogStore>()), cancellation).ConfigureAwait(false);
+        try
+        {
+            var metrics = new BrokerMetrics(logs.CreateLogger<BrokerMetrics>());
+            return new Broker(new BrokerContext(options, store, time, metrics, logs), store);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>All topics with their partitions as of now, in order of name.</summary>
+    public IReadOnlyList<TopicDescription> Topics() =>
+        [.. _store.Topics.OrderBy(t => t.Name, StringComparer.Ordinal).Select(Describe)];
+
+    public TopicDescription? Topic(string name) => _store.Find(name) is { } topic ? Describe(topic) : null;
+
+    /// <summary>Creates a topic durably.</summary>
+    /// <param name="name">Kafka's rule: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'.</param>
+    /// <param name="partitions">Null takes the default.</param>
+    /// <param name="configs">Kafka's topic configurations, e.g. <c>retention.ms</c>.</param>
+    /// <returns>False when a topic of that name exists.</returns>
+    /// <exception cref="ArgumentException">A name, a number or a configuration is not valid.</exception>
+    public bool CreateTopic(string name, int? partitions = null, IReadOnlyDictionary<string, string>? configs = null)
+    {
+        var wanted = partitions ?? _context.Options.NumPartitions;
+        configs ??= new Dictionary<string, string>();
+        if (TopicName.Check(name) is { } wrongName)
+            throw new ArgumentException(wrongName, nameof(name));
+        if (wanted < 1 || _store.PartitionCount + wanted > _context.Options.MaxPartitions)
+            throw new ArgumentException($"{wanted} partitions: a topic has at least 1, all topics at most {_context.Options.MaxPartitions} (MaxPartitions)", nameof(partitions));
+        if (TopicSettings.Check(configs) is { } wrongConfig)
+            throw new ArgumentException(wrongConfig, nameof(configs));
+        return _store.Create(name, wanted, configs).Created;
+    }
+
+    /// <summary>Deletes a topic with its records; false when there is none.</summary>
+    public bool DeleteTopic(string name)
+    {
+        if (InternalTopics.IsOurs(name) || _store.Find(name) is not { } topic)
+            return false;
+        _store.Delete(topic);
+        return true;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        await _maintenance.DisposeAsync().ConfigureAwait(false);
+        await _listener.DisposeAsync().ConfigureAwait(false);
+        await Task.Run(_store.Dispose).ConfigureAwait(false);
+    }
+
+    private TopicDescription Describe(Topic topic)
+    {
+        var partitions = new List<PartitionDescription>(topic.Partitions.Length);
+        foreach (var partition in topic.Partitions)
+        {
+            partitions.Add(new PartitionDescription(
+                partition.Index, partition.LogStart, partition.HighWatermark, partition.Segments.Bytes, _rates.Of(partition)));
+        }
+        return new TopicDescription(topic.Name, topic.Id, topic.IsInternal, partitions, topic.Configs);
+    }
+
+    private void Maintain()
+    {
+        // A slow round must not meet the next one.
+        if (Interlocked.Exchange(ref _maintaining, 1) != 0)
+            return;
+        try
+        {
+            _store.Maintain(_context.Now, (long)_context.Options.ProducerIdExpiration.TotalMilliseconds);
+        }
+        catch (IOException error)
+        {
+            _context.Metrics.LogTrouble("a round of retention failed and will be tried again", error);
+        }
+        finally
+        {
+            Volatile.Write(ref _maintaining, 0);
+        }
+    }
+}

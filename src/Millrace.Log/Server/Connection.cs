@@ -1,0 +1,401 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Millrace.Kafka.Messages;
+using Millrace.Kafka.Wire;
+
+namespace Millrace.Log.Server;
+
+/// <summary>
+/// One client. Requests are read and begun in order; Produce requests may be in work side by side, everything else is finished before
+/// the next is begun. Answers are sent in the order of requests, as many at once as are ready. An idle connection holds no buffer.
+/// </summary>
+internal sealed partial class Connection : IThreadPoolWorkItem
+{
+    private const int ReceiveBytes = 16 << 10;
+
+    /// <summary>A frame up to this size gets its memory at once; a larger one grows with what really arrives.</summary>
+    private const int TrustedFrameBytes = 1 << 20;
+
+    private readonly Socket _socket;
+    private readonly RequestRouter _router;
+    private readonly BrokerOptions _options;
+    private readonly ByteBudget _budget;
+    private readonly ILogger _log;
+    private readonly Queue<Exchange> _exchanges = new();
+    private readonly SemaphoreSlim _room;
+    private readonly WireBuffer _output = new();
+    private readonly List<Exchange> _sending = [];
+    private readonly List<ArraySegment<byte>> _segments = [];
+    private readonly TimeProvider _time;
+    private readonly CancellationTokenSource _closing = new();
+    private ITimer? _frameTimer;
+    private int _pumping;
+    private byte[]? _received;
+    private int _receivedFrom;
+    private int _receivedTo;
+    private string? _closeReason;
+
+    public Connection(Socket socket, RequestRouter router, BrokerOptions options, ByteBudget budget, TimeProvider time, ILogger log)
+    {
+        _socket = socket;
+        _router = router;
+        _options = options;
+        _budget = budget;
+        _time = time;
+        _log = log;
+        _room = new SemaphoreSlim(options.MaxRequestsInFlight);
+        Remote = socket.RemoteEndPoint as IPEndPoint ?? new IPEndPoint(IPAddress.None, 0);
+        LocalAddress = (socket.LocalEndPoint as IPEndPoint)?.Address ?? IPAddress.Loopback;
+    }
+
+    public IPEndPoint Remote { get; }
+
+    public IPAddress LocalAddress { get; }
+
+    /// <summary>Cancelled when the connection ends.</summary>
+    public CancellationToken Closed => _closing.Token;
+
+    /// <summary>What the client calls itself (ApiVersions v3).</summary>
+    public string Software { get; set; } = "";
+
+    /// <summary>Serves until the client goes, breaks the protocol, or the broker stops.</summary>
+    public async Task RunAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var frame = await ReadFrameAsync().ConfigureAwait(false);
+                if (frame is null)
+                    break;
+                await ServeAsync(frame).ConfigureAwait(false);
+            }
+        }
+        catch (WireFormatException error)
+        {
+            _closeReason ??= error.Message;
+        }
+        catch (InvalidDataException error)
+        {
+            _closeReason ??= error.Message;
+        }
+        catch (SocketException error)
+        {
+            LogGone(Remote, error.SocketErrorCode.ToString());
+        }
+        catch (OperationCanceledException)
+        {
+            // Close() says why, or the broker stops.
+        }
+        catch (ObjectDisposedException)
+        {
+            // Likewise.
+        }
+        catch (Exception error)
+        {
+            // Our own bug: this connection is not to be trusted any more, the others are.
+            LogBug(Remote, error);
+        }
+        if (_closeReason is not null)
+            LogRefused(Remote, _closeReason);
+        Close(null);
+        _frameTimer?.Dispose();
+        GiveBackReceived();
+        // Whoever still works for this connection completes into a closed one; what nobody works for is released here.
+        Pump();
+    }
+
+    private async ValueTask ServeAsync(Frame frame)
+    {
+        Exchange exchange;
+        try
+        {
+            await _room.WaitAsync(_closing.Token).ConfigureAwait(false);
+            exchange = Open(frame);
+        }
+        catch
+        {
+            frame.Release();
+            throw;
+        }
+        lock (_exchanges)
+            _exchanges.Enqueue(exchange);
+        try
+        {
+            await _router.RouteAsync(exchange).ConfigureAwait(false);
+        }
+        catch
+        {
+            if (!exchange.IsDone)
+                exchange.Complete(null);
+            throw;
+        }
+    }
+
+    /// <summary>Ends the connection; the reason is logged.</summary>
+    public void Close(string? reason)
+    {
+        if (reason is not null)
+            _closeReason ??= reason;
+        if (_closing.IsCancellationRequested)
+            return;
+        _closing.Cancel();
+        _socket.Dispose();
+    }
+
+    /// <summary>Sends what is ready. Any thread; one at a time does the work.</summary>
+    public void Pump()
+    {
+        if (Interlocked.CompareExchange(ref _pumping, 1, 0) == 0)
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    void IThreadPoolWorkItem.Execute() => _ = PumpAsync();
+
+    private async Task PumpAsync()
+    {
+        while (true)
+        {
+            while (TakeReady())
+                await SendAsync().ConfigureAwait(false);
+            Volatile.Write(ref _pumping, 0);
+            // Something may have become ready between the last look and the flag.
+            if (!HeadIsReady() || Interlocked.CompareExchange(ref _pumping, 1, 0) != 0)
+                return;
+        }
+    }
+
+    private bool HeadIsReady()
+    {
+        lock (_exchanges)
+            return _exchanges.TryPeek(out var head) && head.IsDone;
+    }
+
+    private bool TakeReady()
+    {
+        _sending.Clear();
+        lock (_exchanges)
+        {
+            while (_exchanges.TryPeek(out var head) && head.IsDone)
+            {
+                _sending.Add(_exchanges.Dequeue());
+                if (head.CloseAfterSend is not null)
+                    break;
+            }
+        }
+        return _sending.Count > 0;
+    }
+
+    private async ValueTask SendAsync()
+    {
+        try
+        {
+            foreach (var exchange in _sending)
+            {
+                if (exchange.Response is { } response)
+                    Encode(exchange, response);
+            }
+            if (_output.TotalLength == 0 || _closing.IsCancellationRequested)
+                return;
+            if (!_output.HasAttachments)
+            {
+                for (var rest = _output.WrittenMemory; rest.Length > 0;)
+                    rest = rest[await _socket.SendAsync(rest, SocketFlags.None, _closing.Token).ConfigureAwait(false)..];
+            }
+            else
+            {
+                _segments.Clear();
+                _output.AddSegments(_segments);
+                await SendAllAsync().ConfigureAwait(false);
+            }
+        }
+        catch (SocketException error)
+        {
+            LogGone(Remote, error.SocketErrorCode.ToString());
+            Close(null);
+        }
+        catch (OperationCanceledException)
+        {
+            // Closed.
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed.
+        }
+        catch (Exception error)
+        {
+            LogBug(Remote, error);
+            Close(null);
+        }
+        finally
+        {
+            if (_sending[^1].CloseAfterSend is { } reason)
+                Close(reason);
+            // Between answers nothing is held.
+            _output.Dispose();
+            foreach (var exchange in _sending)
+                exchange.Release();
+            _room.Release(_sending.Count);
+        }
+    }
+
+    private async ValueTask SendAllAsync()
+    {
+        while (_segments.Count > 0)
+        {
+            var sent = await _socket.SendAsync(_segments, SocketFlags.None).ConfigureAwait(false);
+            var whole = 0;
+            while (whole < _segments.Count && sent >= _segments[whole].Count)
+                sent -= _segments[whole++].Count;
+            _segments.RemoveRange(0, whole);
+            if (sent > 0)
+                _segments[0] = _segments[0][sent..];
+        }
+    }
+
+    private void Encode(Exchange exchange, IWireStruct response)
+    {
+        var start = _output.Length;
+        var before = _output.TotalLength;
+        BinaryPrimitives.WriteInt32BigEndian(_output.Extend(8)[4..], exchange.CorrelationId);
+        var flexible = _router.IsFlexible(exchange.Key, exchange.ResponseVersion);
+        var writer = new WireWriter(_output, exchange.ResponseVersion, flexible);
+        // ApiVersions keeps the old response header in every version, so that a client that guessed wrong can read it (KIP-511).
+        if (exchange.Key != ApiKey.ApiVersions)
+            writer.NoTags();
+        response.Serialize(ref writer);
+        writer.NoTags();
+        BinaryPrimitives.WriteInt32BigEndian(_output.At(start, 4), checked((int)(_output.TotalLength - before - 4)));
+    }
+
+    private Exchange Open(Frame frame)
+    {
+        try
+        {
+            var header = new WireReader(frame.Memory, 0, flexible: false);
+            short key = 0, version = 0;
+            var correlationId = 0;
+            header.Int16(ref key);
+            header.Int16(ref version);
+            header.Int32(ref correlationId);
+            var clientId = header.ClassicNullableString();
+            var bodyFrom = header.Position;
+            if (_router.IsFlexible((ApiKey)key, version))
+            {
+                var tags = new WireReader(frame.Memory[bodyFrom..], version, flexible: true);
+                tags.SkipTags();
+                bodyFrom += tags.Position;
+            }
+            return new Exchange(this, (ApiKey)key, version, correlationId, clientId, frame, bodyFrom);
+        }
+        catch (WireFormatException)
+        {
+            frame.Release();
+            throw;
+        }
+    }
+
+    /// <summary>The next frame without its length, or null when the client has gone between two frames.</summary>
+    private async ValueTask<Frame?> ReadFrameAsync()
+    {
+        if (_receivedTo - _receivedFrom < 4 && !await ReceiveAsync(4).ConfigureAwait(false))
+            return null;
+        var length = BinaryPrimitives.ReadInt32BigEndian(_received.AsSpan(_receivedFrom));
+        if (length < 8 || length > _options.MaxFrameBytes)
+            throw new WireFormatException($"a request of {length} bytes; they have 8 to {_options.MaxFrameBytes} (MaxFrameBytes)");
+        _receivedFrom += 4;
+        await _budget.TakeAsync(length).ConfigureAwait(false);
+        var bytes = ArrayPool<byte>.Shared.Rent(Math.Min(length, TrustedFrameBytes));
+        var filled = Math.Min(length, _receivedTo - _receivedFrom);
+        try
+        {
+            _received.AsSpan(_receivedFrom, filled).CopyTo(bytes);
+            _receivedFrom += filled;
+            if (filled < length)
+                StartFrameTimer();
+            while (filled < length)
+            {
+                if (filled == bytes.Length)
+                    bytes = Enlarge(bytes, filled, length);
+                var room = bytes.AsMemory(filled, Math.Min(bytes.Length, length) - filled);
+                var read = await _socket.ReceiveAsync(room, SocketFlags.None, _closing.Token).ConfigureAwait(false);
+                if (read == 0)
+                    throw new WireFormatException($"the connection ended after {filled} of a request's {length} bytes");
+                filled += read;
+            }
+        }
+        catch
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+            _budget.Release(length);
+            throw;
+        }
+        _frameTimer?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        if (_receivedFrom == _receivedTo)
+            GiveBackReceived();
+        return new Frame(bytes, length, _budget);
+    }
+
+    private static byte[] Enlarge(byte[] bytes, int filled, int length)
+    {
+        var larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(length, filled * 4L));
+        bytes.AsSpan(0, filled).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(bytes);
+        return larger;
+    }
+
+    /// <summary>Receives until so many bytes are there; false at the end of the stream.</summary>
+    private async ValueTask<bool> ReceiveAsync(int least)
+    {
+        if (_received is null)
+        {
+            // Waiting with an empty buffer costs no memory while the client is silent.
+            await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, _closing.Token).ConfigureAwait(false);
+            _received = ArrayPool<byte>.Shared.Rent(ReceiveBytes);
+            _receivedFrom = _receivedTo = 0;
+        }
+        if (_receivedFrom > 0)
+        {
+            _received.AsSpan(_receivedFrom, _receivedTo - _receivedFrom).CopyTo(_received);
+            _receivedTo -= _receivedFrom;
+            _receivedFrom = 0;
+        }
+        while (_receivedTo < least)
+        {
+            var read = await _socket.ReceiveAsync(_received.AsMemory(_receivedTo), SocketFlags.None, _closing.Token).ConfigureAwait(false);
+            if (read == 0)
+                return _receivedTo == 0 ? false : throw new WireFormatException($"the connection ended inside a request's length");
+            _receivedTo += read;
+        }
+        return true;
+    }
+
+    private void StartFrameTimer()
+    {
+        _frameTimer ??= _time.CreateTimer(
+            static state => ((Connection)state!).Close("a request stopped in the middle (FrameTimeout)"), this,
+            Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _frameTimer.Change(_options.FrameTimeout, Timeout.InfiniteTimeSpan);
+    }
+
+    private void GiveBackReceived()
+    {
+        if (_received is null)
+            return;
+        ArrayPool<byte>.Shared.Return(_received);
+        _received = null;
+        _receivedFrom = _receivedTo = 0;
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Closed the connection of {Remote}: {Reason}")]
+    private partial void LogRefused(IPEndPoint remote, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A fault of the broker ended the connection of {Remote}")]
+    private partial void LogBug(IPEndPoint remote, Exception error);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The connection of {Remote} is gone: {Reason}")]
+    private partial void LogGone(IPEndPoint remote, string reason);
+}

@@ -1,0 +1,134 @@
+using Millrace.Kafka.Messages;
+using Millrace.Kafka.Wire;
+
+namespace Millrace.Log.Server;
+
+/// <summary>Decodes a request by its key and version and hands it to who answers it.</summary>
+internal sealed class RequestRouter
+{
+    private readonly BrokerContext _context;
+    private readonly ProduceHandler _produce;
+    private readonly FetchHandler _fetch;
+    private readonly MetadataHandler _metadata;
+    private readonly OffsetsHandler _offsets;
+    private readonly TopicsHandler _topics;
+    private readonly ConfigsHandler _configs;
+    private readonly InspectionHandler _inspection;
+    private readonly ProducersHandler _producers;
+
+    private static readonly ApiKey[] ServedKeys =
+    [
+        ApiKey.Produce, ApiKey.Fetch, ApiKey.ListOffsets, ApiKey.Metadata, ApiKey.FindCoordinator, ApiKey.ApiVersions, ApiKey.CreateTopics,
+        ApiKey.DeleteTopics, ApiKey.DeleteRecords, ApiKey.InitProducerId, ApiKey.OffsetForLeaderEpoch, ApiKey.DescribeConfigs,
+        ApiKey.AlterConfigs, ApiKey.DescribeLogDirs, ApiKey.CreatePartitions, ApiKey.IncrementalAlterConfigs, ApiKey.DescribeCluster,
+        ApiKey.DescribeProducers,
+    ];
+
+    private readonly HashSet<ApiKey> _served = [.. ServedKeys];
+
+    public RequestRouter(BrokerContext context)
+    {
+        _context = context;
+        _produce = new ProduceHandler(context);
+        _fetch = new FetchHandler(context);
+        _metadata = new MetadataHandler(context, Served);
+        _offsets = new OffsetsHandler(context);
+        _topics = new TopicsHandler(context);
+        _configs = new ConfigsHandler(context);
+        _inspection = new InspectionHandler(context);
+        _producers = new ProducersHandler(context);
+    }
+
+    /// <summary>What is advertised: exactly what <see cref="RouteAsync"/> serves.</summary>
+    public static IReadOnlyList<ApiVersionRange> Served { get; } = [.. ServedKeys.Select(k => ApiVersionTable.Find(k)!)];
+
+    public bool IsFlexible(ApiKey key, short version) => ApiVersionTable.Find(key)?.IsFlexible(version) ?? false;
+
+    /// <summary>Begins a request; when the task ends, the connection may begin the next.</summary>
+    /// <exception cref="WireFormatException">The request is not what the protocol says; its connection ends.</exception>
+    public ValueTask RouteAsync(Exchange exchange)
+    {
+        var range = ApiVersionTable.Find(exchange.Key);
+        if (range is null || !_served.Contains(exchange.Key))
+            throw new WireFormatException($"request key {(short)exchange.Key} is not served");
+        _context.Metrics.Requested(exchange.Key);
+        if (!range.Serves(exchange.Version))
+        {
+            if (exchange.Key != ApiKey.ApiVersions)
+                throw new WireFormatException($"{exchange.Key} version {exchange.Version} is not served, {range.ServedFrom} to {range.Max} are");
+            _metadata.ApiVersions(exchange, null);
+            return ValueTask.CompletedTask;
+        }
+        switch (exchange.Key)
+        {
+            case ApiKey.Produce:
+                _produce.Handle(exchange, Read<ProduceRequest>(exchange));
+                return ValueTask.CompletedTask;
+            case ApiKey.Fetch:
+                return _fetch.HandleAsync(exchange, Read<FetchRequest>(exchange));
+            default:
+                return RouteOther(exchange);
+        }
+    }
+
+    private ValueTask RouteOther(Exchange exchange)
+    {
+        switch (exchange.Key)
+        {
+            case ApiKey.ApiVersions:
+                _metadata.ApiVersions(exchange, Read<ApiVersionsRequest>(exchange));
+                break;
+            case ApiKey.Metadata:
+                _metadata.Metadata(exchange, Read<MetadataRequest>(exchange));
+                break;
+            case ApiKey.DescribeCluster:
+                _metadata.DescribeCluster(exchange, Read<DescribeClusterRequest>(exchange));
+                break;
+            case ApiKey.FindCoordinator:
+                _metadata.FindCoordinator(exchange, Read<FindCoordinatorRequest>(exchange));
+                break;
+            case ApiKey.ListOffsets:
+                _offsets.ListOffsets(exchange, Read<ListOffsetsRequest>(exchange));
+                break;
+            case ApiKey.OffsetForLeaderEpoch:
+                _offsets.OffsetForLeaderEpoch(exchange, Read<OffsetForLeaderEpochRequest>(exchange));
+                break;
+            case ApiKey.CreateTopics:
+                _topics.Create(exchange, Read<CreateTopicsRequest>(exchange));
+                break;
+            case ApiKey.CreatePartitions:
+                _topics.CreatePartitions(exchange, Read<CreatePartitionsRequest>(exchange));
+                break;
+            case ApiKey.DeleteTopics:
+                _topics.Delete(exchange, Read<DeleteTopicsRequest>(exchange));
+                break;
+            case ApiKey.DeleteRecords:
+                _topics.DeleteRecords(exchange, Read<DeleteRecordsRequest>(exchange));
+                break;
+            case ApiKey.DescribeConfigs:
+                _configs.Describe(exchange, Read<DescribeConfigsRequest>(exchange));
+                break;
+            case ApiKey.AlterConfigs:
+                _configs.Alter(exchange, Read<AlterConfigsRequest>(exchange));
+                break;
+            case ApiKey.IncrementalAlterConfigs:
+                _configs.AlterIncrementally(exchange, Read<IncrementalAlterConfigsRequest>(exchange));
+                break;
+            case ApiKey.DescribeLogDirs:
+                _inspection.DescribeLogDirs(exchange, Read<DescribeLogDirsRequest>(exchange));
+                break;
+            case ApiKey.DescribeProducers:
+                _inspection.DescribeProducers(exchange, Read<DescribeProducersRequest>(exchange));
+                break;
+            case ApiKey.InitProducerId:
+                _producers.Init(exchange, Read<InitProducerIdRequest>(exchange));
+                break;
+            default:
+                throw new WireFormatException($"request {exchange.Key} is not served");
+        }
+        return ValueTask.CompletedTask;
+    }
+
+    private static T Read<T>(Exchange exchange) where T : class, IWireStruct, new() =>
+        WireReader.Read<T>(exchange.Body, exchange.Version, ApiVersionTable.Find(exchange.Key)!.IsFlexible(exchange.Version));
+}

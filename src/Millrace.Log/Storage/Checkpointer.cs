@@ -1,0 +1,141 @@
+using Microsoft.Extensions.Logging;
+using Millrace.Kafka.Messages;
+using Millrace.Storage.Files;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>
+/// Makes durable in the segments what the journal has held, so that journal files are free again and a restart replays little. The
+/// committer says when and takes the picture between two flushes; the syncing runs beside it.
+/// </summary>
+internal sealed partial class Checkpointer
+{
+    private readonly IFileSystem _files;
+    private readonly string _folder;
+    private readonly bool _inline;
+    private readonly ILogger _log;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(Guid TopicId, int Partition), PartitionCheckpoint> _known = [];
+    private HashSet<Partition> _dirty = [];
+    private volatile Task _running = Task.CompletedTask;
+    private volatile bool _failed;
+
+    /// <param name="files">Where the checkpoint is.</param>
+    /// <param name="folder">The data folder.</param>
+    /// <param name="inline">Sync on the caller's thread: simulators.</param>
+    /// <param name="log">Told of failures.</param>
+    public Checkpointer(IFileSystem files, string folder, bool inline, ILogger log)
+    {
+        _files = files;
+        _folder = folder;
+        _inline = inline;
+        _log = log;
+    }
+
+    /// <summary>A checkpoint may begin. After a failed fsync of a segment there are no more: the journal keeps what the segment may have lost.</summary>
+    public bool IsIdle => _running.IsCompleted && !_failed;
+
+    /// <summary>Base offset of the segment that a restart would append to; segments from there on must not be deleted before the next checkpoint.</summary>
+    public long ActiveBase(Partition partition)
+    {
+        lock (_gate)
+            return _known.TryGetValue((partition.TopicId, partition.Index), out var known) ? known.ActiveBase : -1;
+    }
+
+    /// <summary>The partition has been written since the last checkpoint. Committer only.</summary>
+    public void MarkDirty(Partition partition) => _dirty.Add(partition);
+
+    /// <summary>A partition as the last checkpoint had it; at start-up.</summary>
+    public void Know(PartitionCheckpoint checkpoint)
+    {
+        lock (_gate)
+            _known[(checkpoint.TopicId, checkpoint.Partition)] = checkpoint;
+    }
+
+    public void Forget(Guid topicId, int partition)
+    {
+        lock (_gate)
+            _known.Remove((topicId, partition));
+    }
+
+    /// <summary>Takes the picture and starts syncing. Committer only, between two flushes.</summary>
+    /// <param name="replayFrom">The journal generation that begins now.</param>
+    /// <param name="done">Called with that generation when the checkpoint is durable.</param>
+    public void Begin(long replayFrom, Action<long> done)
+    {
+        var work = new List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)>();
+        foreach (var partition in _dirty)
+        {
+            var (segments, names) = partition.Segments.TakeUnsynced();
+            work.Add((partition, partition.Describe(), segments, names));
+        }
+        _dirty = [];
+        if (_inline)
+        {
+            Sync(work, replayFrom, done);
+            return;
+        }
+        _running = Task.Factory.StartNew(
+            () => Sync(work, replayFrom, done), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
+
+    /// <summary>Waits for a running checkpoint.</summary>
+    public void Wait() => _running.GetAwaiter().GetResult();
+
+    private void Sync(
+        List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)> work, long replayFrom, Action<long> done)
+    {
+        foreach (var (partition, _, segments, names) in work)
+        {
+            try
+            {
+                PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names);
+            }
+            catch (IOException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
+            {
+                _failed = true;
+                LogFailed(partition.Segments.Folder, error);
+                partition.Close(ErrorCode.StorageError);
+                return;
+            }
+            catch (IOException)
+            {
+                // The topic was deleted meanwhile, with its files.
+            }
+        }
+        List<PartitionCheckpoint> all;
+        lock (_gate)
+        {
+            foreach (var (partition, description, _, _) in work)
+            {
+                if (partition.Fault != ErrorCode.UnknownTopicOrPartition)
+                    _known[(partition.TopicId, partition.Index)] = description;
+            }
+            all = [.. _known.Values];
+        }
+        try
+        {
+            Checkpoint.Save(_files, _folder, replayFrom, all);
+        }
+        catch (IOException error)
+        {
+            // Disk full, say: the journal keeps everything, and the next checkpoint covers it.
+            LogPostponed(error);
+            _postponed = true;
+            return;
+        }
+        _postponed = false;
+        done(replayFrom);
+    }
+
+    private volatile bool _postponed;
+
+    /// <summary>The last checkpoint could not be saved.</summary>
+    public bool Postponed => _postponed;
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "fsync of a segment in {Folder} failed: its partition takes nothing more until a restart has read the journal back")]
+    private partial void LogFailed(string folder, Exception error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A checkpoint could not be saved and will be tried again; the journal grows meanwhile")]
+    private partial void LogPostponed(Exception error);
+}

@@ -1,0 +1,289 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using Millrace.Kafka.Messages;
+using Millrace.Storage.Files;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>
+/// Group commit: one thread that takes whatever partitions have been appended to, writes it to their segments, writes it to the
+/// journal, flushes that one file, and only then tells who waits. While a flush runs, the next group gathers.
+/// </summary>
+internal sealed partial class Committer : IDisposable
+{
+    private readonly object _signal = new();
+    private readonly Journal _journal;
+    private readonly Checkpointer _checkpointer;
+    private readonly CommitterOptions _options;
+    private readonly ILogger _log;
+    private List<Partition> _dirty = [];
+    private List<Partition> _cycle = [];
+    private readonly List<Partition> _written = [];
+    private readonly System.Collections.Concurrent.ConcurrentQueue<Action> _between = new();
+    private Thread? _thread;
+    private bool _stopping;
+    private bool _checkpointWanted;
+    private volatile string? _broken;
+    private bool _failing;
+
+    public Committer(Journal journal, Checkpointer checkpointer, CommitterOptions options, ILogger log)
+    {
+        _journal = journal;
+        _checkpointer = checkpointer;
+        _options = options;
+        _log = log;
+    }
+
+    /// <summary>Flushes done and bytes written, for metrics.</summary>
+    public CommitterFigures Figures { get; } = new();
+
+    /// <summary>Why nothing more is acknowledged, or null.</summary>
+    public string? Broken => _broken;
+
+    /// <summary>Starts the thread. Without it, tests and simulators call <see cref="RunCycle"/> themselves.</summary>
+    public void Start()
+    {
+        _thread = new Thread(Run) { Name = "log commit", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Queues a partition for the next flush; its own lock keeps it from being queued twice.</summary>
+    public void Enqueue(Partition partition)
+    {
+        lock (_signal)
+        {
+            _dirty.Add(partition);
+            if (_dirty.Count == 1)
+                Monitor.Pulse(_signal);
+        }
+    }
+
+    /// <summary>Asks for a checkpoint soon, before the journal is full.</summary>
+    public void RequestCheckpoint()
+    {
+        lock (_signal)
+        {
+            _checkpointWanted = true;
+            Monitor.Pulse(_signal);
+        }
+    }
+
+    /// <summary>Runs an action on the committer's thread between two flushes: whatever changes a partition's list of segments. Must be quick.</summary>
+    public void Between(Action action)
+    {
+        _between.Enqueue(action);
+        lock (_signal)
+            Monitor.Pulse(_signal);
+    }
+
+    /// <summary>One flush of all that waits; false when nothing did.</summary>
+    public bool RunCycle()
+    {
+        bool checkpoint;
+        lock (_signal)
+        {
+            (_dirty, _cycle) = (_cycle, _dirty);
+            checkpoint = _checkpointWanted;
+        }
+        var worked = _cycle.Count > 0;
+        if (worked)
+            Commit();
+        _cycle.Clear();
+        if (_broken is not null)
+            checkpoint = _checkpointWanted = false;
+        while (_between.TryDequeue(out var action))
+            action();
+        if ((checkpoint || _journal.Length > _options.JournalBytes) && _broken is null && _checkpointer.IsIdle)
+        {
+            lock (_signal)
+                _checkpointWanted = false;
+            BeginCheckpoint();
+        }
+        return worked;
+    }
+
+    /// <summary>Ends the thread after a last flush.</summary>
+    public void Stop()
+    {
+        lock (_signal)
+        {
+            _stopping = true;
+            Monitor.Pulse(_signal);
+        }
+        _thread?.Join();
+        _thread = null;
+        while (RunCycle())
+        {
+        }
+    }
+
+    public void Dispose() => Stop();
+
+    private void Run()
+    {
+        while (true)
+        {
+            lock (_signal)
+            {
+                while (_dirty.Count == 0 && !_stopping && _between.IsEmpty && !(_checkpointWanted && _checkpointer.IsIdle))
+                    Monitor.Wait(_signal, _checkpointWanted ? 50 : Timeout.Infinite);
+                if (_dirty.Count == 0 && _stopping)
+                    return;
+            }
+            RunCycle();
+        }
+    }
+
+    private void Commit()
+    {
+        if (_broken is not null)
+        {
+            foreach (var partition in _cycle)
+            {
+                partition.TakePending();
+                partition.Fail(ErrorCode.StorageError, poison: true);
+            }
+            return;
+        }
+        var started = Stopwatch.GetTimestamp();
+        _written.Clear();
+        long length = 0;
+        var entries = 0;
+        foreach (var partition in _cycle)
+        {
+            var batches = partition.TakePending();
+            if (!TryWrite(partition, batches))
+                continue;
+            _written.Add(partition);
+            foreach (var batch in batches)
+            {
+                if (batch.Bytes.IsEmpty)
+                    continue;
+                length += JournalFormat.EntryHeaderBytes + batch.Bytes.Length;
+                entries++;
+            }
+        }
+        if (entries > 0 && !TryJournal(length, entries))
+            return;
+        _failing = false;
+        Figures.Add(length, Stopwatch.GetElapsedTime(started), entries > 0);
+        foreach (var partition in _written)
+        {
+            _checkpointer.MarkDirty(partition);
+            partition.Publish();
+        }
+    }
+
+    private bool TryWrite(Partition partition, List<PendingBatch> batches)
+    {
+        try
+        {
+            partition.Segments.Write(batches, partition.Settings().SegmentBytes);
+            return true;
+        }
+        catch (IOException error)
+        {
+            Refuse(partition, error);
+            return false;
+        }
+        catch (UnauthorizedAccessException error)
+        {
+            Refuse(partition, error);
+            return false;
+        }
+    }
+
+    private bool TryJournal(long length, int entries)
+    {
+        try
+        {
+            _journal.StartGroup(length, entries);
+            foreach (var partition in _written)
+                partition.StageTo(_journal);
+            _journal.Commit();
+            return true;
+        }
+        catch (JournalFlushException error)
+        {
+            // After a failed fsync the kernel may have dropped the pages: nothing is retried, everything stops (style 12).
+            _broken = error.Message;
+            LogBroken(error.Message, error);
+            foreach (var partition in _written)
+                partition.Fail(ErrorCode.StorageError, poison: true);
+            return false;
+        }
+        catch (IOException error)
+        {
+            _journal.TakeBack();
+            foreach (var partition in _written)
+                Refuse(partition, error);
+            return false;
+        }
+    }
+
+    /// <summary>A write failed, as when the disk is full: taken back and refused with a retriable error, so that work goes on when there is room.</summary>
+    private void Refuse(Partition partition, Exception error)
+    {
+        if (!_failing)
+            LogRefused(partition.Segments.Folder, error.Message);
+        _failing = true;
+        var poison = false;
+        try
+        {
+            partition.Segments.TakeBack();
+        }
+        catch (IOException cut)
+        {
+            LogBroken($"{partition.Segments.Folder}: a failed write could not be taken back", cut);
+            poison = true;
+        }
+        partition.Fail(ErrorCode.StorageError, poison);
+    }
+
+    private void BeginCheckpoint()
+    {
+        try
+        {
+            _journal.Begin();
+        }
+        catch (IOException error)
+        {
+            // No room for another journal file: the running one simply grows on.
+            LogRefused("journal", error.Message);
+            return;
+        }
+        _checkpointer.Begin(_journal.Generation, _journal.Free);
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The log has stopped acknowledging: {Reason}. Restart it; what was acknowledged is kept")]
+    private partial void LogBroken(string reason, Exception error);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Appends to {Place} are refused, producers retry: {Reason}. If the disk is full, make room; work goes on by itself")]
+    private partial void LogRefused(string place, string reason);
+}
+
+/// <param name="JournalBytes">Journal size after which a checkpoint is made.</param>
+internal sealed record CommitterOptions(long JournalBytes = 64 << 20);
+
+/// <summary>Counters of the committer; read by any thread.</summary>
+internal sealed class CommitterFigures
+{
+    private long _flushes;
+    private long _bytes;
+    private long _ticks;
+
+    public long Flushes => Interlocked.Read(ref _flushes);
+
+    public long Bytes => Interlocked.Read(ref _bytes);
+
+    public TimeSpan FlushTime => TimeSpan.FromTicks(Interlocked.Read(ref _ticks));
+
+    public void Add(long bytes, TimeSpan took, bool flushed)
+    {
+        if (!flushed)
+            return;
+        Interlocked.Increment(ref _flushes);
+        Interlocked.Add(ref _bytes, bytes);
+        Interlocked.Add(ref _ticks, took.Ticks);
+    }
+}

@@ -1,0 +1,327 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Millrace.Kafka.Messages;
+using Millrace.Log.Topics;
+using Millrace.Storage.Files;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>What a log store needs to know.</summary>
+internal sealed record LogStoreOptions
+{
+    public required string Folder { get; init; }
+
+    public IFileSystem Files { get; init; } = DiskFileSystem.Instance;
+
+    /// <summary>Defaults for topics, by Kafka's topic configuration names.</summary>
+    public IReadOnlyDictionary<string, string> TopicDefaults { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Journal size after which a checkpoint is made.</summary>
+    public long JournalBytes { get; init; } = 64 << 20;
+
+    /// <summary>Run everything on the caller's thread: simulators call <see cref="Committer.RunCycle"/>.</summary>
+    public bool Inline { get; init; }
+
+    public Func<Guid> NewId { get; init; } = Guid.NewGuid;
+}
+
+/// <summary>
+/// All topics of a data folder: opening with recovery, creating, changing, deleting, retention. Appends and reads go to the
+/// <see cref="Partition"/>s. Thread-safe.
+/// </summary>
+/// <remarks>
+/// <c>topics/NAME/N/OFFSET.log</c> hold the records, <c>journal/</c> what the segments may not hold durably yet, <c>checkpoint</c> the line
+/// between both.
+/// </remarks>
+internal sealed partial class LogStore : IDisposable
+{
+    private const string DeletedPrefix = "deleted~";
+    private const int ProducerIdBlock = 1000;
+    private readonly LogStoreOptions _options;
+    private readonly IFileSystem _files;
+    private readonly ILogger _log;
+    private readonly string _topicsFolder;
+    private readonly FolderLock? _lock;
+    private readonly ConcurrentDictionary<string, Topic> _topics = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<Guid, Topic> _topicsById = new();
+    private readonly Lock _changes = new();
+    private readonly Journal _journal;
+    private readonly Checkpointer _checkpointer;
+    private ClusterFile _cluster;
+    private long _nextProducerId;
+
+    private LogStore(LogStoreOptions options, ILogger log)
+    {
+        _options = options;
+        _files = options.Files;
+        _log = log;
+        _lock = _files is DiskFileSystem ? FolderLock.Take(options.Folder) : null;
+        try
+        {
+            _topicsFolder = Path.Combine(options.Folder, "topics");
+            var journalFolder = Path.Combine(options.Folder, "journal");
+            _files.CreateFolder(_topicsFolder);
+            _files.CreateFolder(journalFolder);
+            _cluster = ClusterFile.Load(_files, options.Folder) ?? NewCluster();
+            _nextProducerId = _cluster.ProducerIdsFrom;
+            _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log);
+            var highest = Recover(journalFolder, out var replayed);
+            _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1);
+            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes), log);
+            // What was replayed is made durable before anything new is, so that the old generations are free.
+            foreach (var partition in AllPartitions())
+            {
+                if (replayed.Contains(partition))
+                    _checkpointer.MarkDirty(partition);
+            }
+            _checkpointer.Begin(_journal.Generation, _journal.Free);
+            _checkpointer.Wait();
+            if (!_checkpointer.IsIdle || _checkpointer.Postponed)
+                throw new IOException($"the log in {options.Folder} could not save its first checkpoint; make room on the disk and start again");
+            if (!options.Inline)
+                Committer.Start();
+        }
+        catch
+        {
+            _lock?.Dispose();
+            throw;
+        }
+    }
+
+    public Committer Committer { get; }
+
+    public string ClusterId => _cluster.ClusterId;
+
+    public IReadOnlyDictionary<string, string> TopicDefaults => _options.TopicDefaults;
+
+    public IEnumerable<Topic> Topics => _topics.Values;
+
+    public int PartitionCount => _topics.Values.Sum(t => t.Partitions.Length);
+
+    /// <summary>Opens a data folder, creating it when absent.</summary>
+    /// <exception cref="FolderLockedException">Another process has it.</exception>
+    /// <exception cref="SegmentDamagedException">An acknowledged record cannot be read back.</exception>
+    public static LogStore Open(LogStoreOptions options, ILogger log) => new(options, log);
+
+    public Topic? Find(string name) => _topics.GetValueOrDefault(name);
+
+    public Topic? Find(Guid id) => _topicsById.GetValueOrDefault(id);
+
+    /// <summary>Creates a topic durably. The name and the configurations have been checked.</summary>
+    /// <returns>The topic, and whether this call made it.</returns>
+    public (Topic Topic, bool Created) Create(string name, int partitions, IReadOnlyDictionary<string, string> configs)
+    {
+        lock (_changes)
+        {
+            if (_topics.TryGetValue(name, out var existing))
+                return (existing, false);
+            var folder = Path.Combine(_topicsFolder, name);
+            // A folder without topic.json is what a crash left of a creation that nobody was told of.
+            if (_files.FolderExists(folder))
+                _files.DeleteFolder(folder);
+            _files.CreateFolder(folder);
+            var topic = new Topic(name, _options.NewId(), folder, configs, _options.TopicDefaults);
+            for (var i = 0; i < partitions; i++)
+                _files.CreateFolder(Path.Combine(folder, i.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            new TopicFile(TopicFile.CurrentFormat, name, topic.Id, partitions, new Dictionary<string, string>(configs)).Save(_files, folder);
+            _files.FlushFolder(_topicsFolder);
+            Attach(topic, partitions);
+            return (topic, true);
+        }
+    }
+
+    /// <summary>Adds partitions.</summary>
+    public void Grow(Topic topic, int partitions)
+    {
+        lock (_changes)
+        {
+            if (partitions <= topic.Partitions.Length)
+                return;
+            for (var i = topic.Partitions.Length; i < partitions; i++)
+                _files.CreateFolder(Path.Combine(topic.Folder, i.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            new TopicFile(TopicFile.CurrentFormat, topic.Name, topic.Id, partitions, new Dictionary<string, string>(topic.Configs)).Save(_files, topic.Folder);
+            Attach(topic, partitions);
+        }
+    }
+
+    /// <summary>Replaces a topic's own configurations, which have been checked.</summary>
+    public void Configure(Topic topic, IReadOnlyDictionary<string, string> configs)
+    {
+        lock (_changes)
+        {
+            new TopicFile(TopicFile.CurrentFormat, topic.Name, topic.Id, topic.Partitions.Length, new Dictionary<string, string>(configs)).Save(_files, topic.Folder);
+            topic.SetConfigs(configs, _options.TopicDefaults);
+        }
+    }
+
+    /// <summary>Deletes a topic and its records.</summary>
+    public void Delete(Topic topic)
+    {
+        string grave;
+        lock (_changes)
+        {
+            if (!_topics.TryRemove(topic.Name, out _))
+                return;
+            _topicsById.TryRemove(topic.Id, out _);
+            foreach (var partition in topic.Partitions)
+                partition.Close(ErrorCode.UnknownTopicOrPartition);
+            grave = Path.Combine(_topicsFolder, DeletedPrefix + topic.Id.ToString("N"));
+            _files.Rename(topic.Folder, grave);
+            _files.FlushFolder(_topicsFolder);
+        }
+        foreach (var partition in topic.Partitions)
+        {
+            _checkpointer.Forget(topic.Id, partition.Index);
+            partition.Dispose();
+        }
+        _files.DeleteFolder(grave);
+    }
+
+    /// <summary>A producer id that was never given out before.</summary>
+    public long NextProducerId()
+    {
+        lock (_changes)
+        {
+            if (_nextProducerId >= _cluster.ProducerIdsFrom)
+            {
+                _cluster = _cluster with { ProducerIdsFrom = _cluster.ProducerIdsFrom + ProducerIdBlock };
+                _cluster.Save(_files, _options.Folder);
+            }
+            return _nextProducerId++;
+        }
+    }
+
+    /// <summary>A partition's log start has been moved by a client: the next checkpoint, asked for now, keeps it.</summary>
+    public void NoteLogStart(Partition partition)
+    {
+        Committer.Between(() => _checkpointer.MarkDirty(partition));
+        Committer.RequestCheckpoint();
+    }
+
+    /// <summary>Deletes what retention no longer keeps, rolls what is old, forgets idle producers. Any one thread at a time.</summary>
+    /// <param name="now">Milliseconds of Unix time.</param>
+    /// <param name="producerIdleMillis">Idle time after which a producer's state goes.</param>
+    public void Maintain(long now, long producerIdleMillis)
+    {
+        var checkpointFirst = false;
+        foreach (var topic in _topics.Values)
+        {
+            foreach (var partition in topic.Partitions)
+            {
+                partition.ExpireProducers(now - producerIdleMillis);
+                checkpointFirst |= Retention.Apply(partition, topic.Settings, now, Committer, _checkpointer, LogDeleted);
+            }
+        }
+        if (checkpointFirst)
+            Committer.RequestCheckpoint();
+    }
+
+    /// <summary>Flushes, writes a last checkpoint and lets the folder go.</summary>
+    public void Dispose()
+    {
+        Committer.Stop();
+        foreach (var partition in AllPartitions())
+            partition.Close(ErrorCode.NotLeaderOrFollower);
+        _checkpointer.Wait();
+        if (Committer.Broken is null && _checkpointer.IsIdle)
+        {
+            Committer.RequestCheckpoint();
+            Committer.RunCycle();
+            _checkpointer.Wait();
+        }
+        foreach (var partition in AllPartitions())
+            partition.Dispose();
+        _journal.Dispose();
+        _lock?.Dispose();
+    }
+
+    /// <summary>Lets go without flushing anything, as a crash does; for simulators.</summary>
+    internal void Abandon() => _lock?.Dispose();
+
+    private IEnumerable<Partition> AllPartitions() => _topics.Values.SelectMany(t => t.Partitions);
+
+    private ClusterFile NewCluster()
+    {
+        var id = _options.NewId().ToByteArray();
+        var cluster = new ClusterFile(
+            ClusterFile.CurrentFormat,
+            Convert.ToBase64String(id).TrimEnd('=').Replace('+', '-').Replace('/', '_'),
+            BitConverter.ToUInt32(_options.NewId().ToByteArray()),
+            0);
+        cluster.Save(_files, _options.Folder);
+        return cluster;
+    }
+
+    private void Attach(Topic topic, int partitions)
+    {
+        var all = new Partition[partitions];
+        for (var i = 0; i < partitions; i++)
+        {
+            all[i] = topic.Partition(i) ?? new Partition(
+                _files,
+                Path.Combine(topic.Folder, i.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+                topic.Id,
+                i,
+                () => topic.Settings.Partition,
+                p => Committer.Enqueue(p));
+        }
+        topic.SetPartitions(all);
+        _topics[topic.Name] = topic;
+        _topicsById[topic.Id] = topic;
+    }
+
+    /// <summary>Brings every partition to its last acknowledged record; the highest journal generation is returned.</summary>
+    private long Recover(string journalFolder, out HashSet<Partition> replayed)
+    {
+        var checkpoint = Checkpoint.Load(_files, _options.Folder);
+        var known = (checkpoint?.Partitions ?? []).ToDictionary(p => (p.TopicId, p.Partition));
+        var touched = new HashSet<Partition>();
+        foreach (var name in _files.ListFolders(_topicsFolder))
+        {
+            var folder = Path.Combine(_topicsFolder, name);
+            if (name.StartsWith(DeletedPrefix, StringComparison.Ordinal))
+            {
+                _files.DeleteFolder(folder);
+                continue;
+            }
+            if (!_files.FileExists(Path.Combine(folder, TopicFile.FileName)))
+                continue;
+            var file = TopicFile.Load(_files, folder);
+            var topic = new Topic(file.Name, file.Id, folder, file.Configs, _options.TopicDefaults);
+            for (var i = 0; i < file.Partitions; i++)
+                _files.CreateFolder(Path.Combine(folder, i.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            Attach(topic, file.Partitions);
+            foreach (var partition in topic.Partitions)
+            {
+                if (known.TryGetValue((topic.Id, partition.Index), out var description))
+                {
+                    partition.Restore(description);
+                    _checkpointer.Know(description);
+                }
+                else
+                {
+                    partition.Rebuild();
+                    touched.Add(partition);
+                }
+            }
+        }
+        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay);
+        replayed = touched;
+        return Math.Max(highest, (checkpoint?.ReplayFrom ?? 1) - 1);
+
+        void Replay(JournalEntryKind kind, Guid topicId, int index, ReadOnlySpan<byte> body)
+        {
+            // A topic that is gone was deleted after the entry.
+            if (_topicsById.GetValueOrDefault(topicId)?.Partition(index) is not { } partition)
+                return;
+            touched.Add(partition);
+            if (kind == JournalEntryKind.Batch)
+                partition.Replay(body);
+            else if (kind == JournalEntryKind.LogStart)
+                partition.MoveLogStart(System.Buffers.Binary.BinaryPrimitives.ReadInt64LittleEndian(body));
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Retention deleted {Path} ({Bytes} bytes)")]
+    private partial void LogDeleted(string path, long bytes);
+}

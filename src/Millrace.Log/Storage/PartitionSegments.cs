@@ -1,0 +1,379 @@
+using System.Buffers;
+using Millrace.Kafka.Records;
+using Millrace.Storage.Files;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>
+/// The files of one partition. Writing, rolling, cutting and deleting are the committer's (or the opener's) business; reading may
+/// run beside it on any thread and sees published bytes only.
+/// </summary>
+internal sealed class PartitionSegments : IDisposable
+{
+    private readonly IFileSystem _files;
+    private readonly Lock _hintGate = new();
+    private readonly ReadHint[] _hints = new ReadHint[4];
+    private readonly List<Segment> _unsynced = [];
+    private Segment[] _segments;
+    private bool _namesUnsynced;
+    private int _nextHint;
+
+    private record struct ReadHint(long Offset, Segment Segment, long Position);
+
+    public PartitionSegments(IFileSystem files, string folder)
+    {
+        _files = files;
+        Folder = folder;
+        var bases = new List<long>();
+        foreach (var name in files.ListFiles(folder))
+        {
+            if (name.EndsWith(Segment.FileSuffix, StringComparison.Ordinal) && long.TryParse(name.AsSpan(0, name.Length - 4), out var offset))
+                bases.Add(offset);
+        }
+        bases.Sort();
+        _segments = new Segment[bases.Count];
+        for (var i = 0; i < bases.Count; i++)
+        {
+            using var file = files.Open(Path.Combine(folder, Segment.NameOf(bases[i]) + Segment.FileSuffix));
+            _segments[i] = new Segment(files, folder, bases[i], file.Length, isNew: false);
+        }
+    }
+
+    public string Folder { get; }
+
+    /// <summary>A snapshot, in order of offset.</summary>
+    public Segment[] All => Volatile.Read(ref _segments);
+
+    public Segment? Active => _segments.Length == 0 ? null : _segments[^1];
+
+    /// <summary>Bytes that readers may see.</summary>
+    public long Bytes
+    {
+        get
+        {
+            long bytes = 0;
+            foreach (var segment in All)
+                bytes += segment.Readable;
+            return bytes;
+        }
+    }
+
+    public bool HasUnsynced => _unsynced.Count > 0;
+
+    /// <summary>Appends batches; readers see them after <see cref="Publish"/>.</summary>
+    /// <exception cref="IOException">Part may be written: <see cref="TakeBack"/>.</exception>
+    public void Write(List<PendingBatch> batches, int segmentBytes)
+    {
+        var parts = new List<ReadOnlyMemory<byte>>();
+        long bytes = 0;
+        for (var i = 0; i < batches.Count; i++)
+        {
+            var batch = batches[i];
+            if (batch.Bytes.IsEmpty)
+                continue;
+            if (Active is not { } active || active.Written + bytes + batch.Bytes.Length > segmentBytes && active.Written + bytes > 0)
+            {
+                WriteParts(parts, bytes);
+                bytes = 0;
+                Roll(batch.BaseOffset);
+            }
+            parts.Add(batch.Bytes);
+            bytes += batch.Bytes.Length;
+        }
+        WriteParts(parts, bytes);
+    }
+
+    /// <summary>Lets readers see what was written.</summary>
+    /// <param name="batches">The same as given to <see cref="Write"/>.</param>
+    public void Publish(List<PendingBatch> batches)
+    {
+        var segments = _segments;
+        var at = segments.Length - 1;
+        // Find the first segment that was touched: batches are in offset order, and so are segments.
+        var first = -1;
+        for (var i = 0; i < batches.Count && first < 0; i++)
+        {
+            if (!batches[i].Bytes.IsEmpty)
+                first = i;
+        }
+        if (first < 0)
+            return;
+        while (at > 0 && segments[at].BaseOffset > batches[first].BaseOffset)
+            at--;
+        var position = segments[at].Readable;
+        for (var i = first; i < batches.Count; i++)
+        {
+            var batch = batches[i];
+            if (batch.Bytes.IsEmpty)
+                continue;
+            if (position == segments[at].Written && at + 1 < segments.Length)
+            {
+                segments[at].Publish();
+                position = segments[++at].Readable;
+            }
+            var segment = segments[at];
+            segment.Index.Add(batch.BaseOffset, position, batch.Bytes.Length, batch.MaxTimestamp);
+            segment.MaxTimestamp = Math.Max(segment.MaxTimestamp, batch.MaxTimestamp);
+            position += batch.Bytes.Length;
+        }
+        segments[at].Publish();
+    }
+
+    /// <summary>Undoes writes that were not published, also rolled segments.</summary>
+    public void TakeBack()
+    {
+        while (Active is { Readable: 0 } young && _segments.Length > 1)
+            Drop(young);
+        Active?.TakeBack();
+    }
+
+    /// <summary>Starts a new segment; the one before is complete.</summary>
+    public Segment Roll(long baseOffset)
+    {
+        var segment = new Segment(_files, Folder, baseOffset, 0, isNew: true);
+        if (segment.File.Length > 0)
+            segment.CutTo(0);
+        Volatile.Write(ref _segments, [.. _segments, segment]);
+        _namesUnsynced = true;
+        return segment;
+    }
+
+    /// <summary>Makes durable all that has been written. Any thread, on a copy that <see cref="TakeUnsynced"/> gave.</summary>
+    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names)
+    {
+        foreach (var segment in segments)
+        {
+            if (!segment.TryAcquire())
+                continue;
+            try
+            {
+                segment.File.Flush();
+                segment.TrySaveIndex();
+            }
+            finally
+            {
+                segment.Release();
+            }
+        }
+        if (names)
+            files.FlushFolder(folder);
+    }
+
+    /// <summary>The segments written since the last call, and whether files were made or deleted.</summary>
+    public (List<Segment> Segments, bool Names) TakeUnsynced()
+    {
+        var taken = (new List<Segment>(_unsynced), _namesUnsynced);
+        _unsynced.Clear();
+        _namesUnsynced = false;
+        return taken;
+    }
+
+    /// <summary>Takes a segment out of the list and deletes its files; readers that are in it may finish.</summary>
+    public void Drop(Segment segment)
+    {
+        Detach(segment);
+        DeleteFiles(segment);
+    }
+
+    /// <summary>Takes a segment out of the list.</summary>
+    public void Detach(Segment segment)
+    {
+        Volatile.Write(ref _segments, Array.FindAll(_segments, s => s != segment));
+        _unsynced.Remove(segment);
+        lock (_hintGate)
+            Array.Clear(_hints);
+        _namesUnsynced = true;
+    }
+
+    /// <summary>Deletes the files of a detached segment. Any thread.</summary>
+    public void DeleteFiles(Segment segment)
+    {
+        _files.DeleteFile(segment.Path);
+        var index = Path.ChangeExtension(segment.Path, Segment.IndexSuffix);
+        if (_files.FileExists(index))
+            _files.DeleteFile(index);
+        segment.Retire();
+    }
+
+    /// <summary>
+    /// Reads whole batches from the one that holds an offset on, checking each batch's CRC.
+    /// </summary>
+    /// <param name="offset">At least the log start and below <paramref name="end"/>.</param>
+    /// <param name="end">Batches from this offset on are left out.</param>
+    /// <param name="maxBytes">Cuts the tail; the first batch is given whole whatever its size when <paramref name="atLeastOne"/>.</param>
+    /// <param name="atLeastOne">See <paramref name="maxBytes"/>.</param>
+    /// <returns>A pooled array and the bytes used in it; 0 bytes and an empty array when nothing fits.</returns>
+    /// <exception cref="SegmentDamagedException">Bytes on disk are not what was written.</exception>
+    public (byte[] Buffer, int Bytes) Read(long offset, long end, int maxBytes, bool atLeastOne)
+    {
+        while (true)
+        {
+            var (segment, position) = Find(offset);
+            if (segment is null || !segment.TryAcquire())
+                return ([], 0);
+            try
+            {
+                if (position < 0)
+                    position = segment.Locate(offset);
+                var available = segment.Readable - position;
+                if (available > 0)
+                    return ReadFrom(segment, position, available, offset, end, maxBytes, atLeastOne);
+                // Compaction may leave a gap at a segment's end: the next one goes on.
+                var next = After(segment);
+                if (next is null)
+                    return ([], 0);
+                offset = next.BaseOffset;
+            }
+            finally
+            {
+                segment.Release();
+            }
+        }
+    }
+
+    /// <summary>Bytes from an offset to the readable end.</summary>
+    public long BytesFrom(long offset)
+    {
+        var (segment, position) = Find(offset);
+        if (segment is null || !segment.TryAcquire())
+            return 0;
+        try
+        {
+            if (position < 0)
+                position = segment.Locate(offset);
+            var bytes = segment.Readable - position;
+            foreach (var other in All)
+            {
+                if (other.BaseOffset > segment.BaseOffset)
+                    bytes += other.Readable;
+            }
+            return bytes;
+        }
+        finally
+        {
+            segment.Release();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var segment in All)
+            segment.Retire();
+        Volatile.Write(ref _segments, []);
+    }
+
+    private void WriteParts(List<ReadOnlyMemory<byte>> parts, long bytes)
+    {
+        if (parts.Count == 0)
+            return;
+        var active = Active!;
+        if (!_unsynced.Contains(active))
+            _unsynced.Add(active);
+        if (parts.Count == 1)
+            active.Write(parts[0].Span);
+        else
+            active.Write(parts, bytes);
+        parts.Clear();
+    }
+
+    private Segment? After(Segment segment)
+    {
+        foreach (var other in All)
+        {
+            if (other.BaseOffset > segment.BaseOffset)
+                return other;
+        }
+        return null;
+    }
+
+    private (Segment? Segment, long Position) Find(long offset)
+    {
+        lock (_hintGate)
+        {
+            foreach (var hint in _hints)
+            {
+                if (hint.Segment is not null && hint.Offset == offset)
+                    return (hint.Segment, hint.Position);
+            }
+        }
+        var segments = All;
+        for (var i = segments.Length - 1; i >= 0; i--)
+        {
+            if (segments[i].BaseOffset <= offset)
+                return (segments[i], -1);
+        }
+        return segments.Length == 0 ? (null, -1) : (segments[0], -1);
+    }
+
+    private (byte[] Buffer, int Bytes) ReadFrom(
+        Segment segment, long position, long available, long offset, long end, int maxBytes, bool atLeastOne)
+    {
+        var wanted = (int)Math.Min(available, Math.Max(maxBytes, RecordBatch.HeaderBytes));
+        var buffer = ArrayPool<byte>.Shared.Rent(wanted);
+        try
+        {
+            var read = segment.File.Read(position, buffer.AsSpan(0, wanted));
+            var whole = RecordBatch.WholeBytes(buffer.AsSpan(0, read));
+            if (whole < 0 || whole > available)
+                throw new SegmentDamagedException(segment.Path, position, "no record batch begins here");
+            if (whole > maxBytes && !atLeastOne)
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+                return ([], 0);
+            }
+            if (whole > read)
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+                buffer = ArrayPool<byte>.Shared.Rent(whole);
+                read = segment.File.Read(position, buffer.AsSpan(0, whole));
+            }
+            var used = WholeBatches(segment, position, buffer.AsSpan(0, read), end, ref offset);
+            Remember(offset, segment, position + used);
+            if (used > 0)
+                return (buffer, used);
+            ArrayPool<byte>.Shared.Return(buffer);
+            return ([], 0);
+        }
+        catch (SegmentDamagedException)
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            throw;
+        }
+    }
+
+    private static int WholeBatches(Segment segment, long position, ReadOnlySpan<byte> bytes, long end, ref long offset)
+    {
+        var used = 0;
+        while (bytes.Length - used >= RecordBatch.HeaderBytes)
+        {
+            var rest = bytes[used..];
+            var whole = RecordBatch.WholeBytes(rest);
+            if (whole < 0)
+                throw new SegmentDamagedException(segment.Path, position + used, "no record batch begins here");
+            if (whole > rest.Length)
+                break;
+            var batch = new RecordBatch(rest);
+            if (batch.BaseOffset >= end)
+                break;
+            if (batch.Crc != batch.ComputeCrc())
+                throw new SegmentDamagedException(segment.Path, position + used, $"the batch at offset {batch.BaseOffset} has a wrong CRC");
+            offset = batch.LastOffset + 1;
+            used += whole;
+        }
+        return used;
+    }
+
+    private void Remember(long offset, Segment segment, long position)
+    {
+        lock (_hintGate)
+        {
+            for (var i = 0; i < _hints.Length; i++)
+            {
+                if (_hints[i].Offset == offset && _hints[i].Segment is not null)
+                    return;
+            }
+            _hints[_nextHint] = new ReadHint(offset, segment, position);
+            _nextHint = (_nextHint + 1) % _hints.Length;
+        }
+    }
+}

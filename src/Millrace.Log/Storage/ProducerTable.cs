@@ -1,0 +1,102 @@
+using Millrace.Kafka.Messages;
+using Millrace.Kafka.Records;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>One batch that a producer has appended.</summary>
+internal readonly record struct ProducedBatch(int FirstSequence, int LastSequence, long BaseOffset, long LastOffset, long Timestamp, short Epoch);
+
+/// <summary>
+/// What a partition knows of its idempotent producers (KIP-98): the last five durable batches of each and those still on their way.
+/// Everything follows from the batches, so a failed write is taken back by dropping them, and a snapshot holds only durable ones.
+/// Guarded by the partition's lock.
+/// </summary>
+internal sealed class ProducerTable
+{
+    /// <summary>Batches kept of each producer: as many as a client may have in flight.</summary>
+    public const int Window = 5;
+
+    private readonly Dictionary<long, List<ProducedBatch>> _producers = [];
+
+    public int Count => _producers.Count;
+
+    public IReadOnlyDictionary<long, List<ProducedBatch>> Producers => _producers;
+
+    /// <summary>What to do with a batch of a producer.</summary>
+    /// <param name="batch">Has a producer id.</param>
+    /// <param name="original">The first append of the same batch, when the answer is <see cref="ErrorCode.DuplicateSequenceNumber"/>.</param>
+    public ErrorCode Check(RecordBatch batch, out ProducedBatch original)
+    {
+        original = default;
+        if (!_producers.TryGetValue(batch.ProducerId, out var batches))
+            return ErrorCode.None;
+        var last = batches[^1];
+        if (batch.ProducerEpoch < last.Epoch)
+            return ErrorCode.InvalidProducerEpoch;
+        if (batch.ProducerEpoch > last.Epoch)
+            return batch.BaseSequence == 0 ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
+        var lastSequence = Advance(batch.BaseSequence, batch.LastOffsetDelta);
+        for (var i = batches.Count - 1; i >= 0; i--)
+        {
+            var known = batches[i];
+            if (known.Epoch == batch.ProducerEpoch && known.FirstSequence == batch.BaseSequence && known.LastSequence == lastSequence)
+            {
+                original = known;
+                return ErrorCode.DuplicateSequenceNumber;
+            }
+        }
+        // A marker of the same epoch leaves no sequence behind: whatever comes next begins a new count.
+        return last.LastSequence < 0 || batch.BaseSequence == Advance(last.LastSequence, 1)
+            ? ErrorCode.None
+            : ErrorCode.OutOfOrderSequenceNumber;
+    }
+
+    /// <summary>Notes a batch that gets its place in the log.</summary>
+    /// <param name="batch">Has a producer id.</param>
+    /// <param name="baseOffset">Its offset.</param>
+    /// <param name="timestamp">For expiry.</param>
+    /// <param name="durableEnd">Batches before this offset are durable; five of them are kept.</param>
+    public void Note(RecordBatch batch, long baseOffset, long timestamp, long durableEnd)
+    {
+        if (!_producers.TryGetValue(batch.ProducerId, out var batches))
+            _producers[batch.ProducerId] = batches = new List<ProducedBatch>(Window + 1);
+        var sequence = batch.IsControl ? -1 : batch.BaseSequence;
+        var lastSequence = batch.IsControl ? -1 : Advance(batch.BaseSequence, batch.LastOffsetDelta);
+        batches.Add(new ProducedBatch(sequence, lastSequence, baseOffset, baseOffset + batch.LastOffsetDelta, timestamp, batch.ProducerEpoch));
+        while (batches.Count > Window && batches[Window].BaseOffset < durableEnd)
+            batches.RemoveAt(0);
+    }
+
+    /// <summary>Puts a producer back as a snapshot had it.</summary>
+    public void Restore(long producerId, List<ProducedBatch> batches) => _producers[producerId] = batches;
+
+    /// <summary>Forgets batches from an offset on, which were not written after all.</summary>
+    public void TakeBack(long fromOffset)
+    {
+        List<long>? empty = null;
+        foreach (var (producerId, batches) in _producers)
+        {
+            batches.RemoveAll(b => b.BaseOffset >= fromOffset);
+            if (batches.Count == 0)
+                (empty ??= []).Add(producerId);
+        }
+        foreach (var producerId in empty ?? [])
+            _producers.Remove(producerId);
+    }
+
+    /// <summary>Forgets producers whose last batch is older than a time.</summary>
+    public void Expire(long before, Func<long, bool> isBusy)
+    {
+        List<long>? old = null;
+        foreach (var (producerId, batches) in _producers)
+        {
+            if (batches[^1].Timestamp < before && !isBusy(producerId))
+                (old ??= []).Add(producerId);
+        }
+        foreach (var producerId in old ?? [])
+            _producers.Remove(producerId);
+    }
+
+    /// <summary>Sequences run from 0 to 2^31-1 and begin again at 0.</summary>
+    public static int Advance(int sequence, int by) => (int)(((long)sequence + by) & int.MaxValue);
+}

@@ -1,0 +1,259 @@
+using System.Globalization;
+using Millrace.Kafka.Records;
+using Millrace.Storage.Files;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>
+/// One file of record batches, named by the offset of its first. Written by the committer alone, read by many; readers see only what has
+/// been published. The file is opened on first use and closed when its last user is gone after <see cref="Retire"/>.
+/// </summary>
+internal sealed class Segment
+{
+    public const string FileSuffix = ".log";
+    public const string IndexSuffix = ".index";
+
+    private readonly IFileSystem _files;
+    private readonly Lock _gate = new();
+    private SegmentIndex? _index;
+    private IFile? _file;
+    private int _users = 1;
+    private long _readable;
+
+    /// <param name="files">Where the file is.</param>
+    /// <param name="folder">The partition's folder.</param>
+    /// <param name="baseOffset">No batch in it begins before this offset.</param>
+    /// <param name="length">Bytes that are written and may be read.</param>
+    /// <param name="isNew">There is no index to load.</param>
+    public Segment(IFileSystem files, string folder, long baseOffset, long length, bool isNew)
+    {
+        _files = files;
+        BaseOffset = baseOffset;
+        Path = System.IO.Path.Combine(folder, NameOf(baseOffset) + FileSuffix);
+        Written = length;
+        _readable = length;
+        if (isNew)
+            _index = new SegmentIndex();
+    }
+
+    public long BaseOffset { get; }
+
+    public string Path { get; }
+
+    /// <summary>Bytes handed to the file; the committer's own view.</summary>
+    public long Written { get; private set; }
+
+    /// <summary>Bytes that readers may see: acknowledged ones.</summary>
+    public long Readable => Volatile.Read(ref _readable);
+
+    /// <summary>The largest timestamp, -1 while unknown: see <see cref="LargestTimestamp"/>.</summary>
+    public long MaxTimestamp { get; set; } = -1;
+
+    public static string NameOf(long offset) => offset.ToString("D20", CultureInfo.InvariantCulture);
+
+    /// <summary>Keeps the file open until <see cref="Release"/>; false when the segment has been deleted.</summary>
+    public bool TryAcquire()
+    {
+        lock (_gate)
+        {
+            if (_users == 0)
+                return false;
+            _users++;
+            return true;
+        }
+    }
+
+    public void Release()
+    {
+        lock (_gate)
+        {
+            if (--_users > 0)
+                return;
+            _file?.Dispose();
+            _file = null;
+        }
+    }
+
+    /// <summary>Gives up the owner's own hold; the file closes when the last reader is done.</summary>
+    public void Retire() => Release();
+
+    public IFile File
+    {
+        get
+        {
+            if (_file is { } open)
+                return open;
+            lock (_gate)
+                return _file ??= _files.Open(Path, create: true);
+        }
+    }
+
+    public SegmentIndex Index
+    {
+        get
+        {
+            if (_index is { } index)
+                return index;
+            lock (_gate)
+                return _index ??= SegmentIndex.Load(_files, System.IO.Path.ChangeExtension(Path, IndexSuffix), Readable);
+        }
+    }
+
+    /// <summary>Appends bytes that readers do not see yet.</summary>
+    public void Write(ReadOnlySpan<byte> bytes)
+    {
+        File.Write(Written, bytes);
+        Written += bytes.Length;
+    }
+
+    public void Write(IReadOnlyList<ReadOnlyMemory<byte>> parts, long bytes)
+    {
+        File.Write(Written, parts);
+        Written += bytes;
+    }
+
+    /// <summary>Lets readers see all that is written.</summary>
+    public void Publish() => Volatile.Write(ref _readable, Written);
+
+    /// <summary>Takes back what has been written and not published.</summary>
+    public void TakeBack() => CutTo(Readable);
+
+    /// <summary>Cuts the file; only at start-up and when a write is taken back.</summary>
+    public void CutTo(long length)
+    {
+        File.SetLength(length);
+        Written = length;
+        Volatile.Write(ref _readable, Math.Min(_readable, length));
+        _index?.CutTo(length);
+    }
+
+    /// <summary>Saves the index beside the file where that is possible; without it a look-up scans.</summary>
+    public void TrySaveIndex()
+    {
+        try
+        {
+            Index.Save(_files, System.IO.Path.ChangeExtension(Path, IndexSuffix));
+        }
+        catch (IOException)
+        {
+            // Its checksum tells a torn index from a whole one.
+        }
+    }
+
+    /// <summary>The largest timestamp of its records, -1 when it has none.</summary>
+    public long LargestTimestamp()
+    {
+        if (MaxTimestamp < 0 && Readable > 0)
+        {
+            CoverAll();
+            MaxTimestamp = Index.MaxTimestamp;
+        }
+        return MaxTimestamp;
+    }
+
+    /// <summary>The position of the batch that holds the offset, or of the first behind it; <see cref="Readable"/> when there is none.</summary>
+    public long Locate(long offset)
+    {
+        CoverAll();
+        using var scanner = new BatchScanner(this, Index.FindOffset(offset), Readable);
+        while (scanner.MoveNext())
+        {
+            if (scanner.Header.LastOffset >= offset)
+                return scanner.Position;
+        }
+        return Readable;
+    }
+
+    /// <summary>The position of the first batch whose largest timestamp reaches the given one; <see cref="Readable"/> when there is none.</summary>
+    public long LocateTimestamp(long timestamp)
+    {
+        CoverAll();
+        using var scanner = new BatchScanner(this, Index.FindTimestamp(timestamp), Readable);
+        while (scanner.MoveNext())
+        {
+            if (scanner.Header.MaxTimestamp >= timestamp)
+                return scanner.Position;
+        }
+        return Readable;
+    }
+
+    private void CoverAll()
+    {
+        var index = Index;
+        var readable = Readable;
+        if (index.Covered >= readable)
+            return;
+        using var scanner = new BatchScanner(this, index.Covered, readable);
+        while (scanner.MoveNext())
+            index.Add(scanner.Header.BaseOffset, scanner.Position, scanner.Header.TotalBytes, scanner.Header.MaxTimestamp);
+    }
+}
+
+/// <summary>Reads batch headers of a segment one after another through a small pooled buffer.</summary>
+internal ref struct BatchScanner : IDisposable
+{
+    private const int BufferBytes = 32 << 10;
+    private readonly Segment _segment;
+    private readonly long _end;
+    private byte[]? _buffer;
+    private long _bufferFrom;
+    private int _bufferLength;
+    private long _next;
+
+    public BatchScanner(Segment segment, long from, long end)
+    {
+        _segment = segment;
+        _end = end;
+        _next = from;
+        Position = from;
+    }
+
+    public long Position { get; private set; }
+
+    /// <summary>The header only; the records may not be in memory.</summary>
+    public RecordBatch Header { get; private set; }
+
+    /// <exception cref="SegmentDamagedException">What stands there is no batch.</exception>
+    public bool MoveNext()
+    {
+        if (_next >= _end)
+            return false;
+        Position = _next;
+        var header = Read(_next);
+        var whole = header.Length < RecordBatch.HeaderBytes ? -1 : RecordBatch.WholeBytes(header);
+        if (whole < 0 || _next + whole > _end)
+            throw new SegmentDamagedException(_segment.Path, _next, "no record batch begins here");
+        Header = new RecordBatch(header);
+        _next += whole;
+        return true;
+    }
+
+    public void Dispose()
+    {
+        if (_buffer is not null)
+            System.Buffers.ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = null;
+    }
+
+    private ReadOnlySpan<byte> Read(long position)
+    {
+        _buffer ??= System.Buffers.ArrayPool<byte>.Shared.Rent(BufferBytes);
+        if (position < _bufferFrom || position + RecordBatch.HeaderBytes > _bufferFrom + _bufferLength)
+        {
+            var wanted = (int)Math.Min(_buffer.Length, _end - position);
+            _bufferLength = _segment.File.Read(position, _buffer.AsSpan(0, wanted));
+            _bufferFrom = position;
+        }
+        var at = (int)(position - _bufferFrom);
+        return _buffer.AsSpan(at, Math.Min(RecordBatch.HeaderBytes, _bufferLength - at));
+    }
+}
+
+/// <summary>A file of the log has bytes that cannot be what was written.</summary>
+public sealed class SegmentDamagedException(string path, long position, string reason)
+    : IOException($"{path} is damaged at byte {position}: {reason}; restore the file from a backup, or delete the records up to behind it")
+{
+    public string Path { get; } = path;
+
+    public long Position { get; } = position;
+}

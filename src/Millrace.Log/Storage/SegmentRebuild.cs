@@ -1,0 +1,84 @@
+using System.Buffers;
+using Millrace.Kafka.Records;
+
+namespace Millrace.Log.Storage;
+
+internal delegate void BatchSeen(RecordBatch batch);
+
+/// <summary>
+/// Reads a whole segment when no checkpoint speaks for it. In the last segment a batch that is not whole or not sound ends the log, as a
+/// torn write does, unless sound batches follow it; anywhere else it is damage.
+/// </summary>
+internal static class SegmentRebuild
+{
+    private const int ChunkBytes = 1 << 20;
+
+    public static void Run(Segment segment, bool isLast, BatchSeen seen)
+    {
+        long position = 0;
+        var expected = segment.BaseOffset;
+        var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
+        try
+        {
+            var length = segment.Written;
+            while (position < length)
+            {
+                var read = segment.File.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - position)));
+                var used = 0;
+                while (TryTake(buffer.AsSpan(used, read - used), expected, out var batch))
+                {
+                    segment.MaxTimestamp = Math.Max(segment.MaxTimestamp, batch.MaxTimestamp);
+                    seen(batch);
+                    expected = batch.LastOffset + 1;
+                    used += batch.TotalBytes;
+                }
+                position += used;
+                if (used > 0 || position >= length)
+                    continue;
+                var whole = RecordBatch.WholeBytes(buffer.AsSpan(0, read));
+                if (whole > buffer.Length && position + whole <= length)
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                    buffer = ArrayPool<byte>.Shared.Rent(whole);
+                    continue;
+                }
+                if (!isLast || SoundBatchBehind(segment, position, length, expected))
+                    throw new SegmentDamagedException(segment.Path, position, $"the batch that should begin with offset {expected} or later is broken");
+                segment.CutTo(position);
+                return;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private static bool TryTake(ReadOnlySpan<byte> bytes, long expected, out RecordBatch batch)
+    {
+        batch = default;
+        var whole = RecordBatch.WholeBytes(bytes);
+        if (whole < 0 || whole > bytes.Length || bytes.Length < RecordBatch.HeaderBytes)
+            return false;
+        batch = new RecordBatch(bytes);
+        return batch.BaseOffset >= expected && batch.LastOffsetDelta >= 0 && batch.Crc == batch.ComputeCrc();
+    }
+
+    /// <summary>Steps over the broken batch by its own length, if that is believable, and looks for a sound one.</summary>
+    private static bool SoundBatchBehind(Segment segment, long position, long length, long expected)
+    {
+        var header = new byte[RecordBatch.HeaderBytes];
+        segment.File.Read(position, header);
+        var whole = RecordBatch.WholeBytes(header);
+        if (whole < RecordBatch.HeaderBytes || position + whole + RecordBatch.HeaderBytes > length)
+            return false;
+        var next = new byte[RecordBatch.HeaderBytes];
+        segment.File.Read(position + whole, next);
+        var nextWhole = RecordBatch.WholeBytes(next);
+        if (nextWhole < 0 || position + whole + nextWhole > length)
+            return false;
+        var bytes = new byte[nextWhole];
+        segment.File.Read(position + whole, bytes);
+        return TryTake(bytes, expected, out _);
+    }
+}
