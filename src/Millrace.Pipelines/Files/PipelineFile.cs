@@ -1,0 +1,122 @@
+namespace Millrace.Pipelines.Files;
+
+/// <summary>A pipeline file as written: every text with its place, nothing resolved. <c>Linter</c> makes a plan of it.</summary>
+public sealed record PipelineFile
+{
+    [FileField("pipeline", "The pipeline's name: lower-case letters, digits and _. It names the job, the consumer group and the state folder.",
+        Required = true, Example = "orders_by_country", Pattern = "^[a-z][a-z0-9_]{0,62}$")]
+    public Text? Pipeline { get; init; }
+
+    [FileField("description", "What the pipeline is for, shown beside its name.")]
+    public Text? Description { get; init; }
+
+    [FileField("sources", "Topics that are read, by the name that checks, SQL and sinks call them.", Required = true)]
+    public FileMap<SourceEntry> Sources { get; init; } = FileMap<SourceEntry>.Empty;
+
+    [FileField("checks", "Rules on the rows of a source. A row that breaks one goes to the topic NAME.quarantine with every reason.", Key = "source")]
+    public FileMap<FileList<CheckEntry>> Checks { get; init; } = FileMap<FileList<CheckEntry>>.Empty;
+
+    [FileField("sql", "SQL steps by name. A step reads one source or another step, row by row (SELECT ... FROM orders WHERE ...) or by windows of event time "
+        + "(SELECT ... FROM tumble(orders, 1m) GROUP BY ..., window_start).")]
+    public FileMap<Text> Sql { get; init; } = FileMap<Text>.Empty;
+
+    [FileField("sinks", "Where rows land, by the source or SQL step that they come from; one sink or a list.", Key = "output")]
+    public FileMap<FileList<SinkEntry>> Sinks { get; init; } = FileMap<FileList<SinkEntry>>.Empty;
+
+    [FileField("alerts", "Conditions on the rows of an output that are told to somebody.")]
+    public FileMap<AlertEntry> Alerts { get; init; } = FileMap<AlertEntry>.Empty;
+
+    [FileField("priority", "Which pipeline yields when the machine is short.", Values = ["low", "normal", "high"], Default = "normal")]
+    public Text? Priority { get; init; }
+
+    [FileField("checkpoint", "How often the pipeline's position and state are made durable.", Default = "1s")]
+    public CheckpointEntry? Checkpoint { get; init; }
+}
+
+/// <summary>A source: an address, or its parts.</summary>
+public sealed record SourceEntry
+{
+    [FileField("from", "The topic: `kafka:TOPIC?option=value&option=value`. The fields below may stand here as options.",
+        Required = true, ShortForm = true, Example = "kafka:orders?format=json&time=ts&watermark=5s")]
+    public Text? From { get; init; }
+
+    [FileField("schema", "Column names and types. Without it the columns are found by sampling the topic once and then kept with the job.",
+        Key = "column", Example = "{order_id: bigint, amount: double, country: varchar, ts: timestamptz}")]
+    public FileMap<Text>? Schema { get; init; }
+
+    [FileField("format", "How records are written.", Values = ["json"], Default = "json")]
+    public Text? Format { get; init; }
+
+    [FileField("time", "The timestamptz column that carries event time. Without it the record's Kafka timestamp counts.", Example = "ts")]
+    public Text? Time { get; init; }
+
+    [FileField("watermark", "How far behind the newest event time late rows are still counted.", Default = "5s", Example = "30s")]
+    public Text? Watermark { get; init; }
+
+    [FileField("idle", "A partition that is silent for so long does not hold windows open.", Default = "10s")]
+    public Text? Idle { get; init; }
+
+    [FileField("brokers", "host:port list of the Kafka cluster; the embedded log by default.", Example = "kafka1:9092,kafka2:9092")]
+    public Text? Brokers { get; init; }
+
+    [FileField("max_record", "A record over this size is quarantined unread.", Default = "1MiB")]
+    public Text? MaxRecord { get; init; }
+
+    [FileField("unknown", "A field that the schema does not name: ignore the field, or quarantine the record.",
+        Values = ["ignore", "quarantine"], Default = "ignore")]
+    public Text? Unknown { get; init; }
+}
+
+/// <summary>One line under a source's checks: a rule, or what happens to bad rows.</summary>
+public sealed record CheckEntry
+{
+    [FileField("rule", "A rule on each row, e.g. `amount between 0 and 100000`.", ShortForm = true, Example = "not_null(order_id, amount)")]
+    public Text? Rule { get; init; }
+
+    [FileField("on_fail", "What happens to a row that breaks a rule.", Values = ["quarantine", "stop"], Default = "quarantine")]
+    public Text? OnFail { get; init; }
+
+    [FileField("breaker", "The pipeline pauses when more than this share of the rows fails over this time.", Example = "5% over 1m")]
+    public Text? Breaker { get; init; }
+}
+
+/// <summary>A sink: an address, or its parts.</summary>
+public sealed record SinkEntry
+{
+    [FileField("to", "The address: `iceberg:NAMESPACE.TABLE`, `topic:TOPIC` (the embedded log) or `kafka:TOPIC?brokers=...`.",
+        Required = true, ShortForm = true, Example = "iceberg:sales.by_country?key=country,window_start&commit=10s")]
+    public Text? To { get; init; }
+
+    [FileField("key", "Columns that identify a row. A windowed output needs them.", Example = "[country, window_start]")]
+    public FileList<Text>? Key { get; init; }
+
+    [FileField("commit", "Iceberg: a snapshot is made at most so often.", Default = "10s")]
+    public Text? Commit { get; init; }
+
+    [FileField("brokers", "kafka: host:port list of the cluster.")]
+    public Text? Brokers { get; init; }
+}
+
+/// <summary>An alert: its condition, and who is told.</summary>
+public sealed record AlertEntry
+{
+    [FileField("when", "A SQL condition over an output's columns, and `for` with the event time that it must hold.",
+        Required = true, ShortForm = true, Example = "revenue < 100 for 5m")]
+    public Text? When { get; init; }
+
+    [FileField("to", "Who is told: `log`, `webhook:https://...`, or a name under `targets:` in millrace.yaml (`slack:ops`).", Default = "log", Example = "slack:ops")]
+    public FileList<Text>? To { get; init; }
+
+    [FileField("on", "The output that the condition reads; needed when more than one has the columns.")]
+    public Text? On { get; init; }
+}
+
+/// <summary>When checkpoints are cut.</summary>
+public sealed record CheckpointEntry
+{
+    [FileField("every", "Time between two checkpoints.", ShortForm = true, Default = "1s")]
+    public Text? Every { get; init; }
+
+    [FileField("max_pending", "Rows held for sinks between two checkpoints, in bytes; more cut one early.", Default = "128MiB")]
+    public Text? MaxPending { get; init; }
+}

@@ -1,0 +1,39 @@
+using Millrace.Columnar;
+using Millrace.Streams.Plans;
+
+namespace Millrace.Pipelines.Linting;
+
+/// <summary>What the linter knows of the world around a file.</summary>
+public sealed record LintContext
+{
+    /// <summary>The embedded log's address: the brokers of sources and sinks that name none.</summary>
+    public string Brokers { get; init; } = "127.0.0.1:9092";
+
+    /// <summary>Whom alerts can be told, by the names under <c>targets:</c> in millrace.yaml.</summary>
+    public IReadOnlyDictionary<string, AlertTarget> Targets { get; init; } = new Dictionary<string, AlertTarget>();
+
+    /// <summary>Reads the newest records of a topic, to find columns that the file does not declare; null when offline.</summary>
+    public Func<TopicAddress, TopicSample>? Sampler { get; init; }
+
+    /// <summary>Columns found by an earlier sampling and kept with the job, by source.</summary>
+    public IReadOnlyDictionary<string, Schema> KnownSchemas { get; init; } = new Dictionary<string, Schema>();
+}
+
+public sealed record TopicAddress(string Brokers, string Topic);
+
+/// <param name="Records">Values of the newest records.</param>
+/// <param name="Problem">Why there are none, e.g. <c>topic 'orders' does not exist</c>.</param>
+public sealed record TopicSample(IReadOnlyList<byte[]> Records, string? Problem = null);
+
+/// <summary>What the linter found.</summary>
+/// <param name="Diagnostics">In the file's order.</param>
+/// <param name="Plan">The pipeline, ready to run; null when there are errors or columns are unknown.</param>
+/// <param name="SampledSchemas">The columns of sources that declare none, to be kept with the job.</param>
+public sealed record LintResult(
+    IReadOnlyList<Diagnostic> Diagnostics, PipelinePlan? Plan, IReadOnlyDictionary<string, Schema> SampledSchemas)
+{
+    public bool HasErrors => Diagnostics.Any(d => d.Severity == Severity.Error);
+
+    /// <summary>The pipeline's name as the file says it, even when it has other errors.</summary>
+    public string? PipelineName { get; init; }
+}

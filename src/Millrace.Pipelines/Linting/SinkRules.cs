@@ -1,0 +1,138 @@
+using Millrace.Columnar;
+using Millrace.Pipelines.Files;
+using Millrace.Pipelines.Language;
+using Millrace.Streams.Plans;
+using Millrace.Streams.Sql;
+
+namespace Millrace.Pipelines.Linting;
+
+/// <summary>Sinks: their addresses, what they read, and their keys.</summary>
+internal sealed class SinkRules(PipelineFile file, LintContext context, DiagnosticBag faults)
+{
+    private static readonly TimeSpan DefaultCommit = TimeSpan.FromSeconds(10);
+    private static readonly string[] Kinds = ["iceberg", "topic", "kafka"];
+
+    public IReadOnlyList<SinkPlan> Lint(Outputs outputs)
+    {
+        var sinks = new List<SinkPlan>();
+        var targets = new HashSet<string>();
+        foreach (var (name, list) in file.Sinks.Entries.Select(e => (e.Name, e.Value)))
+        {
+            var known = outputs.Names.Contains(name.Value);
+            if (!known)
+                faults.Error(name.Place, "unknown-output", $"there is no source or step '{name.Value}'", NearestName.Hint(name.Value, outputs.Names, "there are"));
+            foreach (var entry in list.Items)
+            {
+                if (entry.To is not { } to || LintSink(name.Value, to, entry, outputs) is not { } sink)
+                    continue;
+                var target = sink is IcebergSinkPlan table ? $"{table.Namespace}.{table.Table}" : ((TopicSinkPlan)sink).Topic;
+                if (!targets.Add($"{sink.GetType().Name} {target}"))
+                    faults.Error(to.Place, "duplicate-name", $"two sinks write to '{target}'", "give each its own table or topic");
+                if (known)
+                    sinks.Add(sink);
+            }
+        }
+        return sinks;
+    }
+
+    private SinkPlan? LintSink(string output, Text to, SinkEntry entry, Outputs outputs)
+    {
+        var found = new List<TextFault>();
+        var endpoint = Endpoint.Parse(to.Value, found);
+        Places.Tell(to, found, faults);
+        if (endpoint is null || found.Count > 0)
+            return null;
+        switch (endpoint.Scheme)
+        {
+            case "iceberg":
+                return LintTable(output, endpoint, to, entry, outputs);
+            case "topic" or "kafka":
+                return LintTopic(output, endpoint, to, entry, outputs);
+            default:
+                faults.Error(to.At(0, endpoint.Scheme.Length), "bad-address", $"there is no sink of kind '{endpoint.Scheme}'", NearestName.Hint(endpoint.Scheme, Kinds, "sinks are"));
+                return null;
+        }
+    }
+
+    private IcebergSinkPlan? LintTable(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)
+    {
+        var settings = new Settings(endpoint, to, faults, ["key", "commit"], "an iceberg sink");
+        var commit = settings.Duration("commit", entry.Commit) ?? DefaultCommit;
+        if (entry.Brokers is { } brokers)
+            faults.Error(brokers.Place, "unknown-option", "an iceberg sink has no brokers");
+        var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out var given);
+        var parts = endpoint.Path.Split('.');
+        if (parts.Length < 2 || parts.Any(p => p.Length == 0 || !p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-')))
+        {
+            faults.Error(to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "bad-address", $"'{endpoint.Path}' is not namespace.table", "iceberg:sales.by_country");
+            return null;
+        }
+        if (!given && outputs.QueryOf(output) is { Plan: WindowedQueryPlan } query)
+        {
+            var columns = string.Join(",", query.KeyColumns);
+            faults.Error(
+                to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "no-key", $"'{output}' gives one row for each group and window, and this sink does not say which columns identify it",
+                $"iceberg:{endpoint.Path}?key={columns}");
+        }
+        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], key, commit);
+    }
+
+    private TopicSinkPlan? LintTopic(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)
+    {
+        var settings = new Settings(endpoint, to, faults, ["key", "brokers"], $"a {endpoint.Scheme} sink");
+        var brokers = settings.Take("brokers", entry.Brokers)?.Value ?? context.Brokers;
+        if (entry.Commit is { } commit)
+            faults.Error(commit.Place, "unknown-option", $"a {endpoint.Scheme} sink has no commit", "its rows are delivered at each checkpoint");
+        var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out _);
+        if (!Places.CheckTopic(endpoint, to, faults))
+            return null;
+        foreach (var source in file.Sources.Entries)
+        {
+            if (source.Value.From?.Value.Split('?')[0] is { } from && from == "kafka:" + endpoint.Path)
+                faults.Error(to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "cycle", $"the pipeline would read its own rows: topic '{endpoint.Path}' is the source '{source.Name.Value}'", "write to another topic");
+        }
+        return new TopicSinkPlan(output, brokers, endpoint.Path, key);
+    }
+
+    private List<string> LintKey(string output, Setting? option, FileList<Text>? field, Outputs outputs, out bool given)
+    {
+        given = option is not null || field is not null;
+        var columns = new List<(string Name, Place At)>();
+        if (option is not null)
+        {
+            if (field is not null)
+                faults.Error(option.Place, "duplicate-name", "'key' stands twice: here and beside the address", "keep one");
+            var offset = 0;
+            foreach (var part in option.Value.Split(','))
+            {
+                columns.Add((part.Trim(), option.At(offset, Math.Max(1, part.Length))));
+                offset += part.Length + 1;
+            }
+        }
+        foreach (var text in field?.Items ?? [])
+            columns.Add((text.Value, text.Place));
+        var key = new List<string>();
+        var schema = outputs.ColumnsOf(output);
+        foreach (var (name, at) in columns)
+        {
+            if (key.Contains(name))
+                faults.Error(at, "duplicate-name", $"key column '{name}' stands twice");
+            else if (schema is not null && schema.IndexOf(name) < 0)
+                faults.Error(at, "unknown-column", $"'{output}' has no column '{name}'", NearestName.Hint(name, schema.Fields.Select(f => f.Name).ToArray(), "its columns are"));
+            else if (schema is not null && schema[schema.IndexOf(name)].Type is { Children: not null } or { Kind: TypeKind.Float32 or TypeKind.Float64 })
+                faults.Error(at, "type", $"'{name}' is {schema[schema.IndexOf(name)].Type} and cannot be a key");
+            else
+                key.Add(name);
+        }
+        if (outputs.QueryOf(output) is { Plan: WindowedQueryPlan } query && key.Count == columns.Count && key.Count > 0)
+            WarnOfLooseKey(output, query, key, columns[0].At);
+        return key;
+    }
+
+    private void WarnOfLooseKey(string output, SqlAnalysis query, List<string> key, Place at)
+    {
+        var missing = query.KeyColumns.Where(k => !key.Contains(k)).ToArray();
+        if (missing.Length > 0)
+            faults.Warning(at, "loose-key", $"rows of '{output}' that differ only in {string.Join(" and ", missing)} share this key", $"key={string.Join(",", query.KeyColumns)}");
+    }
+}

@@ -1,0 +1,179 @@
+using Millrace.Columnar;
+using Millrace.Columnar.Json;
+using Millrace.Pipelines.Files;
+using Millrace.Pipelines.Language;
+using Millrace.Streams.Plans;
+using Millrace.Streams.Sql;
+
+namespace Millrace.Pipelines.Linting;
+
+/// <summary>Sources: their addresses, columns and checks.</summary>
+internal sealed class SourceRules(PipelineFile file, LintContext context, DiagnosticBag faults, Dictionary<string, Schema> sampled)
+{
+    private static readonly string[] Options = ["format", "time", "watermark", "idle", "brokers", "max_record", "unknown", "schema"];
+
+    public IReadOnlyList<LintedSource> Lint()
+    {
+        var sources = file.Sources.Entries.Select(s => new LintedSource(s.Name, LintSource(s))).ToArray();
+        foreach (var checks in file.Checks.Entries)
+        {
+            if (sources.Any(s => s.Name == checks.Name.Value))
+                continue;
+            var names = sources.Select(s => s.Name).ToArray();
+            faults.Error(checks.Name.Place, "unknown-source", $"there is no source '{checks.Name.Value}' to check", NearestName.Hint(checks.Name.Value, names, "the sources are"));
+        }
+        return sources;
+    }
+
+    private SourcePlan? LintSource(FileEntry<SourceEntry> entry)
+    {
+        var checks = file.Checks.Entries.FirstOrDefault(c => c.Name.Value == entry.Name.Value);
+        if (entry.Value.From is not { } from || ReadAddress(from) is not { } endpoint)
+        {
+            // The checks are still read, for the faults that they have by themselves.
+            new CheckRules(faults, null).Lint(checks?.Value);
+            return null;
+        }
+        var settings = new Settings(endpoint, from, faults, Options, "a kafka source");
+        var brokers = settings.Take("brokers", entry.Value.Brokers)?.Value ?? context.Brokers;
+        var schema = ReadSchema(entry, settings, new TopicAddress(brokers, endpoint.Path));
+        var time = settings.Take("time", entry.Value.Time);
+        settings.OneOf("format", entry.Value.Format, ["json"]);
+        var unknown = settings.OneOf("unknown", entry.Value.Unknown, ["ignore", "quarantine"]);
+        var plan = new SourcePlan
+        {
+            Name = entry.Name.Value, Topic = endpoint.Path, Brokers = brokers, Schema = schema ?? new Schema(), TimeColumn = time?.Value,
+            RefuseUnknownFields = unknown == "quarantine",
+        };
+        if (settings.Duration("watermark", entry.Value.Watermark) is { } watermark)
+            plan = plan with { WatermarkDelay = watermark };
+        if (settings.Duration("idle", entry.Value.Idle) is { } idle)
+            plan = plan with { IdleAfter = idle };
+        if (settings.Size("max_record", entry.Value.MaxRecord) is { } most)
+            plan = plan with { MaxRecordBytes = (int)Math.Min(most, int.MaxValue / 2) };
+        if (schema is not null && time is not null)
+            CheckTime(time, schema);
+        var (rules, onFail, breaker) = new CheckRules(faults, schema).Lint(checks?.Value);
+        return schema is null ? null : plan with { Checks = rules, OnFail = onFail, Breaker = breaker };
+    }
+
+    private Endpoint? ReadAddress(Text from)
+    {
+        var found = new List<TextFault>();
+        var endpoint = Endpoint.Parse(from.Value, found);
+        Places.Tell(from, found, faults);
+        if (endpoint is null || found.Count > 0)
+            return null;
+        if (endpoint.Scheme != "kafka" && endpoint.Scheme != "topic")
+        {
+            var hint = NearestName.Find(endpoint.Scheme, ["kafka"]) is { } nearest ? $"did you mean '{nearest}'?" : "sources are kafka:TOPIC (the embedded log and Apache Kafka alike)";
+            faults.Error(from.At(0, endpoint.Scheme.Length), "bad-address", $"there is no source of kind '{endpoint.Scheme}'", hint);
+            return null;
+        }
+        return Places.CheckTopic(endpoint, from, faults) ? endpoint : null;
+    }
+
+    private Schema? ReadSchema(FileEntry<SourceEntry> entry, Settings settings, TopicAddress topic)
+    {
+        var inline = settings.Take("schema", null);
+        if (entry.Value.Schema is { } map)
+        {
+            if (inline is not null)
+                faults.Error(inline.Place, "duplicate-name", "the schema stands twice: here and under schema:", "keep one");
+            return ReadColumns(map.Entries.Select(c => (c.Name.Value, c.Name.Place, c.Value.Value, c.Value.Place)));
+        }
+        if (inline is not null)
+            return ReadColumns(SplitInline(inline));
+        if (context.KnownSchemas.TryGetValue(entry.Name.Value, out var known))
+        {
+            sampled[entry.Name.Value] = known;
+            return known;
+        }
+        return SampleColumns(entry, topic);
+    }
+
+    private Schema? SampleColumns(FileEntry<SourceEntry> entry, TopicAddress topic)
+    {
+        var at = entry.Value.From!.Place;
+        const string hint = "declare them: {from: \"kafka:...\", schema: {order_id: bigint, amount: double, ts: timestamptz}}";
+        if (context.Sampler is null)
+        {
+            faults.Warning(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not declared and no server was asked, so columns and SQL are not checked", hint, $"millrace lint {faults.Source.FileName}");
+            return null;
+        }
+        var sample = context.Sampler(topic);
+        var reason = sample.Problem ?? (sample.Records.Count == 0 ? $"topic '{topic.Topic}' has no records yet" : null);
+        if (reason is null)
+        {
+            try
+            {
+                return sampled[entry.Name.Value] = JsonSchemaSampler.Sample(sample.Records.Select(r => (ReadOnlyMemory<byte>)r));
+            }
+            catch (InvalidDataException error)
+            {
+                reason = error.Message;
+            }
+        }
+        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {reason}", hint, $"millrace topic show {topic.Topic}");
+        return null;
+    }
+
+    private Schema? ReadColumns(IEnumerable<(string Name, Place At, string Type, Place TypeAt)> columns)
+    {
+        var fields = new List<Field>();
+        var good = true;
+        foreach (var (name, at, typeName, typeAt) in columns)
+        {
+            if (fields.Exists(f => f.Name == name))
+            {
+                faults.Error(at, "duplicate-name", $"column '{name}' stands twice");
+                good = false;
+            }
+            else if (TypeNames.TryParse(typeName, out var type))
+            {
+                fields.Add(new Field(name, type));
+            }
+            else
+            {
+                var hint = NearestName.Find(typeName, TypeNames.All) is { } nearest ? $"did you mean '{nearest}'?" : "types are " + string.Join(", ", TypeNames.Common);
+                faults.Error(typeAt, "unknown-type", $"there is no type '{typeName}'", hint);
+                good = false;
+            }
+        }
+        if (good && fields.Count > 0)
+            return new Schema(fields);
+        return null;
+    }
+
+    private List<(string, Place, string, Place)> SplitInline(Setting setting)
+    {
+        var columns = new List<(string, Place, string, Place)>();
+        var offset = 0;
+        foreach (var part in TypeNames.SplitArguments(setting.Value))
+        {
+            offset = Math.Max(offset, setting.Value.IndexOf(part, offset, StringComparison.Ordinal));
+            var colon = part.IndexOf(':', StringComparison.Ordinal);
+            if (colon <= 0)
+                faults.Error(setting.At(offset, Math.Max(1, part.Length)), "bad-schema", $"'{part}' is not column:type", "schema=order_id:bigint,amount:double");
+            else
+                columns.Add((part[..colon], setting.At(offset, colon), part[(colon + 1)..], setting.At(offset + colon + 1, part.Length - colon - 1)));
+            offset += part.Length;
+        }
+        return columns;
+    }
+
+    private void CheckTime(Setting time, Schema schema)
+    {
+        var index = schema.IndexOf(time.Value);
+        if (index < 0)
+        {
+            faults.Error(time.Place, "unknown-column", $"there is no column '{time.Value}'", NearestName.Hint(time.Value, schema.Fields.Select(f => f.Name).ToArray(), "the columns are"));
+        }
+        else if (schema[index].Type.Kind != TypeKind.TimestampTz)
+        {
+            var candidates = schema.Fields.Where(f => f.Type.Kind == TypeKind.TimestampTz).Select(f => f.Name).ToArray();
+            var hint = candidates.Length > 0 ? $"timestamptz columns are: {string.Join(", ", candidates)}" : $"declare it so under schema: {time.Value}: timestamptz";
+            faults.Error(time.Place, "type", $"event time needs a timestamptz column and '{time.Value}' is {schema[index].Type}", hint);
+        }
+    }
+}
