@@ -37,6 +37,19 @@ public sealed unsafe class DuckDbResult : IDisposable
     /// <summary>The columns' names as the statement gave them, which may stand twice; the schema's are made distinct by <c>_1</c>.</summary>
     public IReadOnlyList<string> ColumnNames => _importer.ColumnNames;
 
+    /// <summary>The columns by DuckDB's own names and types.</summary>
+    public IReadOnlyList<DuckDbColumn> Columns()
+    {
+        var columns = new DuckDbColumn[ColumnNames.Count];
+        for (var i = 0; i < columns.Length; i++)
+        {
+            var type = NativeMethods.duckdb_column_logical_type(_handle.Pointer, (ulong)i);
+            columns[i] = DuckDbColumn.Read(ColumnNames[i], type);
+            ResultSchema.Destroy(type);
+        }
+        return columns;
+    }
+
     /// <summary>The next rows (some 2,048), which the caller disposes of and which may outlive this result; null at the end.</summary>
     /// <exception cref="DuckDbException">The statement failed on the way, or was interrupted.</exception>
     public ColumnBatch? Next()

@@ -58,6 +58,31 @@ public sealed unsafe class DuckDbStatement : IDisposable
         }
     }
 
+    /// <summary>The result's columns by DuckDB's own names and types, as known before the run; null when they depend on parameters.</summary>
+    public IReadOnlyList<DuckDbColumn>? Columns()
+    {
+        var columns = new DuckDbColumn[NativeMethods.duckdb_prepared_statement_column_count(_handle)];
+        for (var i = 0; i < columns.Length; i++)
+        {
+            var type = NativeMethods.duckdb_prepared_statement_column_logical_type(_handle, (ulong)i);
+            var name = NativeMethods.duckdb_prepared_statement_column_name(_handle, (ulong)i);
+            try
+            {
+                if (type == 0)
+                    return null;
+                columns[i] = DuckDbColumn.Read(Text.Read(name) ?? "", type);
+                if (columns[i].Type == DuckDbType.Invalid)
+                    return null;
+            }
+            finally
+            {
+                ResultSchema.Destroy(type);
+                NativeMethods.duckdb_free(name);
+            }
+        }
+        return columns;
+    }
+
     public void ClearBindings() => Check(NativeMethods.duckdb_clear_bindings(_handle), 0);
 
     public void BindNull(int index) => Check(NativeMethods.duckdb_bind_null(_handle, (ulong)index), index);

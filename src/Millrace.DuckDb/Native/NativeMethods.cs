@@ -172,5 +172,8 @@ internal static unsafe partial class NativeMethods
     public static extern int duckdb_get_type_id(nint type);
 
     [DllImport(Library)]
+    public static extern byte* duckdb_logical_type_get_alias(nint type);
+
+    [DllImport(Library)]
     public static extern void duckdb_destroy_logical_type(ref nint type);
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using Millrace.Columnar;
 
@@ -6,6 +7,8 @@ namespace Millrace.Query.Wire;
 /// <summary><c>{1,2,NULL}</c>, elements quoted where they could be misread (PostgreSQL, Array Input and Output Syntax).</summary>
 internal sealed class TextArrayEncoder(ValueEncoder element) : ValueEncoder
 {
+    private static readonly SearchValues<byte> Special = SearchValues.Create("{}\",\\ \t\n\r\v\f"u8);
+
     public override void Write(BackendWriter writer, Column column, int row)
     {
         var elements = column.Children[0];
@@ -30,7 +33,7 @@ internal sealed class TextArrayEncoder(ValueEncoder element) : ValueEncoder
     private static void QuoteFrom(BackendWriter writer, int start)
     {
         var written = writer.Written[start..].Span;
-        if (!written.IsEmpty && written.IndexOfAny("{}\",\\ \t\n\r\v\f"u8) < 0 && !IsNullWord(written))
+        if (!written.IsEmpty && written.IndexOfAny(Special) < 0 && !IsNullWord(written))
             return;
         var plain = written.ToArray();
         writer.TrimTo(start);
