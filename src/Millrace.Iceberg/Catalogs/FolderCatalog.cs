@@ -123,7 +123,11 @@ public sealed class FolderCatalog : ICatalog
 
     public bool TableExists(TableIdent ident) => IsTable(FolderOf(ident));
 
-    public Table LoadTable(TableIdent ident)
+    public Table LoadTable(TableIdent ident) => LoadTable(ident, null);
+
+    /// <summary>As <see cref="LoadTable(TableIdent)"/>, but gives <paramref name="known"/> back, without reading metadata, when it is still current.</summary>
+    /// <exception cref="NoSuchTableException">There is no such table.</exception>
+    public Table LoadTable(TableIdent ident, Table? known)
     {
         var folder = MetadataOf(ident);
         if (!folder.IsSettled(out var current) && current is not null)
@@ -131,6 +135,8 @@ public sealed class FolderCatalog : ICatalog
             using var mine = TableLock.Take(Files, folder.Path, Options, Time);
             current = folder.CurrentDurable();
         }
+        if (known is not null && current?.Path == known.MetadataLocation && known.Ident == ident)
+            return known;
         return current is { } version ? Open(ident, folder, version) : throw new NoSuchTableException($"Table does not exist: {ident}");
     }
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Millrace.DuckDb;
+using Millrace.Iceberg.Catalogs;
 using Millrace.Query.Engine;
 using Millrace.Query.PgCatalog;
 using Millrace.Query.Text;
@@ -71,6 +72,16 @@ public sealed partial class SqlEngine : IAsyncDisposable
     internal SyntaxReader Syntax { get; }
 
     internal SystemCatalog Catalog { get; }
+
+    /// <summary>Starts an engine. Threads and memory are taken as statements need them.</summary>
+    /// <param name="options">The caps.</param>
+    /// <param name="catalog">Whose tables are read.</param>
+    /// <param name="live">The running pipelines' state.</param>
+    /// <param name="time">The clock of timeouts and of the history.</param>
+    /// <param name="loggers">Where to log.</param>
+    /// <exception cref="DllNotFoundException">libduckdb is not to be found.</exception>
+    public static SqlEngine Create(QueryOptions options, FolderCatalog catalog, ILiveTables live, TimeProvider time, ILoggerFactory loggers) =>
+        Create(options, new CatalogTables(catalog), live, time, loggers);
 
     internal static SqlEngine Create(QueryOptions options, ILakeTables lake, ILiveTables live, TimeProvider time, ILoggerFactory loggers) =>
         new(options, lake, live, time, loggers);
