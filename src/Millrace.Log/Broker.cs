@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Millrace.Log.Groups;
 using Millrace.Log.Server;
 using Millrace.Log.Storage;
 using Millrace.Log.Topics;
@@ -18,6 +19,7 @@ public sealed class Broker : IAsyncDisposable
     private readonly Listener _listener;
     private readonly ITimer _maintenance;
     private readonly Rates _rates;
+    private readonly GroupCoordinator _groups;
     private int _maintaining;
     private int _disposed;
 
@@ -26,7 +28,8 @@ public sealed class Broker : IAsyncDisposable
         _context = context;
         _store = store;
         _rates = new Rates(context.Time);
-        var router = new RequestRouter(context);
+        _groups = new GroupCoordinator(context);
+        var router = new RequestRouter(context, _groups);
         var budget = new ByteBudget(context.Options.MaxRequestBytes);
         var log = context.Logs.CreateLogger<Broker>();
         _listener = new Listener(
@@ -112,7 +115,32 @@ public sealed class Broker : IAsyncDisposable
         if (InternalTopics.IsOurs(name) || _store.Find(name) is not { } topic)
             return false;
         _store.Delete(topic);
+        _groups.TopicDeleted(topic);
         return true;
+    }
+
+    /// <summary>How far every group is behind, by group, topic and partition.</summary>
+    public IReadOnlyList<GroupLag> Lags()
+    {
+        var lags = new List<GroupLag>();
+        foreach (var group in _groups.Groups.OrderBy(g => g.Id, StringComparer.Ordinal))
+        {
+            lock (group.Gate)
+            {
+                var readers = new Dictionary<(string, int), string>();
+                foreach (var member in group.Classic.Members)
+                {
+                    foreach (var owned in ConsumerProtocol.Assigned(member.Assignment))
+                        readers[owned] = member.ClientId;
+                }
+                foreach (var ((topic, partition), offset) in group.Offsets.Committed.OrderBy(o => o.Key))
+                {
+                    if (_store.Find(topic)?.Partition(partition) is { } log)
+                        lags.Add(new GroupLag(group.Id, topic, partition, offset.Offset, log.HighWatermark, readers.GetValueOrDefault((topic, partition))));
+                }
+            }
+        }
+        return lags;
     }
 
     public async ValueTask DisposeAsync()
@@ -121,6 +149,7 @@ public sealed class Broker : IAsyncDisposable
             return;
         await _maintenance.DisposeAsync().ConfigureAwait(false);
         await _listener.DisposeAsync().ConfigureAwait(false);
+        _groups.Dispose();
         await Task.Run(_store.Dispose).ConfigureAwait(false);
     }
 
@@ -143,6 +172,7 @@ public sealed class Broker : IAsyncDisposable
         try
         {
             _store.Maintain(_context.Now, (long)_context.Options.ProducerIdExpiration.TotalMilliseconds);
+            _groups.Maintain(_context.Now);
         }
         catch (IOException error)
         {

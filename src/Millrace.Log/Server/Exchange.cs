@@ -27,6 +27,8 @@ internal sealed class Frame(byte[] bytes, int length, ByteBudget budget)
 internal sealed class Exchange(Connection connection, ApiKey key, short version, int correlationId, string? clientId, Frame frame, int bodyFrom)
 {
     private volatile bool _done;
+    private int _completed;
+    private TaskCompletionSource? _finished;
     private List<byte[]>? _rented;
     private ByteBudget? _budget;
     private long _budgetBytes;
@@ -63,12 +65,29 @@ internal sealed class Exchange(Connection connection, ApiKey key, short version,
     /// <summary>Gives back a share of a budget once the response has been sent.</summary>
     public void OnRelease(ByteBudget budget, long bytes) => (_budget, _budgetBytes) = (budget, bytes);
 
-    /// <summary>The answer is ready, or there is none. Any thread, once.</summary>
+    /// <summary>The answer is ready, or there is none. Any thread; only the first call counts.</summary>
     public void Complete(IWireStruct? response)
     {
+        // A connection that closes completes what it waits for; whoever worked on it then comes second.
+        if (Interlocked.Exchange(ref _completed, 1) != 0)
+            return;
         Response = response;
         _done = true;
+        Volatile.Read(ref _finished)?.TrySetResult();
         Connection.Pump();
+    }
+
+    /// <summary>Waits until the answer is ready.</summary>
+    /// <exception cref="OperationCanceledException">The connection has ended.</exception>
+    public ValueTask FinishedAsync()
+    {
+        if (_done)
+            return ValueTask.CompletedTask;
+        var finished = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Volatile.Write(ref _finished, finished);
+        if (_done)
+            finished.TrySetResult();
+        return new ValueTask(finished.Task.WaitAsync(Connection.Closed));
     }
 
     public void Release()

@@ -1,5 +1,6 @@
 using Millrace.Kafka.Messages;
 using Millrace.Kafka.Wire;
+using Millrace.Log.Groups;
 
 namespace Millrace.Log.Server;
 
@@ -15,28 +16,33 @@ internal sealed class RequestRouter
     private readonly ConfigsHandler _configs;
     private readonly InspectionHandler _inspection;
     private readonly ProducersHandler _producers;
+    private readonly GroupsHandler _groups;
+    private readonly GroupOffsetsHandler _groupOffsets;
 
     private static readonly ApiKey[] ServedKeys =
     [
         ApiKey.Produce, ApiKey.Fetch, ApiKey.ListOffsets, ApiKey.Metadata, ApiKey.FindCoordinator, ApiKey.ApiVersions, ApiKey.CreateTopics,
         ApiKey.DeleteTopics, ApiKey.DeleteRecords, ApiKey.InitProducerId, ApiKey.OffsetForLeaderEpoch, ApiKey.DescribeConfigs,
         ApiKey.AlterConfigs, ApiKey.DescribeLogDirs, ApiKey.CreatePartitions, ApiKey.IncrementalAlterConfigs, ApiKey.DescribeCluster,
-        ApiKey.DescribeProducers,
+        ApiKey.DescribeProducers, ApiKey.OffsetCommit, ApiKey.OffsetFetch, ApiKey.JoinGroup, ApiKey.Heartbeat, ApiKey.LeaveGroup,
+        ApiKey.SyncGroup, ApiKey.DescribeGroups, ApiKey.ListGroups, ApiKey.DeleteGroups, ApiKey.OffsetDelete,
     ];
 
     private readonly HashSet<ApiKey> _served = [.. ServedKeys];
 
-    public RequestRouter(BrokerContext context)
+    public RequestRouter(BrokerContext context, GroupCoordinator groups)
     {
         _context = context;
         _produce = new ProduceHandler(context);
         _fetch = new FetchHandler(context);
         _metadata = new MetadataHandler(context, Served);
         _offsets = new OffsetsHandler(context);
-        _topics = new TopicsHandler(context);
+        _topics = new TopicsHandler(context) { Deleted = groups.TopicDeleted };
         _configs = new ConfigsHandler(context);
         _inspection = new InspectionHandler(context);
         _producers = new ProducersHandler(context);
+        _groups = new GroupsHandler(context, groups);
+        _groupOffsets = new GroupOffsetsHandler(context, groups);
     }
 
     /// <summary>What is advertised: exactly what <see cref="RouteAsync"/> serves.</summary>
@@ -66,12 +72,23 @@ internal sealed class RequestRouter
                 return ValueTask.CompletedTask;
             case ApiKey.Fetch:
                 return _fetch.HandleAsync(exchange, Read<FetchRequest>(exchange));
+            case ApiKey.JoinGroup:
+                return _groups.JoinAsync(exchange, Read<JoinGroupRequest>(exchange));
+            case ApiKey.SyncGroup:
+                return _groups.SyncAsync(exchange, Read<SyncGroupRequest>(exchange));
+            case ApiKey.DeleteGroups:
+                return _groups.DeleteAsync(exchange, Read<DeleteGroupsRequest>(exchange));
+            case ApiKey.OffsetCommit:
+                return _groupOffsets.CommitAsync(exchange, Read<OffsetCommitRequest>(exchange));
+            case ApiKey.OffsetDelete:
+                return _groupOffsets.DeleteAsync(exchange, Read<OffsetDeleteRequest>(exchange));
             default:
-                return RouteOther(exchange);
+                RouteOther(exchange);
+                return ValueTask.CompletedTask;
         }
     }
 
-    private ValueTask RouteOther(Exchange exchange)
+    private void RouteOther(Exchange exchange)
     {
         switch (exchange.Key)
         {
@@ -123,10 +140,24 @@ internal sealed class RequestRouter
             case ApiKey.InitProducerId:
                 _producers.Init(exchange, Read<InitProducerIdRequest>(exchange));
                 break;
+            case ApiKey.Heartbeat:
+                _groups.Heartbeat(exchange, Read<HeartbeatRequest>(exchange));
+                break;
+            case ApiKey.LeaveGroup:
+                _groups.Leave(exchange, Read<LeaveGroupRequest>(exchange));
+                break;
+            case ApiKey.DescribeGroups:
+                _groups.Describe(exchange, Read<DescribeGroupsRequest>(exchange));
+                break;
+            case ApiKey.ListGroups:
+                _groups.List(exchange, Read<ListGroupsRequest>(exchange));
+                break;
+            case ApiKey.OffsetFetch:
+                _groupOffsets.Fetch(exchange, Read<OffsetFetchRequest>(exchange));
+                break;
             default:
                 throw new WireFormatException($"request {exchange.Key} is not served");
         }
-        return ValueTask.CompletedTask;
     }
 
     private static T Read<T>(Exchange exchange) where T : class, IWireStruct, new() =>
