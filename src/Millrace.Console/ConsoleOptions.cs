@@ -38,6 +38,12 @@ public sealed record ConsoleOptions
     /// <summary>How often the status is looked at for what no notice tells (rates that fall to zero, CPU).</summary>
     public TimeSpan SlowLook { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>Time between two samples of the history that the page's charts start with.</summary>
+    public TimeSpan HistoryEvery { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Samples that are kept.</summary>
+    public int HistorySamples { get; init; } = 600;
+
     /// <summary>Silence on an event connection after which a comment is sent.</summary>
     public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(15);
 

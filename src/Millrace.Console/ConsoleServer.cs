@@ -10,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Millrace.WebConsole.Events;
+using Millrace.WebConsole.History;
 using Millrace.WebConsole.Http;
 using Millrace.WebConsole.Metrics;
 using Millrace.WebConsole.Pages;
@@ -28,11 +29,13 @@ public sealed partial class ConsoleServer : IAsyncDisposable
 {
     private readonly WebApplication _application;
     private readonly EventHub _hub;
+    private readonly StatusHistory _history;
 
-    private ConsoleServer(WebApplication application, EventHub hub, Uri address, IReadOnlyList<Route> routes)
+    private ConsoleServer(WebApplication application, EventHub hub, StatusHistory history, Uri address, IReadOnlyList<Route> routes)
     {
         _application = application;
         _hub = hub;
+        _history = history;
         Address = address;
         Routes = routes;
     }
@@ -70,13 +73,14 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         var application = builder.Build();
 
         var hub = new EventHub(services, options, time, log);
+        var history = new StatusHistory(services, options, time);
         var http = new HttpMeter();
         var pages = PageFiles.Load(options.Pages);
         IReadOnlyList<Route> routes = [];
         var metrics = new MetricsPage(services, hub, http, time);
         routes =
         [
-            .. new SystemRoutes(services, hub, metrics, () => routes).All(),
+            .. new SystemRoutes(services, hub, history, metrics, () => routes).All(),
             .. new JobRoutes(services, options).All(),
             .. new TopicRoutes(services, options).All(),
             .. new TableRoutes(services, options, time).All(),
@@ -99,6 +103,7 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         }
         catch (Exception)
         {
+            history.Dispose();
             await hub.DisposeAsync();
             await application.DisposeAsync();
             throw;
@@ -107,11 +112,12 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         if (!IPAddress.IsLoopback(options.Address))
             LogOpen(log, options.Address);
         LogListening(log, address, pages.Built);
-        return new ConsoleServer(application, hub, address, routes);
+        return new ConsoleServer(application, hub, history, address, routes);
     }
 
     public async ValueTask DisposeAsync()
     {
+        _history.Dispose();
         await _hub.DisposeAsync();
         await _application.StopAsync();
         await _application.DisposeAsync();

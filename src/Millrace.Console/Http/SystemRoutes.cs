@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Millrace.WebConsole.Events;
+using Millrace.WebConsole.History;
 using Millrace.WebConsole.Metrics;
 using Millrace.WebConsole.OpenApi;
 using Millrace.WebConsole.Pages;
@@ -8,7 +9,7 @@ using Millrace.WebConsole.Wire;
 
 namespace Millrace.WebConsole.Http;
 
-internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, MetricsPage metrics, Func<IReadOnlyList<Route>> routes)
+internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, StatusHistory history, MetricsPage metrics, Func<IReadOnlyList<Route>> routes)
 {
     private const string Tag = "platform";
 
@@ -25,6 +26,11 @@ internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, Metri
         {
             Answers = [new(200, "the process, its jobs and counts of the rest", Type: ConsoleJson.Default.StatusInfo)],
             Serve = StatusAsync,
+        },
+        new("GET", "/api/history", Tag, "getHistory", "The last ten minutes, a sample a second")
+        {
+            Answers = [new(200, "rates, latency and lag by job", Type: ConsoleJson.Default.HistoryInfo)],
+            Serve = context => Replies.JsonAsync(context, history.Read(), ConsoleJson.Default.HistoryInfo),
         },
         new("GET", "/api/events", Tag, "listenEvents", "Live changes as server-sent events")
         {

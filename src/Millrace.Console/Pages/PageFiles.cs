@@ -35,7 +35,7 @@ internal sealed class PageFiles
         }
         foreach (var path in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
         {
-            if (path.EndsWith(".br", StringComparison.Ordinal) || path.EndsWith(".gz", StringComparison.Ordinal))
+            if (Path.GetFileName(path).StartsWith('.') || path.EndsWith(".br", StringComparison.Ordinal) || path.EndsWith(".gz", StringComparison.Ordinal))
                 continue;
             var name = "/" + Path.GetRelativePath(folder, path).Replace('\\', '/');
             pages.Add(name == "/index.html" ? "/" : name, File.ReadAllBytes(path), Twin(path + ".br"), Twin(path + ".gz"), TypeOf(path));

@@ -8,6 +8,7 @@ namespace Millrace.WebConsole.Wire;
     JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
 [JsonSerializable(typeof(StatusInfo))]
 [JsonSerializable(typeof(Health))]
+[JsonSerializable(typeof(HistoryInfo))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(OverviewFrame))]
 [JsonSerializable(typeof(OutputFrame))]

@@ -12,6 +12,17 @@ public sealed record ProcessInfo(
     [property: Description("bytes of the data folder, measured every 15 s")] long DataBytes,
     long DiskFreeBytes, long DiskTotalBytes);
 
+[Description("samples of the last minutes, oldest first; every list has one entry for each entry of `at`")]
+public sealed record HistoryInfo(
+    int EveryMillis,
+    [property: Description("milliseconds since 1970")] IReadOnlyList<long> At,
+    IReadOnlyList<double> Cores, IReadOnlyList<long> ResidentBytes, IReadOnlyList<JobHistory> Jobs);
+
+[Description("null where the job did not run")]
+public sealed record JobHistory(
+    string Job, IReadOnlyList<double?> PerSecond, IReadOnlyList<double?> QuarantinedPerSecond, IReadOnlyList<double?> P50,
+    IReadOnlyList<double?> P95, IReadOnlyList<double?> P99, IReadOnlyList<double?> Lag);
+
 public sealed record Health(string Status, string? Reason);
 
 [Description("RFC 9457 problem details")]

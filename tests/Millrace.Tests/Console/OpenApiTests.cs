@@ -49,7 +49,7 @@ public sealed class OpenApiTests
         var document = await console.GetJsonAsync("/openapi.json");
         foreach (var (template, path) in new[]
         {
-            ("/api/status", ""), ("/api/jobs", ""), ("/api/jobs/{name}", "/api/jobs/orders_by_country"),
+            ("/api/status", ""), ("/api/history", ""), ("/api/jobs", ""), ("/api/jobs/{name}", "/api/jobs/orders_by_country"),
             ("/api/jobs/{name}/plan", "/api/jobs/orders_by_country/plan"), ("/api/jobs/{name}/quarantine", "/api/jobs/orders_by_country/quarantine"),
             ("/api/jobs/{name}/outputs/{output}", "/api/jobs/orders_by_country/outputs/by_country"), ("/api/topics", ""),
             ("/api/topics/{name}", "/api/topics/orders"), ("/api/topics/{name}/records", "/api/topics/orders/records"), ("/api/groups", ""),

@@ -1,0 +1,75 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { post, type Cell, type JobDetail, type SqlReply } from '../api';
+import { WindowChart } from '../charts/WindowChart';
+import { roles, Windows } from '../charts/windows';
+import { cell, plural } from '../format';
+import { useFetched } from '../live/fetched';
+import { useLive } from '../live/store';
+import { Choice, Empty, Grid, Panel } from '../ui/parts';
+
+/** One output: its windows as bars that fill live, or its newest rows. */
+export function OutputPanel(props: { job: string; output: string }) {
+  const live = useLive();
+  const frame = live.outputs.get(props.job)?.get(props.output);
+  const job = live.jobs?.find((j) => j.name === props.job);
+  const sink = job?.sinks.find((s) => s.input === props.output && s.target.startsWith('iceberg:'));
+  const { value: detail } = useFetched<JobDetail>(`/api/jobs/${encodeURIComponent(props.job)}`);
+  const windows = useMemo(() => new Windows(), [props.job, props.output]);
+  const [measure, setMeasure] = useState(0);
+  const taken = useRef<unknown>(null);
+  if (frame && taken.current !== frame) {
+    taken.current = frame;
+    windows.take(frame);
+  }
+  const ready = frame !== undefined;
+  useEffect(() => {
+    const table = sink && tableOf(sink.target);
+    if (!table || !frame) return;
+    const { window } = roles(frame);
+    if (window < 0) return;
+    const sql = `SELECT ${frame.columns.map((c) => quote(c.name)).join(', ')} FROM ${table} ORDER BY ${quote(frame.columns[window].name)} DESC LIMIT 1500`;
+    post<SqlReply>('/api/sql', { sql, maxRows: 1500 }).then(
+      (reply) => windows.history(frame, reply.columns.map((c) => c.name), reply.rows),
+      () => undefined, // Without the table's past the chart starts with what is live.
+    );
+  }, [ready, sink?.lastCommit, windows]);
+
+  const open = job?.outputs.find((o) => o.name === props.output)?.openWindows ?? 0;
+  const query = detail?.plan.nodes.find((n) => n.kind === 'query' && n.name === props.output)?.detail ?? '';
+  const name = windows.measures[measure] ?? '';
+  return (
+    <Panel
+      title={props.output} id={'output-' + props.output} class="output"
+      note={frame && (roles(frame).window >= 0 ? `${plural(open, 'open window')} · ${plural(frame.total, 'live row')}` : 'newest rows')}
+      actions={windows.measures.length > 1 && (
+        <Choice label="Measure" value={String(measure)} onChange={(v) => setMeasure(Number(v))} options={windows.measures.slice(0, 4).map((m, i) => ({ value: String(i), text: m }))} />
+      )}
+    >
+      {!frame && <Empty title="Waiting for the first rows" />}
+      {frame && roles(frame).window >= 0 && windows.bars.length > 0 && windows.measures.length > 0 && (
+        <WindowChart windows={windows} measure={Math.min(measure, windows.measures.length - 1)} stacked={adds(query, name)} />
+      )}
+      {frame && (roles(frame).window < 0 || (windows.bars.length > 0 && windows.measures.length === 0)) && (
+        <Grid
+          label={`Newest rows of ${props.output}`} tall rows={frame.rows.slice(0, 25)} rowKey={(_, i) => String(i)}
+          columns={frame.columns.map((c, i) => ({ name: c.name, right: frame.roles[i] === 'measure', cell: (row: Cell[]) => cell(row[i]) }))}
+        />
+      )}
+      {frame && roles(frame).window >= 0 && windows.bars.length === 0 && <Empty title="No window yet">The first one shows with the first good row.</Empty>}
+    </Panel>
+  );
+}
+
+/** Sums and counts of keys add up to a whole, so they may stand on one another; averages and extremes may not. */
+export function adds(sql: string, measure: string): boolean {
+  if (!sql) return true;
+  const alias = new RegExp(`(\\w+)\\s*\\((?:[^()]|\\([^()]*\\))*\\)\\s*(?:::\\w+\\s*)?(?:as\\s+)?"?${measure.replace(/\W/g, '.')}"?\\b`, 'i').exec(sql);
+  return alias === null || /^(sum|count|count_if)$/i.test(alias[1]);
+}
+
+const quote = (name: string) => `"${name.replace(/"/g, '""')}"`;
+
+function tableOf(target: string): string | null {
+  const name = /^iceberg:([^?]+)/.exec(target)?.[1];
+  return name ? name.split('.').map(quote).join('.') : null;
+}
