@@ -106,7 +106,9 @@ const spanOf = (props: Props) => (props.at.length < 2 ? 0 : (props.at[props.at.l
 function range(props: Props, min: number, max: number): [number, number] {
   if (!props.seconds) return [min, max === min ? min + 1 : max];
   const end = props.at.length > 0 ? props.at[props.at.length - 1] / 1000 : max;
-  return [end - props.seconds, end];
+  const span = spanOf(props);
+  // It grows with what is known, so that a fresh start is no empty chart.
+  return [end - Math.min(props.seconds, Math.max(60, span)), end];
 }
 
 function data(props: Props): uPlot.AlignedData {

@@ -4,7 +4,7 @@ import { seriesClass } from './colors';
 import { niceTop } from './LineChart';
 import type { Windows } from './windows';
 
-const LEFT = 52;
+const LEFT = 48;
 const BOTTOM = 22;
 const TOP = 10;
 
@@ -15,14 +15,14 @@ export function WindowChart(props: { windows: Windows; measure: number; stacked:
   const scale = useRef(0);
   const [width, setWidth] = useState(640);
   const [focus, setFocus] = useState<number | null>(null);
-  const height = props.height ?? 260;
+  const height = props.height ?? 236;
   useEffect(() => {
     const resize = new ResizeObserver(() => setWidth(Math.max(240, box.current!.clientWidth)));
     resize.observe(box.current!);
     return () => resize.disconnect();
   }, []);
 
-  const fit = Math.max(6, Math.floor((width - LEFT) / 30));
+  const fit = Math.max(6, Math.floor((width - LEFT) / 26));
   const bars = props.windows.bars.slice(-fit);
   const keys = props.windows.keys(props.measure, props.most ?? 8);
   for (const key of keys) if (!colors.current.has(key)) colors.current.set(key, colors.current.size);
@@ -84,7 +84,7 @@ export function WindowChart(props: { windows: Windows; measure: number; stacked:
                       return v > 0 && <rect class={'bar ' + color(key)} x={x(i) + gap / 2 + k * w} y={y(v)} width={Math.max(1, w - 1)} height={y(0) - y(v)} rx={1} />;
                     })}
                 {(bars.length - 1 - i) % Math.ceil(64 / step) === 0 && (
-                  <text class="tick mid" x={x(i) + step / 2} y={height - 6}>
+                  <text class={i === bars.length - 1 && step < 60 ? 'tick right' : 'tick mid'} x={i === bars.length - 1 && step < 60 ? x(i) + step : x(i) + step / 2} y={height - 6}>
                     {clock(bar.at, spansSeconds(bars))}
                   </text>
                 )}

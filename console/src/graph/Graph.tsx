@@ -20,7 +20,7 @@ export function Graph(props: { plan: Plan; job: Job }) {
   const rates = useRef(new Rates());
   const [room, setRoom] = useState(960);
   useEffect(() => {
-    const resize = new ResizeObserver(() => setRoom(box.current!.clientWidth));
+    const resize = new ResizeObserver(([entry]) => setRoom(Math.floor(entry.contentRect.width)));
     resize.observe(box.current!);
     return () => resize.disconnect();
   }, []);
@@ -53,22 +53,22 @@ export function Graph(props: { plan: Plan; job: Job }) {
 
 function Node(props: { placed: Placed; width: number; told: Told }) {
   const { node, x, y } = props.placed;
-  const room = Math.floor((props.width - 44) / 7.2);
+  const room = Math.floor((props.width - 46) / 7.7);
   return (
     <g class={`node ${node.kind} ${props.told.tone}`} transform={`translate(${x} ${y})`}>
       <title>{`${node.kind}: ${node.detail}`}</title>
       <rect class="card" width={props.width} height={NODE.height} rx="10" />
       <rect class="edge" width="4" height={NODE.height - 24} x="0" y="12" rx="2" />
-      <svg x="14" y="11" width="18" height="18" viewBox="0 0 24 24">
+      <svg x="14" y="10" width="18" height="18" viewBox="0 0 24 24">
         <Icon name={node.kind} />
       </svg>
-      <text class="name" x="38" y="25">
+      <text class="name" x="38" y="24">
         {cut(node.name, room)}
       </text>
-      <text class="figure" x="14" y="49">
+      <text class="figure" x="14" y="46">
         {props.told.figure} <tspan class="unit">{props.told.unit}</tspan>
       </text>
-      <text class="where" x="14" y="67">
+      <text class="where" x="14" y="63">
         {cut(node.where, Math.floor((props.width - 24) / 6.2))}
       </text>
     </g>

@@ -12,7 +12,7 @@ export interface Layout {
   nodes: Placed[];
 }
 
-export const NODE = { width: 172, height: 78 };
+export const NODE = { width: 184, height: 72 };
 
 /**
  * Layers by longest path from the sources (Sugiyama's first step); inside a layer nodes stand at the mean of their predecessors, so
@@ -47,8 +47,8 @@ export function layout(plan: Plan, room: number): Layout {
   }
 
   const across = Math.max(1, ...layers.map((l) => l.length));
-  const gapAlong = vertical ? 44 : Math.max(44, Math.min(120, (room - layers.length * NODE.width - 16) / Math.max(1, layers.length - 1)));
-  const gapAcross = vertical ? 12 : 26;
+  const gapAlong = vertical ? 42 : Math.max(48, Math.min(150, (room - layers.length * NODE.width - 4) / Math.max(1, layers.length - 1)));
+  const gapAcross = vertical ? 12 : 18;
   const nodes: Placed[] = [];
   layers.forEach((layer, l) => {
     layer.forEach((node, i) => {
@@ -57,13 +57,13 @@ export function layout(plan: Plan, room: number): Layout {
         const span = layer.length * w + (layer.length - 1) * gapAcross;
         nodes.push({ node, x: (room - span) / 2 + i * (w + gapAcross), y: 2 + l * (NODE.height + gapAlong) });
       } else {
-        nodes.push({ node, x: 8 + l * (NODE.width + gapAlong), y: 4 + i * (NODE.height + gapAcross) });
+        nodes.push({ node, x: 2 + l * (NODE.width + gapAlong), y: 4 + i * (NODE.height + gapAcross) });
       }
     });
   });
   return vertical
     ? { width: room, height: layers.length * (NODE.height + gapAlong) - gapAlong + 4, nodes }
-    : { width: Math.max(room, 16 + layers.length * NODE.width + (layers.length - 1) * gapAlong), height: across * (NODE.height + gapAcross) - gapAcross + 8, nodes };
+    : { width: 4 + layers.length * NODE.width + (layers.length - 1) * gapAlong, height: across * (NODE.height + gapAcross) - gapAcross + 8, nodes };
 }
 
 export const side = (node: PlanNode) => node.kind === 'quarantine' || node.kind === 'late' || node.kind === 'alert';

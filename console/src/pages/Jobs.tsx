@@ -53,7 +53,7 @@ function AllJobs() {
 function OneJob(props: { name: string }) {
   const { jobs, now, series } = useLive(500);
   const job = jobs?.find((j) => j.name === props.name);
-  const { value: detail } = useFetched<JobDetail>(jobs ? `/api/jobs/${encodeURIComponent(props.name)}` : null, 0, job?.submittedAt);
+  const { value: detail } = useFetched<JobDetail>(job ? `/api/jobs/${encodeURIComponent(props.name)}` : null, 0, job?.submittedAt);
   useEffect(() => live.watch(props.name), [props.name]);
   if (jobs && !job) {
     return (

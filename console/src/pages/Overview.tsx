@@ -42,7 +42,7 @@ export function Overview() {
             {job.outputs.slice(0, 1).map((o) => (
               <OutputPanel key={job.name + o.name} job={job.name} output={o.name} />
             ))}
-            <QuarantinePanel job={job.name} rows={5} />
+            <QuarantinePanel job={job.name} rows={8} />
           </div>
           {job.outputs.slice(1).map((o) => (
             <OutputPanel key={job.name + o.name} job={job.name} output={o.name} />
@@ -61,7 +61,7 @@ export function Overview() {
 function summary(jobs: Job[]) {
   const running = jobs.filter((j) => j.state === 'running').length;
   const firing = jobs.reduce((n, j) => n + j.alerts.filter((a) => a.firing).length, 0);
-  return `${running} of ${plural(jobs.length, 'pipeline')} running${firing ? `, ${plural(firing, 'alert')} firing` : ''}`;
+  return `${running === jobs.length ? plural(running, 'pipeline') : `${running} of ${plural(jobs.length, 'pipeline')}`} running${firing ? `, ${plural(firing, 'alert')} firing` : ''}`;
 }
 
 function Tiles() {
@@ -79,7 +79,7 @@ function Tiles() {
     <dl class="tiles">
       <Tile label="Events a second" value={rate(events)} sub={`${count(taken)} in total`} series={series.total('perSecond')} />
       <Tile
-        label="End-to-end latency, P99" value={millis(p99)} tone={p99 > 1000 ? 'warn' : ''}
+        label="Latency, P99" value={millis(p99)} tone={p99 > 1000 ? 'warn' : ''}
         sub={`P50 ${millis(worst((j) => j.latency.p50))} · P95 ${millis(worst((j) => j.latency.p95))}`} series={series.total('p99', 'max')}
       />
       <Tile label="Lag" value={count(behind)} unit={behind === 1 ? 'record' : 'records'} tone={behind > 50_000 ? 'warn' : ''} sub={behind === 0 ? 'caught up' : 'not read yet'} series={series.total('lag')} />
@@ -89,8 +89,8 @@ function Tiles() {
         sub={newest ? `${ago(newest.at, now())} in ${millis(newest.tookMillis)}${unbalanced ? ' · does not add up' : ''}` : 'no pipeline runs'}
       />
       <Tile
-        label="Machine" value={process ? percent(process.cores / process.processors).replace(/\.\d+/, '') : ''} unit="CPU"
-        sub={process ? `${bytes(process.residentBytes)} memory · ${bytes(process.dataBytes)} data · ${bytes(process.diskFreeBytes)} free` : ''} series={series.cores}
+        label="Machine" value={process ? percent(process.cores / process.processors).replace(/\.\d+/, '') : ''} unit={process ? `CPU · ${bytes(process.residentBytes)}` : 'CPU'}
+        sub={process ? `${bytes(process.dataBytes)} data, ${bytes(process.diskFreeBytes)} free` : ''} series={series.cores}
       />
     </dl>
   );
@@ -117,7 +117,7 @@ export function Throughput(props: { job?: string }) {
   const of = (name: 'perSecond' | 'quarantinedPerSecond') => (props.job ? series.of(props.job)[name] : series.total(name));
   const values = of('perSecond');
   return (
-    <Panel title="Events a second" note="last ten minutes">
+    <Panel title="Events a second" note={props.job ? 'last ten minutes' : 'all pipelines, last ten minutes'}>
       <LineChart
         at={series.at} seconds={600} format={rate} summary={`Events a second over the last ten minutes, now ${rate(values[values.length - 1] ?? 0)}`}
         lines={[

@@ -95,7 +95,7 @@ function OneTable(props: { namespace: string; name: string }) {
               <Grid
                 label="Columns" rows={value.columns} rowKey={(c) => String(c.id)}
                 columns={[
-                  { name: 'id', right: true, cell: (c) => c.id },
+                  { name: 'id', cell: (c) => c.id },
                   { name: 'column', cell: (c) => c.name },
                   { name: 'type', cell: (c) => <code>{c.type}</code> },
                   { name: '', cell: (c) => (c.required ? 'required' : '') },
@@ -123,7 +123,7 @@ function Growth(props: { snapshots: TableDetail['snapshotLog'] }) {
   const shown = props.snapshots.slice(0, 60).reverse();
   if (shown.length === 0) return <Empty title="No snapshot yet">The first commit brings it.</Empty>;
   const most = Math.max(1, ...shown.map((s) => s.addedRows ?? 0));
-  const width = 600 / Math.max(24, shown.length);
+  const width = 600 / Math.max(60, shown.length);
   return (
     <svg class="growth" viewBox="0 0 600 70" preserveAspectRatio="none" role="img" aria-label={`Rows added by the newest ${shown.length} snapshots, at most ${integer(most)}; the table below has the figures`}>
       {shown.map((s, i) => (

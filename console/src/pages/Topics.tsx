@@ -134,7 +134,7 @@ function OneTopic(props: { name: string }) {
             <Grid
               label="Partitions" rows={value.partitions} rowKey={(p) => String(p.partition)}
               columns={[
-                { name: 'partition', right: true, cell: (p) => p.partition },
+                { name: 'partition', cell: (p) => p.partition },
                 { name: 'first offset', right: true, cell: (p) => integer(p.startOffset) },
                 { name: 'end offset', right: true, cell: (p) => integer(p.endOffset) },
                 { name: 'size', right: true, cell: (p) => bytes(p.bytes) },

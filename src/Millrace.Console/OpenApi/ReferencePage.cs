@@ -45,7 +45,7 @@ internal static class ReferencePage
 
     private static void Append(StringBuilder html, Route route)
     {
-        html.Append($"<section id=\"{route.Id}\">\n<h3><b class=\"{route.Method.ToLowerInvariant()}\">{route.Method}</b> <code>{Text(route.Path)}</code></h3>\n");
+        html.Append($"<section id=\"{route.Id}\">\n<h2><b class=\"{route.Method.ToLowerInvariant()}\">{route.Method}</b> <code>{Text(route.Path)}</code></h2>\n");
         html.Append($"<p>{Text(route.Summary)}.{(route.Description is null ? "" : " " + Text(route.Description))}</p>\n");
         if (route.Parameters.Count > 0)
         {
