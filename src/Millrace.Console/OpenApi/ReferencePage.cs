@@ -20,6 +20,7 @@ internal static class ReferencePage
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="color-scheme" content="light dark">
             <title>Millrace HTTP API</title>
+            <link rel="icon" href="/mark.svg" type="image/svg+xml">
             <link rel="stylesheet" href="{StylePath}">
             </head>
             <body>
