@@ -116,11 +116,12 @@ function tell(node: PlanNode, job: Job, rates: Rates): Told {
       return { figure: count(source?.late ?? 0), unit: 'late rows', tone: 'idle', rate: per('l', source?.late ?? 0) };
     case 'query': {
       const output = job.outputs.find((o) => o.name === node.name);
-      const good = job.sources.reduce((n, s) => n + s.good, 0);
+      // What the sources take in less what the checks hold back: the same smooth rate as on the edge before.
+      const good = job.sources.reduce((n, s) => n + Math.max(0, s.perSecond - rates.of(`${job.name}/${s.name}/bad`, s.quarantined, now)), 0);
       return {
         figure: output && output.openWindows > 0 ? String(output.openWindows) : count(output?.rows ?? 0),
         unit: output && output.openWindows > 0 ? `open ${output.openWindows === 1 ? 'window' : 'windows'}` : 'rows',
-        tone: 'ok', rate: per('g', good),
+        tone: 'ok', rate: idle ? 0 : good,
       };
     }
     case 'sink': {

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { post, ProblemError, remove, type JobDetail, type Problem } from '../api';
-import { ago, bytes, count, integer, millis, percent, plural, rate, stamp } from '../format';
+import { ago, count, integer, millis, percent, plural, rate, stamp } from '../format';
 import { Graph } from '../graph/Graph';
 import { useFetched } from '../live/fetched';
 import { lag, perSecond } from '../live/series';
@@ -85,12 +85,12 @@ function OneJob(props: { name: string }) {
       {job.reason && <div class="problem"><p class="strong">{job.state === 'paused' ? 'Paused' : 'Failed'}</p><p>{job.reason}</p></div>}
       <dl class="tiles">
         <Tile label="Events a second" value={rate(perSecond(job))} sub={`${count(taken)} in total`} series={own.perSecond} />
-        <Tile label="Latency, P99" value={millis(job.latency.p99)} sub={`P50 ${millis(job.latency.p50)} · P95 ${millis(job.latency.p95)} · max ${millis(job.latency.max)}`} series={own.p99} />
+        <Tile label="Latency, P99" value={millis(job.latency.p99)} sub={`P50 ${millis(job.latency.p50)} · P95 ${millis(job.latency.p95)}`} series={own.p99} />
         <Tile label="Lag" value={count(lag(job))} unit="records" sub={lag(job) === 0 ? 'caught up' : 'not read yet'} series={own.lag} />
         <Tile label="Quarantined" value={percent(taken ? bad / taken : 0)} sub={`${count(bad)} bad, ${count(late)} late`} series={own.quarantinedPerSecond} />
         <Tile
           label="Checkpoint" value={job.checkpoint.at ? '#' + integer(job.checkpoint.id) : 'none'} tone={job.checkpoint.balanced ? '' : 'bad'}
-          sub={`${ago(job.checkpoint.at, now())} · ${millis(job.checkpoint.tookMillis)} · ${bytes(job.checkpoint.bytes)}`}
+          sub={`${ago(job.checkpoint.at, now())} in ${millis(job.checkpoint.tookMillis)}`}
         />
         <Tile label="Adds up" value={job.checkpoint.balanced ? 'Yes' : 'No'} tone={job.checkpoint.balanced ? '' : 'bad'} sub="good + quarantined = in" />
       </dl>

@@ -37,6 +37,9 @@ internal sealed class StatusHistory : IDisposable
         {
             var now = _time.GetTimestamp();
             var seconds = _time.GetElapsedTime(_lastAt, now).TotalSeconds;
+            // Late timers ring in a bunch; a rate over a moment is none.
+            if (_samples.Count > 0 && seconds < _every.TotalSeconds / 2)
+                return;
             _lastAt = now;
             var jobs = new Dictionary<string, JobSample>(StringComparer.Ordinal);
             foreach (var job in _services.Jobs.List())

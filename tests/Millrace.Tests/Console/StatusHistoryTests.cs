@@ -11,16 +11,11 @@ public sealed class StatusHistoryTests
     {
         var time = new ManualTime();
         var services = new FakeServices();
-        using var history = new StatusHistory(services.Build(), new ConsoleOptions { HistorySamples = 3, HistoryEvery = TimeSpan.FromHours(1) }, time);
-        history.Take();
-        history.Take();
+        using var history = new StatusHistory(services.Build(), new ConsoleOptions { HistorySamples = 3 }, time);
+        time.Advance(TimeSpan.FromSeconds(2));
         var pipeline = services.Jobs.Start();
-        pipeline.Status = pipeline.Reading(100);
-        time.Advance(TimeSpan.FromSeconds(1));
         pipeline.Status = pipeline.Reading(300);
-        history.Take();
-        time.Advance(TimeSpan.FromSeconds(1));
-        history.Take();
+        time.Advance(TimeSpan.FromSeconds(2));
         var read = history.Read();
         Assert.Equal(3, read.At.Count);
         var job = Assert.Single(read.Jobs);
@@ -34,12 +29,11 @@ public sealed class StatusHistoryTests
         var time = new ManualTime();
         var services = new FakeServices();
         var pipeline = services.Jobs.Start();
-        using var history = new StatusHistory(services.Build(), new ConsoleOptions { HistoryEvery = TimeSpan.FromHours(1) }, time);
+        using var history = new StatusHistory(services.Build(), new ConsoleOptions(), time);
         pipeline.Status = pipeline.Reading(1000);
-        history.Take();
-        time.Advance(TimeSpan.FromSeconds(2));
+        time.Advance(TimeSpan.FromSeconds(1));
         pipeline.Status = pipeline.Reading(1600);
-        history.Take();
-        Assert.Equal([0, 3], Assert.Single(history.Read().Jobs).QuarantinedPerSecond);
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal([0, 6], Assert.Single(history.Read().Jobs).QuarantinedPerSecond);
     }
 }

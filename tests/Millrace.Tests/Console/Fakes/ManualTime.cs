@@ -47,15 +47,23 @@ internal sealed class ManualTime : TimeProvider
 
     public void Advance(TimeSpan by)
     {
-        List<Timer> ringing;
+        TimeSpan end;
         lock (_gate)
+            end = _now + by;
+        while (true)
         {
-            _now += by;
-            ringing = _timers.FindAll(t => t.Due <= _now);
-            _timers.RemoveAll(t => t.Due <= _now);
+            Timer? ringing;
+            lock (_gate)
+            {
+                ringing = _timers.Where(t => t.Due <= end).MinBy(t => t.Due);
+                _now = ringing is null || ringing.Due < _now ? (ringing is null ? end : _now) : ringing.Due;
+                if (ringing is null)
+                    return;
+                _timers.Remove(ringing);
+                ringing.Again();
+            }
+            ringing.Ring();
         }
-        foreach (var timer in ringing)
-            timer.Ring();
     }
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
@@ -67,14 +75,26 @@ internal sealed class ManualTime : TimeProvider
 
     private sealed class Timer(ManualTime time, TimerCallback callback, object? state) : ITimer
     {
+        private TimeSpan _period;
+
         public TimeSpan Due { get; private set; }
 
         public void Ring() => callback(state);
+
+        /// <summary>A periodic timer rings once more.</summary>
+        public void Again()
+        {
+            if (_period <= TimeSpan.Zero)
+                return;
+            Due += _period;
+            time._timers.Add(this);
+        }
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
             lock (time._gate)
             {
+                _period = period;
                 time._timers.Remove(this);
                 if (dueTime != Timeout.InfiniteTimeSpan)
                 {
