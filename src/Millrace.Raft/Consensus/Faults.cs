@@ -1,0 +1,64 @@
+namespace Millrace.Raft.Consensus;
+
+/// <summary>
+/// Mistakes that implementations of Raft have made, one switch each. The simulator plants them to prove that it would find them;
+/// nothing outside of tests can set one, since the constructor that takes them is internal.
+/// </summary>
+internal sealed record Faults
+{
+    public static readonly Faults None = new();
+
+    /// <summary>A member votes again in the same term.</summary>
+    public bool VoteTwice { get; init; }
+
+    /// <summary>A vote is not written down.</summary>
+    public bool ForgetVote { get; init; }
+
+    /// <summary>A vote is given to a candidate whose log lacks entries.</summary>
+    public bool VoteForShorterLog { get; init; }
+
+    /// <summary>An entry of an older term is committed because a majority has it (figure 8 of the paper).</summary>
+    public bool CommitOldTermByCount { get; init; }
+
+    /// <summary>A follower acknowledges entries that are not on its disk.</summary>
+    public bool AcknowledgeBeforeFlush { get; init; }
+
+    /// <summary>A leader counts itself for entries that are not on its disk.</summary>
+    public bool CountOwnUnflushed { get; init; }
+
+    /// <summary>A follower appends without looking whether the entry before fits.</summary>
+    public bool SkipPreviousCheck { get; init; }
+
+    /// <summary>A late message cuts off newer entries that agree with it.</summary>
+    public bool TruncateAgreeingEntries { get; init; }
+
+    /// <summary>A follower commits up to the leader's index, beyond what it knows to agree.</summary>
+    public bool CommitBeyondMatch { get; init; }
+
+    /// <summary>A leader answers reads without asking whether it still leads.</summary>
+    public bool ReadWithoutRound { get; init; }
+
+    /// <summary>A new leader answers reads before it has committed in its term.</summary>
+    public bool ReadBeforeFirstCommit { get; init; }
+
+    /// <summary>A lease lasts as if all clocks ran alike.</summary>
+    public bool LeaseWithoutDriftBound { get; init; }
+
+    /// <summary>A leader goes on with its lease after it asked another to campaign.</summary>
+    public bool LeaseDuringTransfer { get; init; }
+
+    /// <summary>A restarted member forgets that it promised not to vote.</summary>
+    public bool ForgetPromiseAtRestart { get; init; }
+
+    /// <summary>Voters are exchanged without the joint step.</summary>
+    public bool SwitchVotersAtOnce { get; init; }
+
+    /// <summary>A new configuration of voters is left before it is committed, since its entry is only in the leader's memory.</summary>
+    public bool LeaveJointUncommitted { get; init; }
+
+    /// <summary>Learners count for commits.</summary>
+    public bool CountLearners { get; init; }
+
+    /// <summary>A quorum read waits for what a majority has committed instead of what it has.</summary>
+    public bool QuorumReadOfCommits { get; init; }
+}

@@ -1,0 +1,348 @@
+using Millrace.Raft.Messages;
+
+namespace Millrace.Raft.Consensus;
+
+/// <summary>A member's part as leader of one term: replication, commitment, heartbeats, reads, transfer and changes of members.</summary>
+internal sealed class Leadership
+{
+    private readonly RaftCore _core;
+    private readonly LogTail _log;
+    private readonly RaftOptions _options;
+    private readonly Pace _pace;
+    private readonly ReadRounds _reads;
+    private readonly SnapshotSender _snapshots;
+    private readonly SortedDictionary<MemberId, Progress> _progress = [];
+    private readonly Queue<(long Index, int Bytes)> _uncommitted = new();
+    private readonly List<Entry> _scratch = [];
+    private readonly long _term;
+    private long _uncommittedBytes;
+    private long _firstIndex;
+    private long _heartbeatDue;
+    private MemberId _transferee;
+    private long _transferDeadline;
+    private bool _hasAskedTransferee;
+
+    public Leadership(RaftCore core, long now)
+    {
+        _core = core;
+        _log = core.Log;
+        _options = core.Options;
+        _term = core.Term;
+        _pace = new Pace(_options);
+        _reads = new ReadRounds(core, this);
+        _snapshots = new SnapshotSender(core);
+        FollowConfiguration(now);
+    }
+
+    public long ElectionMicros => _pace.ElectionMicros;
+
+    public long NextDeadline => _transferee.IsNone ? _heartbeatDue : Math.Min(_heartbeatDue, _transferDeadline);
+
+    /// <summary>Only then the commit index is surely that of the group (thesis, 6.4).</summary>
+    public bool HasCommittedInTerm => _log.Commit >= _firstIndex;
+
+    /// <summary>Once another was asked to campaign, its election may come at any later time, so promises stop nobody any more.</summary>
+    public bool IsLeaseRenounced { get; private set; }
+
+    public void Begin(long now)
+    {
+        _firstIndex = _log.LastIndex + 1;
+        Append(now, EntryKind.Noop, default);
+        BroadcastHeartbeat(now);
+    }
+
+    public void End() => _reads.RefuseAll();
+
+    public void Tick(long now)
+    {
+        if (!_transferee.IsNone && now >= _transferDeadline)
+            _transferee = MemberId.None;
+        if (now < _heartbeatDue)
+            return;
+        var heard = Reached(now, static p => p.LastHeard);
+        if (heard < now - _pace.ElectionMicros)
+        {
+            // Check-quorum: a leader that a majority does not hear must not keep its clients waiting.
+            _core.StepDown(now);
+            return;
+        }
+        AdaptPace(now);
+        BroadcastHeartbeat(now);
+        foreach (var progress in _progress.Values)
+        {
+            if (progress.State == ProgressState.Snapshot)
+                _snapshots.ResumeIfStalled(now, progress, _pace.ElectionMicros);
+        }
+    }
+
+    public void Step(long now, Message message)
+    {
+        if (message is ReadRequest read)
+        {
+            Read(now, read.ReadId, read.From);
+            return;
+        }
+        if (!_progress.TryGetValue(message.From, out var progress))
+            return;
+        progress.LastHeard = now;
+        switch (message)
+        {
+            case AppendResponse response:
+                if (response.IsRefused)
+                    Backtrack(progress, response);
+                else
+                    Acknowledged(now, progress, response.Match);
+                break;
+            case HeartbeatResponse response:
+                Answered(now, progress, response);
+                break;
+            case SnapshotResponse response:
+                _snapshots.Acknowledged(now, progress, response);
+                break;
+        }
+    }
+
+    public Proposal Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands)
+    {
+        if (!_transferee.IsNone)
+            return new Proposal(ProposalOutcome.Transferring, 0, 0);
+        if (_uncommittedBytes > _options.MaxUncommittedBytes)
+            return new Proposal(ProposalOutcome.TooManyUncommitted, 0, 0);
+        var first = _log.LastIndex + 1;
+        foreach (var command in commands)
+            Append(now, EntryKind.Command, command);
+        return new Proposal(ProposalOutcome.Accepted, _term, first);
+    }
+
+    public Proposal ProposeConfiguration(long now, Configuration next, ReadOnlySpan<byte> context)
+    {
+        if (!_transferee.IsNone)
+            return new Proposal(ProposalOutcome.Transferring, 0, 0);
+        var current = _log.Configuration;
+        if (current.IsJoint || _log.ConfigurationIndex > _log.Commit || !HasCommittedInTerm)
+            return new Proposal(ProposalOutcome.ChangeInProgress, 0, 0);
+        if (next.Voters.IsEmpty)
+            throw new ArgumentException("a group needs a voter", nameof(next));
+        var first = _log.LastIndex + 1;
+        var step = next.HasSameVotersAs(current) || _core.Faults.SwitchVotersAtOnce ? next : current.JoinTo(next);
+        Append(now, EntryKind.Configuration, ConfigurationEntry.Encode(step, context));
+        if (_core.Faults.LeaveJointUncommitted && step.IsJoint)
+            Append(now, EntryKind.Configuration, ConfigurationEntry.Encode(step.Leave(), default));
+        return new Proposal(ProposalOutcome.Accepted, _term, first);
+    }
+
+    public void Read(long now, long readId, MemberId origin) => _reads.Add(now, readId, origin);
+
+    public bool Transfer(long now, MemberId to)
+    {
+        if (to == _core.Self || !_progress.TryGetValue(to, out var progress) || !_log.Configuration.IsVoter(to))
+            return false;
+        _transferee = to;
+        _transferDeadline = now + _pace.ElectionMicros;
+        _hasAskedTransferee = false;
+        AskTransferee(progress);
+        return true;
+    }
+
+    public void ProvideSnapshotChunk(long now, MemberId to, SnapshotInfo snapshot, long offset, ReadOnlyMemory<byte> data)
+    {
+        if (_progress.TryGetValue(to, out var progress))
+            _snapshots.Send(now, progress, snapshot, offset, data);
+    }
+
+    /// <summary>Sends what was appended, committed or asked since the last time, as few messages as possible.</summary>
+    public void Flush(long now)
+    {
+        if (_reads.NeedsRound)
+            BroadcastHeartbeat(now);
+        foreach (var progress in _progress.Values)
+            SendEntries(now, progress);
+    }
+
+    /// <summary>The value that a majority of the voters has reached; this member has reached the present.</summary>
+    public long Reached(long own, Func<Progress, long> valueOf) => Quorum.Reached(
+        _log.Configuration, id => id == _core.Self ? own : _progress.TryGetValue(id, out var progress) ? valueOf(progress) : long.MinValue);
+
+    public void MaybeCommit(long now)
+    {
+        var configuration = _log.Configuration;
+        if (_core.Faults.CountLearners && configuration.Learners.Length > 0)
+            configuration = Configuration.Of(configuration.All.ToArray());
+        var own = _core.Faults.CountOwnUnflushed ? _log.LastIndex : _log.Durable;
+        var reached = Quorum.Reached(
+            configuration, id => id == _core.Self ? own : _progress.TryGetValue(id, out var progress) ? progress.Match : 0);
+        if (reached <= _log.Commit)
+            return;
+        // Entries of older terms are committed only by one of this term after them (paper, figure 8).
+        if (_log.TermAt(reached) != _term && !_core.Faults.CommitOldTermByCount)
+            return;
+        var hadCommitted = HasCommittedInTerm;
+        _log.CommitTo(reached);
+        while (_uncommitted.TryPeek(out var entry) && entry.Index <= reached)
+        {
+            _uncommitted.Dequeue();
+            _uncommittedBytes -= entry.Bytes;
+        }
+        if (!hadCommitted && HasCommittedInTerm)
+            _reads.BeginHeld();
+        FinishChange(now);
+    }
+
+    public IReadOnlyList<MemberStatus> Members(long now) => _progress.Values.Select(p => new MemberStatus(
+        p.Id, p.Match, p.LastHeard >= now - _pace.ElectionMicros, p.RoundTrip.MeanMicros, p.RoundTrip.DeviationMicros,
+        p.State == ProgressState.Snapshot)).ToArray();
+
+    private void Append(long now, EntryKind kind, ReadOnlyMemory<byte> data)
+    {
+        var entry = new Entry(_term, _log.LastIndex + 1, kind, data);
+        _log.Append(entry);
+        _uncommitted.Enqueue((entry.Index, entry.Bytes));
+        _uncommittedBytes += entry.Bytes;
+        if (kind == EntryKind.Configuration)
+            FollowConfiguration(now);
+        if (_core.Faults.CountOwnUnflushed)
+            MaybeCommit(now);
+    }
+
+    private void FollowConfiguration(long now)
+    {
+        foreach (var id in _progress.Keys.Where(id => !_log.Configuration.Contains(id)).ToArray())
+            _progress.Remove(id);
+        foreach (var id in _log.Configuration.All)
+        {
+            if (id != _core.Self)
+                _progress.TryAdd(id, new Progress(id, _log.LastIndex + 1, now));
+        }
+    }
+
+    /// <summary>Leaves the joint step once it is committed, and office once a configuration without this member is.</summary>
+    private void FinishChange(long now)
+    {
+        if (_log.ConfigurationIndex > _log.Commit || !HasCommittedInTerm)
+            return;
+        if (_log.Configuration.IsJoint)
+        {
+            Append(now, EntryKind.Configuration, ConfigurationEntry.Encode(_log.Configuration.Leave(), default));
+            return;
+        }
+        if (_log.Configuration.IsVoter(_core.Self))
+            return;
+        BroadcastHeartbeat(now);
+        Flush(now);
+        var heir = _progress.Values.Where(p => _log.Configuration.IsVoter(p.Id)).MaxBy(p => p.Match);
+        if (heir is not null)
+            _core.Send(new TimeoutNow(_core.Self, heir.Id, _term));
+        _core.StepDown(now);
+    }
+
+    private void BroadcastHeartbeat(long now)
+    {
+        var round = _reads.NextRound();
+        _heartbeatDue = now + _pace.HeartbeatMicros;
+        foreach (var progress in _progress.Values)
+        {
+            _core.Send(new Heartbeat(
+                _core.Self, progress.Id, _term, Math.Min(progress.Match, _log.Commit), round, now, _pace.ElectionMicros));
+        }
+        _reads.Release(now);
+    }
+
+    private void AdaptPace(long now)
+    {
+        long slowest = 0;
+        foreach (var progress in _progress.Values)
+        {
+            // One that is silent or far away as a learner must not slow the others down.
+            if (progress.RoundTrip.IsKnown && progress.LastHeard >= now - _pace.ElectionMicros && _log.Configuration.IsVoter(progress.Id))
+                slowest = Math.Max(slowest, progress.RoundTrip.MeanMicros + (4 * progress.RoundTrip.DeviationMicros));
+        }
+        _pace.Adapt(slowest);
+    }
+
+    private void Answered(long now, Progress progress, HeartbeatResponse response)
+    {
+        progress.AnsweredRound = Math.Max(progress.AnsweredRound, response.Round);
+        progress.RoundTrip.Sample(now - response.SentAt);
+        // This clock may be slow and the other fast; the promise is over for sure only after so much of this clock's time.
+        var bound = _core.Faults.LeaseWithoutDriftBound ? 0 : _options.ClockDriftBound;
+        var lease = (long)(response.PromiseMicros * (1 - bound) / (1 + bound));
+        progress.PromisedUntil = Math.Max(progress.PromisedUntil, response.SentAt + lease);
+        progress.IsPaused = false;
+        if (progress.State == ProgressState.Replicate && progress.Match < _log.LastIndex)
+        {
+            if (progress.IsFull(_options))
+                progress.FreeOne();
+            progress.MustProbe = true;
+        }
+        _reads.Release(now);
+    }
+
+    private void Acknowledged(long now, Progress progress, long match)
+    {
+        if (match > _log.LastIndex)
+            throw new RaftInvariantException($"{progress.Id} acknowledges entry {match}, but the leader's log ends at {_log.LastIndex}");
+        var isNews = progress.Acknowledge(match);
+        // Below the base, the entries that follow are gone: the snapshot goes on.
+        if (progress.State == ProgressState.Probe || (progress.State == ProgressState.Snapshot && progress.Match >= _log.Base.Index))
+            progress.Replicate();
+        if (isNews)
+            MaybeCommit(now);
+        if (progress.Id == _transferee)
+            AskTransferee(progress);
+    }
+
+    private void Backtrack(Progress progress, AppendResponse response)
+    {
+        switch (progress.State)
+        {
+            case ProgressState.Replicate when response.RefusedIndex > progress.Match:
+                progress.Probe(progress.Match + 1);
+                break;
+            case ProgressState.Probe when response.RefusedIndex == progress.Next - 1:
+                var fits = _log.LastWithTermAtMost(response.HintIndex, response.HintTerm) + 1;
+                progress.Probe(Math.Max(1, Math.Min(response.RefusedIndex, fits)));
+                break;
+        }
+    }
+
+    private void AskTransferee(Progress progress)
+    {
+        if (_hasAskedTransferee || progress.Match < _log.LastIndex)
+            return;
+        _hasAskedTransferee = true;
+        IsLeaseRenounced = !_core.Faults.LeaseDuringTransfer;
+        _core.Send(new TimeoutNow(_core.Self, progress.Id, _term));
+    }
+
+    private void SendEntries(long now, Progress progress)
+    {
+        while (progress.State != ProgressState.Snapshot)
+        {
+            if (progress.State == ProgressState.Probe ? progress.IsPaused : progress.IsFull(_options))
+                return;
+            var previous = progress.Next - 1;
+            var previousTerm = _log.TermAt(previous);
+            if (previousTerm < 0)
+            {
+                _snapshots.Begin(now, progress);
+                return;
+            }
+            _scratch.Clear();
+            _log.Read(progress.Next, _log.LastIndex, _options.MaxAppendBytes, _scratch);
+            var isDue = progress.State == ProgressState.Probe || progress.MustProbe || progress.ToldCommit < _log.Commit;
+            if (_scratch.Count == 0 && !isDue)
+                return;
+            var entries = _scratch.ToArray();
+            long bytes = 0;
+            foreach (var entry in entries)
+                bytes += entry.Bytes;
+            progress.MustProbe = false;
+            progress.ToldCommit = _log.Commit;
+            _core.Send(new AppendRequest(_core.Self, progress.Id, _term, previous, previousTerm, _log.Commit, entries));
+            if (entries.Length > 0 || progress.State == ProgressState.Probe)
+                progress.Sent(previous + entries.Length, bytes);
+            else
+                return;
+        }
+    }
+}

@@ -1,0 +1,153 @@
+namespace Millrace.Raft.Consensus;
+
+internal enum ProgressState
+{
+    /// <summary>Where the logs agree is not known: one message at a time.</summary>
+    Probe,
+
+    /// <summary>Entries are sent ahead without waiting.</summary>
+    Replicate,
+
+    /// <summary>The follower needs entries that are gone, so it gets a snapshot.</summary>
+    Snapshot,
+}
+
+/// <summary>What the leader knows of one member, and what is on the way to it.</summary>
+internal sealed class Progress(MemberId id, long next, long now)
+{
+    private readonly Queue<(long LastIndex, long Bytes)> _inFlight = new();
+    private long _bytesInFlight;
+
+    public MemberId Id => id;
+
+    public ProgressState State { get; private set; } = ProgressState.Probe;
+
+    /// <summary>The member has this much, durably.</summary>
+    public long Match { get; private set; }
+
+    /// <summary>The next entry to send.</summary>
+    public long Next { get; private set; } = next;
+
+    /// <summary>The commit index that it was told.</summary>
+    public long ToldCommit { get; set; }
+
+    /// <summary>A probe was sent and not answered.</summary>
+    public bool IsPaused { get; set; }
+
+    /// <summary>A message is due even without entries, to learn whether earlier ones came through.</summary>
+    public bool MustProbe { get; set; }
+
+    public long LastHeard { get; set; } = now;
+
+    /// <summary>The newest round of heartbeats that it answered.</summary>
+    public long AnsweredRound { get; set; }
+
+    /// <summary>Until when, by this clock, it will vote for no other.</summary>
+    public long PromisedUntil { get; set; } = long.MinValue;
+
+    public RoundTrip RoundTrip { get; } = new();
+
+    /// <summary>The snapshot being sent; null when none was read yet.</summary>
+    public SnapshotInfo? Snapshot { get; set; }
+
+    public long SnapshotAcknowledged { get; set; }
+
+    public long SnapshotRequested { get; set; }
+
+    public long SnapshotMovedAt { get; set; }
+
+    public bool IsFull(RaftOptions options) =>
+        _inFlight.Count >= options.MaxAppendsInFlight || _bytesInFlight >= options.MaxBytesInFlight;
+
+    public void Sent(long lastIndex, long bytes)
+    {
+        if (State == ProgressState.Replicate)
+        {
+            Next = lastIndex + 1;
+            _inFlight.Enqueue((lastIndex, bytes));
+            _bytesInFlight += bytes;
+        }
+        else
+        {
+            IsPaused = true;
+        }
+    }
+
+    /// <summary>Returns whether this was news.</summary>
+    public bool Acknowledge(long match)
+    {
+        while (_inFlight.TryPeek(out var sent) && sent.LastIndex <= match)
+        {
+            _inFlight.Dequeue();
+            _bytesInFlight -= sent.Bytes;
+        }
+        Next = Math.Max(Next, match + 1);
+        IsPaused = false;
+        if (match <= Match)
+            return false;
+        Match = match;
+        return true;
+    }
+
+    /// <summary>A heartbeat's answer may stand for lost acknowledgements.</summary>
+    public void FreeOne()
+    {
+        if (_inFlight.TryDequeue(out var sent))
+            _bytesInFlight -= sent.Bytes;
+    }
+
+    public void Probe(long next)
+    {
+        Clear();
+        State = ProgressState.Probe;
+        Next = Math.Max(Match + 1, next);
+    }
+
+    public void Replicate()
+    {
+        Clear();
+        State = ProgressState.Replicate;
+        Next = Match + 1;
+    }
+
+    public void SendSnapshot(long now)
+    {
+        Clear();
+        State = ProgressState.Snapshot;
+        Snapshot = null;
+        SnapshotAcknowledged = SnapshotRequested = 0;
+        SnapshotMovedAt = now;
+    }
+
+    private void Clear()
+    {
+        _inFlight.Clear();
+        _bytesInFlight = 0;
+        IsPaused = false;
+    }
+}
+
+/// <summary>Mean and deviation of round trips by exponentially weighted averages (Jacobson: Congestion Avoidance and Control, 1988).</summary>
+internal sealed class RoundTrip
+{
+    public long MeanMicros { get; private set; }
+
+    public long DeviationMicros { get; private set; }
+
+    public bool IsKnown { get; private set; }
+
+    public void Sample(long micros)
+    {
+        micros = Math.Max(0, micros);
+        if (!IsKnown)
+        {
+            MeanMicros = micros;
+            DeviationMicros = micros / 2;
+            IsKnown = true;
+            return;
+        }
+        var difference = micros - MeanMicros;
+        MeanMicros += difference / 8;
+        DeviationMicros += (Math.Abs(difference) - DeviationMicros) / 4;
+    }
+}

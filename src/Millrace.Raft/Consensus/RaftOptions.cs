@@ -1,0 +1,80 @@
+namespace Millrace.Raft.Consensus;
+
+/// <summary>The bounds of a group. All members should run with the same.</summary>
+public sealed record RaftOptions
+{
+    /// <summary>
+    /// The shortest time without a leader's word after which a follower campaigns; it waits up to twice as long, by lot. Default 200 ms.
+    /// </summary>
+    public TimeSpan ElectionTimeoutMin { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>What that time may grow to on slow or unsteady networks. Default 3 s.</summary>
+    public TimeSpan ElectionTimeoutMax { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>The election timeout is this many times the round trip's mean plus four deviations. Default 10.</summary>
+    public int RoundTripsPerElectionTimeout { get; init; } = 10;
+
+    /// <summary>Heartbeats in an election timeout. Default 6.</summary>
+    public int HeartbeatsPerElectionTimeout { get; init; } = 6;
+
+    /// <summary>
+    /// The leader answers reads without asking a majority while a majority's promises last. Off by default: it needs
+    /// <see cref="ClockDriftBound"/> to be true.
+    /// </summary>
+    public bool LeaseReads { get; init; }
+
+    /// <summary>Every member's clock runs at a rate within 1 - d and 1 + d of the true one. Default 0.02.</summary>
+    public double ClockDriftBound { get; init; } = 0.02;
+
+    /// <summary>Bytes of entries in one message. Default 1 MiB.</summary>
+    public int MaxAppendBytes { get; init; } = 1 << 20;
+
+    /// <summary>Messages with entries on the way to one follower. Default 64.</summary>
+    public int MaxAppendsInFlight { get; init; } = 64;
+
+    /// <summary>Bytes of entries on the way to one follower. Default 16 MiB.</summary>
+    public long MaxBytesInFlight { get; init; } = 16 << 20;
+
+    /// <summary>Bytes of entries that a leader has taken and not committed; proposals past it are refused. Default 256 MiB.</summary>
+    public long MaxUncommittedBytes { get; init; } = 256 << 20;
+
+    /// <summary>Bytes of durable entries kept in memory for followers. Default 32 MiB.</summary>
+    public long CachedLogBytes { get; init; } = 32 << 20;
+
+    /// <summary>Bytes of committed entries handed out to be applied at once. Default 4 MiB.</summary>
+    public int MaxApplyBytes { get; init; } = 4 << 20;
+
+    /// <summary>Bytes of one piece of a snapshot. Default 256 KiB.</summary>
+    public int SnapshotChunkBytes { get; init; } = 256 << 10;
+
+    /// <summary>Pieces of a snapshot on the way to one follower. Default 8.</summary>
+    public int SnapshotChunksInFlight { get; init; } = 8;
+
+    internal long ElectionMinMicros => (long)ElectionTimeoutMin.TotalMicroseconds;
+
+    internal long ElectionMaxMicros => (long)ElectionTimeoutMax.TotalMicroseconds;
+
+    /// <exception cref="ArgumentException">An option is out of its range; the message names it.</exception>
+    public void Validate()
+    {
+        Require(ElectionTimeoutMin >= TimeSpan.FromMilliseconds(1), nameof(ElectionTimeoutMin), "be at least 1 ms");
+        Require(ElectionTimeoutMax >= ElectionTimeoutMin, nameof(ElectionTimeoutMax), "not be below ElectionTimeoutMin");
+        Require(RoundTripsPerElectionTimeout >= 2, nameof(RoundTripsPerElectionTimeout), "be at least 2");
+        Require(HeartbeatsPerElectionTimeout >= 2, nameof(HeartbeatsPerElectionTimeout), "be at least 2");
+        Require(ClockDriftBound is >= 0 and < 0.5, nameof(ClockDriftBound), "be from 0 to 0.5");
+        Require(MaxAppendBytes > 0, nameof(MaxAppendBytes), "be positive");
+        Require(MaxAppendsInFlight > 0, nameof(MaxAppendsInFlight), "be positive");
+        Require(MaxBytesInFlight >= MaxAppendBytes, nameof(MaxBytesInFlight), "not be below MaxAppendBytes");
+        Require(MaxUncommittedBytes > 0, nameof(MaxUncommittedBytes), "be positive");
+        Require(CachedLogBytes >= 0, nameof(CachedLogBytes), "not be negative");
+        Require(MaxApplyBytes > 0, nameof(MaxApplyBytes), "be positive");
+        Require(SnapshotChunkBytes > 0, nameof(SnapshotChunkBytes), "be positive");
+        Require(SnapshotChunksInFlight > 0, nameof(SnapshotChunksInFlight), "be positive");
+    }
+
+    private static void Require(bool holds, string option, string must)
+    {
+        if (!holds)
+            throw new ArgumentException($"{option} must {must}", option);
+    }
+}

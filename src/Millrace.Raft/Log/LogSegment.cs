@@ -1,0 +1,37 @@
+using System.Globalization;
+using Millrace.Storage.Files;
+
+namespace Millrace.Raft.Log;
+
+/// <summary>One file of the log.</summary>
+internal sealed class LogSegment(long sequence, IFile file, SnapshotInfo start) : IDisposable
+{
+    public const string Suffix = ".raftlog";
+
+    public long Sequence => sequence;
+
+    public IFile File => file;
+
+    /// <summary>Where the log ended when the segment began.</summary>
+    public SnapshotInfo Start => start;
+
+    /// <summary>Bytes that are written.</summary>
+    public int Length { get; set; }
+
+    /// <summary>Bytes that are flushed.</summary>
+    public int Durable { get; set; }
+
+    /// <summary>The largest index of any entry in it.</summary>
+    public long LargestIndex { get; set; }
+
+    public static string NameOf(long sequence) => sequence.ToString("D16", CultureInfo.InvariantCulture) + Suffix;
+
+    public static bool TryParseName(string name, out long sequence)
+    {
+        sequence = 0;
+        return name.EndsWith(Suffix, StringComparison.Ordinal)
+            && long.TryParse(name.AsSpan(0, name.Length - Suffix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out sequence);
+    }
+
+    public void Dispose() => file.Dispose();
+}

@@ -1,0 +1,327 @@
+using Millrace.Raft.Consensus;
+using Millrace.Storage.Files;
+
+namespace Millrace.Raft.Log;
+
+/// <summary>
+/// A member's log and hard state on disk: segments of checksummed records, appended by position and flushed once for any number of
+/// writes. Entries that replace others are preceded by a record that says so; nothing written is ever changed.
+/// </summary>
+/// <remarks>
+/// <see cref="Append"/>, <see cref="Mark"/> and <see cref="CompactTo"/> are for one thread, <see cref="Read"/> for any. After a
+/// failed write or flush every later call throws: what is on disk is then unknown until the next start.
+/// </remarks>
+public sealed class RaftLog : IEntryReader, IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly IFileSystem _files;
+    private readonly string _folder;
+    private readonly RaftLogOptions _options;
+    private readonly List<LogSegment> _segments;
+    private readonly LogHistory _history;
+    private readonly LogPositions _positions;
+    private HardState _hardState;
+    private Exception? _failure;
+    private byte[] _buffer = new byte[64 << 10];
+
+    private RaftLog(IFileSystem files, string folder, RaftLogOptions options, LogRecovery recovery)
+    {
+        _files = files;
+        _folder = folder;
+        _options = options;
+        _segments = recovery.Segments;
+        _history = recovery.History!;
+        _positions = recovery.Positions;
+        _hardState = recovery.HardState;
+        IsRestart = !recovery.IsFresh;
+    }
+
+    /// <summary>The folder held a log before it was opened.</summary>
+    public bool IsRestart { get; }
+
+    public HardState HardState => _hardState;
+
+    public long LastIndex => _history.LastIndex;
+
+    /// <summary>The log begins after this; at most where it was compacted to.</summary>
+    public SnapshotInfo Base => _history.Base;
+
+    /// <summary>Flushes that made writes durable, to see how many share one.</summary>
+    public long Flushes { get; private set; }
+
+    /// <summary>Bytes of all segments.</summary>
+    public long Bytes
+    {
+        get
+        {
+            lock (_lock)
+                return _segments.Sum(s => (long)s.Length);
+        }
+    }
+
+    /// <summary>Opens the log of a folder, or begins one there with these first members.</summary>
+    /// <exception cref="LogCorruptException">What was durable is damaged; names file and offset.</exception>
+    public static RaftLog Open(IFileSystem files, string folder, Configuration members, RaftLogOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        options ??= new RaftLogOptions();
+        options.Validate();
+        if (!files.FolderExists(folder))
+        {
+            files.CreateFolder(folder);
+            for (var path = folder; Path.GetDirectoryName(path) is { } parent; path = parent)
+                files.FlushFolder(parent);
+        }
+        var recovery = new LogRecovery(files, folder, options);
+        try
+        {
+            recovery.Run();
+            var isFresh = recovery.IsFresh;
+            recovery.History ??= new LogHistory(SnapshotInfo.Bootstrap(members));
+            var log = new RaftLog(files, folder, options, recovery);
+            if (isFresh)
+                log.Roll(0);
+            return log;
+        }
+        catch
+        {
+            foreach (var segment in recovery.Segments)
+                segment.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What the core starts from, given how far the state machine is.</summary>
+    public RecoveredState State(long applied) => new(
+        _hardState, _history.Base, _history.LastIndex, _history.Terms.ToArray(), _history.Configurations.ToArray(), applied, IsRestart);
+
+    /// <summary>The term of an entry; -1 when it is not in the log.</summary>
+    public long TermAt(long index)
+    {
+        lock (_lock)
+            return _history.TermAt(index);
+    }
+
+    /// <summary>Makes writes durable, all with one flush.</summary>
+    /// <exception cref="IOException">The disk failed, now or before; the log takes no more.</exception>
+    public void Append(IReadOnlyList<LogWrite> writes)
+    {
+        ThrowIfFailed();
+        try
+        {
+            var size = writes.Sum(SizeOf);
+            if (size == 0)
+                return;
+            if (_segments[^1].Length + size > Math.Max(_options.SegmentBytes, _segments[^1].File.Length))
+                Roll(size);
+            Encode(writes, size);
+            var segment = _segments[^1];
+            segment.File.Flush();
+            segment.Durable = segment.Length;
+            Flushes++;
+        }
+        catch (Exception error)
+        {
+            _failure = error;
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Notes, without a flush of its own, that everything is durable. Worth calling when the log falls idle: damage to the last batch is
+    /// then told from a torn one.
+    /// </summary>
+    public void Mark()
+    {
+        ThrowIfFailed();
+        var segment = _segments[^1];
+        if (segment.Durable < segment.Length || segment.Length + LogRecord.HeaderBytes > segment.File.Length)
+            return;
+        try
+        {
+            LogRecord.Seal(_buffer, 0, RecordKind.Mark, segment.Sequence, segment.Length, segment.Durable);
+            segment.File.Write(segment.Length, _buffer.AsSpan(0, LogRecord.HeaderBytes));
+            segment.Length += LogRecord.HeaderBytes;
+        }
+        catch (Exception error)
+        {
+            _failure = error;
+            throw;
+        }
+    }
+
+    public void Read(long first, long last, long maxBytes, List<Entry> into)
+    {
+        lock (_lock)
+        {
+            if (first <= _history.Base.Index || last > _history.LastIndex)
+            {
+                throw new RaftInvariantException(
+                    $"entries {first} to {last} are asked for, but the log has {_history.Base.Index + 1} to {_history.LastIndex}");
+            }
+            long bytes = 0;
+            for (var index = first; index <= last; index++)
+            {
+                var entry = ReadAt(index);
+                bytes += entry.Bytes;
+                if (bytes > maxBytes && index > first)
+                    return;
+                into.Add(entry);
+            }
+        }
+    }
+
+    /// <summary>Deletes segments of which nothing after an index is needed; that index must be in a durable snapshot.</summary>
+    public void CompactTo(long index)
+    {
+        ThrowIfFailed();
+        lock (_lock)
+        {
+            var removed = 0;
+            while (removed < _segments.Count - 1 && _segments[removed].LargestIndex <= index && _segments[removed + 1].Start.Index <= index)
+                removed++;
+            if (removed == 0)
+                return;
+            for (var i = 0; i < removed; i++)
+            {
+                _segments[i].Dispose();
+                _files.DeleteFile(_segments[i].File.Path);
+            }
+            _segments.RemoveRange(0, removed);
+            _files.FlushFolder(_folder);
+            var start = _segments[0].Start;
+            if (start.Index > _history.Base.Index && start.Index <= _history.LastIndex)
+            {
+                _history.CompactTo(start.Index);
+                _positions.DropTo(start.Index);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var segment in _segments)
+            segment.Dispose();
+    }
+
+    private void ThrowIfFailed()
+    {
+        if (_failure is not null)
+            throw new IOException($"the log in {_folder} failed before and takes no more: {_failure.Message}", _failure);
+    }
+
+    private Entry ReadAt(long index)
+    {
+        var (sequence, offset) = _positions[index];
+        var segment = _segments[(int)(sequence - _segments[0].Sequence)];
+        Span<byte> header = stackalloc byte[LogRecord.HeaderBytes];
+        segment.File.Read(offset, header);
+        var payload = System.Buffers.Binary.BinaryPrimitives.ReadInt32LittleEndian(header);
+        if (payload < LogPayloads.EntryHeaderBytes || payload > _options.MaxEntryBytes + LogPayloads.EntryHeaderBytes)
+            throw new LogCorruptException(segment.File.Path, offset, $"entry {index} was there");
+        // Read as the segment would be, so that the checksum covers the place.
+        var record = new byte[LogRecord.HeaderBytes + payload];
+        var read = segment.File.Read(offset, record);
+        if (read < record.Length || !LogRecord.Verify(record, segment.Sequence, offset))
+            throw new LogCorruptException(segment.File.Path, offset, $"entry {index} does not match its checksum");
+        return LogPayloads.ReadEntry(record.AsSpan(LogRecord.HeaderBytes));
+    }
+
+    private int SizeOf(LogWrite write)
+    {
+        var size = write.HardState is null ? 0 : LogRecord.SizeOf(LogPayloads.HardStateBytes);
+        if (write.Reset is { } reset)
+            size += LogRecord.SizeOf(LogPayloads.SizeOf(reset));
+        if (write.Entries.Count > 0)
+        {
+            // Room for a rewind, whether needed or not: entries of the write before may be the ones replaced.
+            size += LogRecord.SizeOf(16 + 4 + (8 * 3 * byte.MaxValue));
+        }
+        foreach (var entry in write.Entries)
+            size += LogRecord.SizeOf(LogPayloads.EntryHeaderBytes + entry.Data.Length);
+        return size;
+    }
+
+    private void Encode(IReadOnlyList<LogWrite> writes, int size)
+    {
+        if (_buffer.Length < size)
+            _buffer = new byte[Math.Max(size, _buffer.Length * 2)];
+        var segment = _segments[^1];
+        var encoder = new RecordEncoder(_buffer, segment.Sequence, segment.Length, segment.Durable);
+        lock (_lock)
+        {
+            foreach (var write in writes)
+            {
+                if (write.HardState is { } hardState)
+                {
+                    encoder.Add(hardState);
+                    _hardState = hardState;
+                }
+                if (write.Reset is { } reset)
+                {
+                    encoder.Rewind(reset);
+                    _history.ResetTo(reset with { Bytes = 0, Checksum = 0 });
+                    _positions.ResetTo(reset.Index);
+                }
+                foreach (var entry in write.Entries)
+                    Add(ref encoder, segment, entry);
+            }
+            segment.File.Write(segment.Length, _buffer.AsSpan(0, encoder.Length));
+            segment.Length += encoder.Length;
+        }
+        if (_buffer.Length > 4 << 20)
+            _buffer = new byte[64 << 10];
+    }
+
+    private void Add(ref RecordEncoder encoder, LogSegment segment, in Entry entry)
+    {
+        if (entry.Index <= _history.LastIndex)
+        {
+            var previous = entry.Index - 1;
+            if (previous < _history.Base.Index)
+                throw new RaftInvariantException($"entry {entry.Index} replaces one that is compacted away");
+            var position = new SnapshotInfo(previous, _history.TermAt(previous), _history.ConfigurationAt(previous), 0, 0);
+            encoder.Rewind(position);
+            _history.TruncateFrom(entry.Index);
+            _positions.TruncateFrom(entry.Index);
+        }
+        _history.Append(entry);
+        _positions.Add(entry.Index, segment.Sequence, encoder.Offset);
+        segment.LargestIndex = Math.Max(segment.LargestIndex, entry.Index);
+        encoder.Add(entry);
+    }
+
+    /// <summary>A new segment, durable with its name before anything else is written into it.</summary>
+    private void Roll(int size)
+    {
+        var sequence = _segments.Count == 0 ? 1 : _segments[^1].Sequence + 1;
+        var path = Path.Combine(_folder, LogSegment.NameOf(sequence));
+        var start = new SnapshotInfo(
+            _history.LastIndex, _history.LastTerm, _history.Configuration, 0, 0);
+        var payload = LogPayloads.StartSizeOf(start);
+        var file = _files.Open(path, create: true);
+        try
+        {
+            var length = Math.Max(_options.SegmentBytes, LogRecord.SizeOf(payload) + size);
+            file.SetLength(length);
+            file.Preallocate(length);
+            var record = new byte[LogRecord.SizeOf(payload)];
+            var previous = _segments.Count == 0 ? 0 : _segments[^1].Length;
+            LogPayloads.WriteStart(record.AsSpan(LogRecord.HeaderBytes), previous, _hardState, start);
+            LogRecord.Seal(record, payload, RecordKind.Start, sequence, 0, 0);
+            file.Write(0, record);
+            // A mark at its end must be as durable as the new segment will say.
+            if (_segments.Count > 0 && _segments[^1].Durable < _segments[^1].Length)
+                _segments[^1].File.Flush();
+            file.Flush();
+            _files.FlushFolder(_folder);
+            lock (_lock)
+                _segments.Add(new LogSegment(sequence, file, start) { Length = record.Length, Durable = record.Length });
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+}

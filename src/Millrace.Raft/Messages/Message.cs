@@ -1,0 +1,69 @@
+namespace Millrace.Raft.Messages;
+
+/// <summary>What members tell each other. Lost, doubled, late and reordered messages are harmless.</summary>
+/// <param name="From">The sender.</param>
+/// <param name="To">The receiver.</param>
+/// <param name="Term">The sender's term; for a pre-vote the term it would campaign in.</param>
+public abstract record Message(MemberId From, MemberId To, long Term);
+
+/// <summary>A candidate asks for a vote; with <paramref name="IsPreVote"/> only whether it would get one.</summary>
+/// <param name="LastIndex">Of the candidate's log.</param>
+/// <param name="LastTerm">Of the candidate's log.</param>
+/// <param name="IsPreVote">Nobody's term or vote changes (Ongaro's thesis, 9.6).</param>
+/// <param name="IsTransfer">The old leader asked for this election, so hearing from it lately is no reason to refuse.</param>
+public sealed record VoteRequest(
+    MemberId From, MemberId To, long Term, long LastIndex, long LastTerm, bool IsPreVote, bool IsTransfer) : Message(From, To, Term);
+
+public sealed record VoteResponse(MemberId From, MemberId To, long Term, bool IsPreVote, bool IsGranted) : Message(From, To, Term);
+
+/// <summary>The leader's entries after <paramref name="PreviousIndex"/>, or none, to learn whether the logs agree there.</summary>
+/// <param name="Commit">The leader's commit index.</param>
+public sealed record AppendRequest(
+    MemberId From, MemberId To, long Term, long PreviousIndex, long PreviousTerm, long Commit, IReadOnlyList<Entry> Entries)
+    : Message(From, To, Term);
+
+/// <summary>The logs agree, durably, up to <paramref name="Match"/>; or the request was refused.</summary>
+/// <param name="Match">Valid unless refused.</param>
+/// <param name="RefusedIndex">0, or the previous index that did not fit.</param>
+/// <param name="HintIndex">Where the logs may agree at the latest.</param>
+/// <param name="HintTerm">The refuser's term there.</param>
+public sealed record AppendResponse(
+    MemberId From, MemberId To, long Term, long Match, long RefusedIndex, long HintIndex, long HintTerm) : Message(From, To, Term)
+{
+    public bool IsRefused => RefusedIndex != 0;
+}
+
+/// <summary>The leader is alive and asks for a promise.</summary>
+/// <param name="Commit">At most what the receiver is known to have.</param>
+/// <param name="Round">Confirms leadership for the reads that wait for this round.</param>
+/// <param name="SentAt">By the leader's clock; comes back in the response.</param>
+/// <param name="PromiseMicros">The receiver shall not vote for another for so long; also its base for election timeouts.</param>
+public sealed record Heartbeat(MemberId From, MemberId To, long Term, long Commit, long Round, long SentAt, long PromiseMicros)
+    : Message(From, To, Term);
+
+public sealed record HeartbeatResponse(MemberId From, MemberId To, long Term, long Round, long SentAt, long PromiseMicros)
+    : Message(From, To, Term);
+
+/// <summary>A piece of a snapshot's file.</summary>
+public sealed record SnapshotChunk(
+    MemberId From, MemberId To, long Term, SnapshotInfo Snapshot, long Offset, ReadOnlyMemory<byte> Data) : Message(From, To, Term);
+
+/// <param name="NextOffset">The first byte that the receiver lacks.</param>
+public sealed record SnapshotResponse(MemberId From, MemberId To, long Term, long SnapshotIndex, long NextOffset) : Message(From, To, Term);
+
+/// <summary>The leader asks the receiver to campaign at once (thesis, 3.10).</summary>
+public sealed record TimeoutNow(MemberId From, MemberId To, long Term) : Message(From, To, Term);
+
+/// <summary>A follower asks the leader for a read index.</summary>
+public sealed record ReadRequest(MemberId From, MemberId To, long Term, long ReadId) : Message(From, To, Term);
+
+/// <param name="Index">Apply up to here, then read.</param>
+public sealed record ReadResponse(MemberId From, MemberId To, long Term, long ReadId, long Index) : Message(From, To, Term);
+
+/// <summary>A quorum read asks for the end of the receiver's durable log.</summary>
+public sealed record QuorumReadRequest(MemberId From, MemberId To, long Term, long ReadId) : Message(From, To, Term);
+
+/// <param name="DurableIndex">The last durable entry.</param>
+/// <param name="ConfigurationIndex">Of the newest configuration in the receiver's log.</param>
+public sealed record QuorumReadResponse(
+    MemberId From, MemberId To, long Term, long ReadId, long DurableIndex, long ConfigurationIndex) : Message(From, To, Term);

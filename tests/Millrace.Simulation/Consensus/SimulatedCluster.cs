@@ -1,0 +1,201 @@
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Simulation.Linearizability;
+
+namespace Millrace.Simulation.Consensus;
+
+/// <summary>One run of a whole group under a plan: every event in order of simulated time, everything from one seed.</summary>
+internal sealed class SimulatedCluster
+{
+    private readonly PriorityQueue<Action, (long Time, long Order)> _events = new();
+    private readonly List<SimulatedMember> _members = [];
+    private readonly Dictionary<int, int> _lastValues = [];
+    private long _order;
+    private long _event;
+    private int _value;
+
+    public SimulatedCluster(SimulationPlan plan)
+    {
+        Plan = plan;
+        Random = new Random(plan.Seed);
+        Network = new SimulatedNetwork(this);
+        Invariants = new Invariants(this);
+        var voters = Configuration.Of(Enumerable.Range(1, plan.Members).Select(i => new MemberId((ulong)i)));
+        for (var i = 1; i <= plan.Members + plan.Spares; i++)
+            _members.Add(new SimulatedMember(this, new MemberId((ulong)i), i <= plan.Members ? voters : Configuration.Empty));
+    }
+
+    public SimulationPlan Plan { get; }
+
+    public Random Random { get; }
+
+    /// <summary>True time, in microseconds.</summary>
+    public long Time { get; private set; }
+
+    public SimulatedNetwork Network { get; }
+
+    public Invariants Invariants { get; }
+
+    public IReadOnlyList<SimulatedMember> Members => _members;
+
+    public List<Operation<RegisterInput, RegisterOutput>> History { get; } = [];
+
+    /// <summary>The first thing that must not be.</summary>
+    public string? Violation { get; private set; }
+
+    public long Acknowledged { get; set; }
+
+    public long Installs { get; set; }
+
+    public long FailedFlushes { get; set; }
+
+    public long Crashes { get; private set; }
+
+    public long Changes { get; private set; }
+
+    public Verdict Verdict { get; private set; } = Verdict.Undecided;
+
+    /// <summary>The leader of the newest term among those that are up.</summary>
+    public SimulatedMember? Leader => _members.Where(m => m.Core?.Role == Role.Leader).MaxBy(m => m.Core!.Term);
+
+    public SimulatedMember? MemberOf(MemberId id) => _members.FirstOrDefault(m => m.Id == id);
+
+    public bool Happens(double chance) => chance > 0 && Random.NextDouble() < chance;
+
+    public long NextEvent() => ++_event;
+
+    public int NextValue() => ++_value;
+
+    public int? LastValueOf(int key) => _lastValues.TryGetValue(key, out var value) ? value : null;
+
+    public void SetLastValue(int key, int value) => _lastValues[key] = value;
+
+    public void Report(string violation) => Violation ??= $"at {Time / 1e6:F3} s: {violation}";
+
+    public void After(long delay, Action action) => _events.Enqueue(action, (Time + Math.Max(0, delay), _order++));
+
+    /// <summary>Runs the storm, then the calm after it, then judges.</summary>
+    public void Run()
+    {
+        Disturb();
+        for (var i = 0; i < Plan.Clients; i++)
+            new SimulatedClient(this, i).Start();
+        RunUntil(Plan.Duration);
+        if (Violation is null)
+            Calm();
+        if (Violation is not null)
+            return;
+        var checker = new Checker<int, RegisterInput, RegisterOutput>(new RegisterModel(), 300_000);
+        Verdict = checker.Check(History);
+        if (Verdict == Verdict.NotLinearizable)
+            Report($"the history of key {checker.GuiltyKey} is not linearizable");
+    }
+
+    private void RunUntil(long end)
+    {
+        while (Violation is null && _events.TryPeek(out _, out var when) && when.Time <= end)
+        {
+            var action = _events.Dequeue();
+            Time = when.Time;
+            action();
+        }
+        Time = end;
+    }
+
+    /// <summary>Liveness: without disturbance the group elects, commits, and all its members come to the same state.</summary>
+    private void Calm()
+    {
+        Network.IsHealed = true;
+        Network.Heal();
+        foreach (var member in _members)
+            member.Restart();
+        var isDone = false;
+        var end = Plan.Duration + 60_000_000;
+        for (var until = Plan.Duration + 2_000_000; until <= end && Violation is null && !isDone; until += 1_000_000)
+        {
+            RunUntil(until);
+            Invariants.CheckLogs();
+            if (Leader is not { } leader)
+                continue;
+            leader.Propose(SimulatedMachine.Encode(0, 99, 0, NextValue()), _ => { });
+            RunUntil(until + 900_000);
+            isDone = leader.Core is { Role: Role.Leader } core && core.CommitIndex == core.LastIndex && !core.Configuration.IsJoint
+                && _members.Where(m => core.Configuration.Contains(m.Id)).All(m => m.Applied == core.CommitIndex)
+                && leader.Machine.Values.ContainsKey(99);
+        }
+        if (Violation is not null)
+            return;
+        if (!isDone)
+        {
+            Report("liveness: no agreement within 60 s of calm: " + string.Join("; ", _members.Select(m => m.Core is { } c
+                ? $"{m.Id} {c.Role} term {c.Term} leader {c.Leader} commit {c.CommitIndex} last {c.LastIndex} applied {m.Applied} {c.Configuration}"
+                : $"{m.Id} down")));
+            return;
+        }
+        var expected = Leader!.Machine.Values;
+        foreach (var member in _members.Where(m => Leader.Core!.Configuration.Contains(m.Id)))
+        {
+            if (!member.Machine.Values.SequenceEqual(expected))
+                Report($"member {member.Id} ends in another state than the leader {Leader.Id}");
+        }
+    }
+
+    private void Disturb()
+    {
+        Repeat(Plan.CrashEvery, () =>
+        {
+            var member = _members[Random.Next(_members.Count)];
+            if (Happens(0.3) && Leader is { } leader)
+                member = leader;
+            Crashes++;
+            member.Crash();
+            After(Random.NextInt64(1_000, 1_500_000), member.Restart);
+            // Now and then all at once.
+            if (!Happens(0.1))
+                return;
+            foreach (var other in _members)
+            {
+                other.Crash();
+                After(Random.NextInt64(1_000, 1_500_000), other.Restart);
+            }
+        });
+        Repeat(Plan.PartitionEvery, () =>
+        {
+            Network.Cut();
+            After(Random.NextInt64(50_000, 2_500_000), Network.Heal);
+        });
+        Repeat(Plan.TransferEvery, () => Leader?.Interact(
+            (core, now) => core.Transfer(now, _members[Random.Next(_members.Count)].Id)));
+        Repeat(Plan.PauseEvery, () =>
+        {
+            var member = Happens(0.6) && Leader is { } leader ? leader : _members[Random.Next(_members.Count)];
+            member.Pause(Random.NextInt64(10_000, 1_500_000));
+        });
+        Repeat(Plan.FailedFlushEvery, () => _members[Random.Next(_members.Count)].FailNextFlush());
+        Repeat(Plan.ChangeEvery, ChangeMembers);
+        Repeat(500_000, Invariants.CheckLogs);
+    }
+
+    private void ChangeMembers() => Leader?.Interact((core, now) =>
+    {
+        var ids = _members.Select(m => m.Id).ToArray();
+        Random.Shuffle(ids);
+        var voters = ids[..Random.Next(1, Math.Min(ids.Length, 5) + 1)];
+        var learners = ids[voters.Length..].Where(_ => Happens(0.5));
+        if (core.ProposeConfiguration(now, Configuration.Of(voters, learners), default).Outcome == ProposalOutcome.Accepted)
+            Changes++;
+    });
+
+    private void Repeat(long every, Action action)
+    {
+        if (every == 0)
+            return;
+        After(Random.NextInt64(every / 2, every + (every / 2) + 1), () =>
+        {
+            if (Time >= Plan.Duration)
+                return;
+            action();
+            Repeat(every, action);
+        });
+    }
+}

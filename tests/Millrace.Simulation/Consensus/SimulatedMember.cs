@@ -1,0 +1,407 @@
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Log;
+using Millrace.Raft.Messages;
+using Millrace.Storage.Files.Faults;
+
+namespace Millrace.Simulation.Consensus;
+
+/// <summary>A member: the product's core, log and snapshots on a simulated disk and clock, and a shell as thin as the real one.</summary>
+internal sealed class SimulatedMember
+{
+    private const string Folder = "/member";
+    private readonly SimulatedCluster _cluster;
+    private readonly SimulatedFileSystem _disk;
+    private readonly Configuration _first;
+    private readonly Queue<LogWrite> _writes = new();
+    private readonly Queue<object> _toApply = new();
+    private readonly Dictionary<long, (long Term, Action<bool?> Done)> _proposals = [];
+    private readonly Dictionary<long, Action<SimulatedMachine?>> _reads = [];
+    private readonly List<(long Index, Action<SimulatedMachine?> Done)> _granted = [];
+    private readonly double _clockRate;
+    private readonly long _clockOffset;
+    private MemberStorage? _storage;
+    private SimulatedMachine _machine = new();
+    private List<LogWrite> _writing = [];
+    private int _life;
+    private long _tickAt = long.MaxValue;
+    private long _nextReadId;
+    private long _applied;
+    private long _snapshotAt;
+    private bool _isApplying;
+    private Role _seenRole;
+    private long _seenTerm;
+
+    public SimulatedMember(SimulatedCluster cluster, MemberId id, Configuration first)
+    {
+        _cluster = cluster;
+        Id = id;
+        _first = first;
+        _disk = new SimulatedFileSystem(cluster.Random.Next());
+        var drift = cluster.Plan.ClockDrift;
+        // The worst clocks are at the ends of what is allowed.
+        _clockRate = cluster.Random.Next(3) switch { 0 => 1 - drift, 1 => 1 + drift, _ => 1 + (drift * ((2 * cluster.Random.NextDouble()) - 1)) };
+        _clockOffset = cluster.Random.NextInt64(1_000_000_000);
+        Start();
+    }
+
+    public MemberId Id { get; }
+
+    /// <summary>Null while the member is down.</summary>
+    public RaftCore? Core { get; private set; }
+
+    public SimulatedMachine Machine => _machine;
+
+    public long Applied => _applied;
+
+    public bool IsPaused { get; private set; }
+
+    private long Now => _clockOffset + (long)(_cluster.Time * _clockRate);
+
+    public void Start()
+    {
+        _storage = MemberStorage.Open(_disk, Folder, _first, new RaftLogOptions { SegmentBytes = 8192 });
+        _machine = new SimulatedMachine();
+        using (var snapshot = _storage.Snapshots.OpenNewest())
+        {
+            if (snapshot is not null)
+                _machine.Load(snapshot);
+        }
+        _applied = _snapshotAt = _storage.SnapshotIndex;
+        var options = new RaftOptions
+        {
+            ElectionTimeoutMin = TimeSpan.FromMilliseconds(100),
+            ElectionTimeoutMax = TimeSpan.FromMilliseconds(1500),
+            LeaseReads = _cluster.Plan.Leases,
+            ClockDriftBound = _cluster.Plan.ClockDrift,
+            MaxAppendBytes = _cluster.Plan.MaxAppendBytes,
+            MaxAppendsInFlight = 4,
+            CachedLogBytes = 2000,
+            MaxApplyBytes = 500,
+            SnapshotChunkBytes = 64,
+            SnapshotChunksInFlight = 3,
+        };
+        Core = new RaftCore(Id, _storage.State(), options, _storage.Log, new Random(_cluster.Random.Next()), Now, _cluster.Plan.Faults);
+        _seenRole = Role.Follower;
+        Interact(static (_, _) => { });
+    }
+
+    /// <summary>Power off: what is being written is torn, the rest of the memory is gone.</summary>
+    public void Crash()
+    {
+        if (Core is null)
+            return;
+        if (_writing.Count > 0)
+        {
+            _disk.FailFlush("raftlog");
+            try
+            {
+                _storage!.Log.Append(_writing);
+            }
+            catch (IOException)
+            {
+                // As planned: some sectors of the batch are on the disk.
+            }
+        }
+        Die();
+        _disk.Crash();
+    }
+
+    public void Restart()
+    {
+        if (Core is not null || _cluster.Violation is not null)
+            return;
+        try
+        {
+            Start();
+        }
+        catch (LogCorruptException error)
+        {
+            _cluster.Report($"member {Id} refuses its log: {error.Message}");
+        }
+        catch (IOException)
+        {
+            // A flush failed during recovery.
+            _cluster.FailedFlushes++;
+            Die();
+            _cluster.After(100_000, Restart);
+        }
+    }
+
+    /// <summary>The process stands still for a time, as under SIGSTOP; its clock goes on.</summary>
+    public void Pause(long duration)
+    {
+        if (Core is null || IsPaused)
+            return;
+        IsPaused = true;
+        var life = _life;
+        _cluster.After(duration, () =>
+        {
+            IsPaused = false;
+            if (life == _life)
+                Interact(static (core, now) => core.Tick(now));
+        });
+    }
+
+    public void FailNextFlush() => _disk.FailFlush("raftlog");
+
+    public void Receive(Message message)
+    {
+        if (IsPaused)
+            _cluster.After(10_000, () => Receive(message));
+        else
+            Interact((core, now) => core.Step(now, message));
+    }
+
+    /// <param name="done">True or false: applied, with this result; null: it never will be.</param>
+    public ProposalOutcome Propose(byte[] command, Action<bool?> done)
+    {
+        var outcome = ProposalOutcome.NotLeader;
+        Interact((core, now) =>
+        {
+            var proposal = core.Propose(now, [command]);
+            outcome = proposal.Outcome;
+            if (outcome == ProposalOutcome.Accepted)
+                _proposals[proposal.FirstIndex] = (proposal.Term, done);
+        });
+        return outcome;
+    }
+
+    /// <param name="done">The state to read from, or null when it must be asked for again.</param>
+    public void Read(bool byQuorum, Action<SimulatedMachine?> done) => Interact((core, now) =>
+    {
+        var id = ++_nextReadId;
+        _reads[id] = done;
+        if (byQuorum)
+            core.QuorumRead(id);
+        else
+            core.Read(now, id);
+    });
+
+    public void Interact(Action<RaftCore, long> act)
+    {
+        if (Core is null || IsPaused || _cluster.Violation is not null)
+            return;
+        try
+        {
+            act(Core, Now);
+            while (Core?.TakeReady(Now) is { } ready)
+                CarryOut(ready);
+            if (Core is null)
+                return;
+            Observe();
+            ScheduleTick();
+        }
+        catch (Exception error) when (error is RaftInvariantException or LogCorruptException)
+        {
+            _cluster.Report($"member {Id}: {error.Message}");
+        }
+    }
+
+    private void CarryOut(Ready ready)
+    {
+        foreach (var message in ready.Messages)
+            _cluster.Network.Send(message);
+        if (ready.Write is not null)
+        {
+            _writes.Enqueue(ready.Write);
+            BeginWriting();
+        }
+        if (ready.Install is not null)
+            _toApply.Enqueue(ready.Install);
+        foreach (var entry in ready.Committed)
+            _toApply.Enqueue(entry);
+        BeginApplying();
+        foreach (var grant in ready.Reads)
+        {
+            if (!_reads.Remove(grant.ReadId, out var done))
+                continue;
+            if (grant.Index < 0)
+                done(null);
+            else
+                _granted.Add((grant.Index, done));
+        }
+        ServeReads();
+        foreach (var read in ready.SnapshotReads)
+        {
+            After(DiskDelay(), () =>
+            {
+                if (_storage!.Snapshots.ReadPiece(read.Offset, read.MaxBytes) is { } piece)
+                    Interact((core, now) => core.ProvideSnapshotChunk(now, read.To, piece.Snapshot, read.Offset, piece.Data));
+            });
+        }
+        foreach (var chunk in ready.SnapshotWrites)
+        {
+            After(DiskDelay(), () =>
+            {
+                var (next, isComplete) = _storage!.Snapshots.Receive(chunk.Snapshot, chunk.Offset, chunk.Data.Span);
+                Interact((core, now) => core.SnapshotStored(now, chunk.From, chunk.Snapshot, next, isComplete));
+            });
+        }
+    }
+
+    private void BeginWriting()
+    {
+        if (_writing.Count > 0 || _writes.Count == 0)
+            return;
+        _writing = [.. _writes];
+        _writes.Clear();
+        After(_writing.TrueForAll(w => w.IsEmpty) ? 0 : DiskDelay(), () =>
+        {
+            var written = _writing;
+            try
+            {
+                _storage!.Log.Append(written);
+            }
+            catch (IOException)
+            {
+                // A failed flush: the member must not go on.
+                _cluster.FailedFlushes++;
+                Die();
+                if (_cluster.Happens(0.5))
+                    _disk.Crash();
+                _cluster.After(300_000, Restart);
+                return;
+            }
+            _writing = [];
+            if (_cluster.Happens(0.3))
+                _storage.Log.Mark();
+            foreach (var message in written.SelectMany(w => w.MessagesAfter))
+                _cluster.Network.Send(message);
+            Interact((core, now) => core.Persisted(now, written[^1].Id));
+            BeginWriting();
+        });
+    }
+
+    private void BeginApplying()
+    {
+        if (_isApplying || _toApply.Count == 0)
+            return;
+        _isApplying = true;
+        After(_cluster.Random.NextInt64(0, 1000), () =>
+        {
+            _isApplying = false;
+            for (var count = _cluster.Random.Next(1, 8); count > 0 && _toApply.TryDequeue(out var item); count--)
+            {
+                if (item is Entry entry)
+                    Apply(entry);
+                else
+                    Install((SnapshotInfo)item);
+            }
+            ServeReads();
+            MaybeSnapshot();
+            BeginApplying();
+        });
+    }
+
+    private void Apply(Entry entry)
+    {
+        if (entry.Index != _applied + 1)
+            _cluster.Report($"member {Id} applies entry {entry.Index} after {_applied}");
+        _cluster.Invariants.Applied(Id, entry);
+        _applied = entry.Index;
+        var result = entry.Kind == EntryKind.Command && _machine.Apply(entry.Data.Span);
+        if (_proposals.Remove(entry.Index, out var proposal))
+            proposal.Done(proposal.Term == entry.Term ? result : null);
+    }
+
+    private void Install(SnapshotInfo snapshot)
+    {
+        _cluster.Installs++;
+        using var stream = _storage!.Snapshots.OpenNewest()!;
+        _machine = new SimulatedMachine();
+        _machine.Load(stream);
+        _applied = _snapshotAt = stream.Index;
+        if (stream.Index < snapshot.Index)
+            _cluster.Report($"member {Id} installs a snapshot of {stream.Index} instead of {snapshot.Index}");
+        foreach (var index in _proposals.Keys.Where(i => i <= _applied).ToArray())
+            _proposals.Remove(index); // Outcome unknown: the clients' timeouts tell.
+    }
+
+    private void MaybeSnapshot()
+    {
+        var every = _cluster.Plan.SnapshotEvery;
+        if (every == 0 || _applied - _snapshotAt < every)
+            return;
+        var (term, configuration) = Core!.StateAt(_applied);
+        if (term < 0)
+            return;
+        using (var stream = _storage!.Snapshots.Create(_applied, term, configuration))
+        {
+            _machine.Save(stream);
+            stream.Complete();
+        }
+        _snapshotAt = _applied;
+        _storage.Snapshots.DeleteOld();
+        var keepAfter = Math.Max(0, _applied - _cluster.Random.Next(every));
+        Core.Compact(_applied, keepAfter);
+        _storage.Log.CompactTo(keepAfter);
+    }
+
+    private void ServeReads()
+    {
+        for (var i = 0; i < _granted.Count; i++)
+        {
+            if (_granted[i].Index > _applied)
+                continue;
+            var done = _granted[i].Done;
+            _granted.RemoveAt(i--);
+            done(_machine);
+        }
+    }
+
+    private void Die()
+    {
+        _life++;
+        Core = null;
+        _storage?.Dispose();
+        _storage = null;
+        _writes.Clear();
+        _writing = [];
+        _toApply.Clear();
+        _proposals.Clear();
+        _reads.Clear();
+        _granted.Clear();
+        _isApplying = false;
+        IsPaused = false;
+        _tickAt = long.MaxValue;
+    }
+
+    private void Observe()
+    {
+        if (Core!.Role == Role.Leader && (_seenRole != Role.Leader || _seenTerm != Core.Term))
+            _cluster.Invariants.Elected(this);
+        _seenRole = Core.Role;
+        _seenTerm = Core.Term;
+    }
+
+    private void ScheduleTick()
+    {
+        var due = Math.Max(_cluster.Time + 1, (long)((Core!.NextDeadline - _clockOffset) / _clockRate) + 1);
+        if (due >= _tickAt && _tickAt > _cluster.Time)
+            return;
+        _tickAt = due;
+        After(due - _cluster.Time, () =>
+        {
+            if (_tickAt == due)
+                _tickAt = long.MaxValue;
+            if (Core is not null && Now >= Core.NextDeadline)
+                Interact(static (core, now) => core.Tick(now));
+            else if (Core is not null)
+                ScheduleTick();
+        });
+    }
+
+    /// <summary>Later, unless this life is over by then.</summary>
+    private void After(long delay, Action action)
+    {
+        var life = _life;
+        _cluster.After(delay, () =>
+        {
+            if (life == _life && Core is not null)
+                action();
+        });
+    }
+
+    private long DiskDelay() => _cluster.Random.NextInt64(_cluster.Plan.DiskMin, _cluster.Plan.DiskMax);
+}

@@ -1,0 +1,96 @@
+using Millrace.Raft.Consensus;
+
+namespace Millrace.Simulation.Consensus;
+
+/// <summary>The weather of one simulated run, drawn from its seed. Times are microseconds of true time; "every" is a mean.</summary>
+internal sealed record SimulationPlan
+{
+    public required int Seed { get; init; }
+
+    public int Members { get; init; } = 3;
+
+    /// <summary>Members that wait to be added.</summary>
+    public int Spares { get; init; }
+
+    public long Duration { get; init; } = 20_000_000;
+
+    public double Loss { get; init; }
+
+    public double Duplication { get; init; }
+
+    public long DelayMin { get; init; } = 100;
+
+    public long DelayMax { get; init; } = 2_000;
+
+    public long DiskMin { get; init; } = 100;
+
+    public long DiskMax { get; init; } = 2_000;
+
+    /// <summary>0: never; so for all that follow.</summary>
+    public long CrashEvery { get; init; }
+
+    public long PartitionEvery { get; init; }
+
+    public long ChangeEvery { get; init; }
+
+    public long TransferEvery { get; init; }
+
+    public long PauseEvery { get; init; }
+
+    public long FailedFlushEvery { get; init; }
+
+    public bool Leases { get; init; }
+
+    public double ClockDrift { get; init; } = 0.02;
+
+    /// <summary>Entries between snapshots; 0: none.</summary>
+    public int SnapshotEvery { get; init; }
+
+    public int Clients { get; init; } = 4;
+
+    public int Keys { get; init; } = 2;
+
+    /// <summary>Chance that a client reads; it writes or swaps otherwise.</summary>
+    public double Reads { get; init; } = 0.5;
+
+    /// <summary>Chance that a read is a quorum read.</summary>
+    public double QuorumReads { get; init; } = 0.2;
+
+    public int MaxAppendBytes { get; init; } = 4096;
+
+    public Faults Faults { get; init; } = Faults.None;
+
+    public static SimulationPlan Draw(int seed)
+    {
+        var random = new Random(seed);
+        long Every(double chance, long min, long max) => random.NextDouble() < chance ? random.NextInt64(min, max) : 0;
+        var slowNetwork = random.NextDouble() < 0.3;
+        var slowDisk = random.NextDouble() < 0.3;
+        return new SimulationPlan
+        {
+            Seed = seed,
+            Members = random.NextDouble() < 0.1 ? 1 : random.NextDouble() < 0.6 ? 3 : 5,
+            Spares = random.Next(3),
+            Loss = random.NextDouble() < 0.5 ? random.NextDouble() * 0.2 : 0,
+            Duplication = random.NextDouble() < 0.5 ? random.NextDouble() * 0.2 : 0,
+            DelayMin = random.NextInt64(20, 500),
+            DelayMax = slowNetwork ? random.NextInt64(5_000, 100_000) : random.NextInt64(600, 5_000),
+            DiskMin = 50,
+            DiskMax = slowDisk ? random.NextInt64(10_000, 150_000) : random.NextInt64(100, 3_000),
+            CrashEvery = Every(0.7, 500_000, 5_000_000),
+            PartitionEvery = Every(0.6, 500_000, 5_000_000),
+            ChangeEvery = Every(0.5, 300_000, 4_000_000),
+            TransferEvery = Every(0.3, 300_000, 4_000_000),
+            PauseEvery = Every(0.3, 500_000, 5_000_000),
+            FailedFlushEvery = Every(0.2, 2_000_000, 6_000_000),
+            Leases = random.NextDouble() < 0.4,
+            ClockDrift = random.NextDouble() * 0.1,
+            SnapshotEvery = random.NextDouble() < 0.6 ? random.Next(5, 100) : 0,
+            Clients = random.Next(2, 7),
+            Keys = random.Next(1, 4),
+            Reads = 0.2 + (random.NextDouble() * 0.6),
+            QuorumReads = random.NextDouble() * 0.5,
+            MaxAppendBytes = random.Next(1, 4096),
+        };
+    }
+}
