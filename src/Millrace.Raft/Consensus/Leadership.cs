@@ -241,8 +241,8 @@ internal sealed class Leadership
         _heartbeatDue = now + _pace.HeartbeatMicros;
         foreach (var progress in _progress.Values)
         {
-            _core.Send(new Heartbeat(
-                _core.Self, progress.Id, _term, Math.Min(progress.Match, _log.Commit), round, now, _pace.ElectionMicros));
+            var commit = _core.Faults.CommitBeyondMatch ? _log.Commit : Math.Min(progress.Match, _log.Commit);
+            _core.Send(new Heartbeat(_core.Self, progress.Id, _term, commit, round, now, _pace.ElectionMicros));
         }
         _reads.Release(now);
     }

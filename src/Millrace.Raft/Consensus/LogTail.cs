@@ -61,6 +61,19 @@ internal sealed class LogTail
     /// <summary>The newest configuration at or before an index.</summary>
     public Configuration ConfigurationAt(long index) => _history.ConfigurationAt(index);
 
+    /// <summary>Whether a member is a voter in any configuration that may be in force: the last committed one or those after it.</summary>
+    public bool WasVoterSinceCommit(MemberId id)
+    {
+        if (ConfigurationAt(Commit).IsVoter(id))
+            return true;
+        foreach (var (index, configuration) in _history.Configurations)
+        {
+            if (index > Commit && configuration.IsVoter(id))
+                return true;
+        }
+        return false;
+    }
+
     public void Append(in Entry entry)
     {
         _history.Append(entry);

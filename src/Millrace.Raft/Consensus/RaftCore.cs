@@ -137,7 +137,7 @@ public sealed class RaftCore
                 _following.Step(now, message);
                 break;
             case TimeoutNow:
-                if (Role != Role.Leader && Configuration.IsVoter(Self))
+                if (Role != Role.Leader)
                     Campaign(now, isPreVote: false, isTransfer: true);
                 break;
             case ReadResponse response:
@@ -332,7 +332,9 @@ public sealed class RaftCore
     private void Campaign(long now, bool isPreVote, bool isTransfer)
     {
         _following.RestartElectionTimer(now);
-        if (!Configuration.IsVoter(Self))
+        // Who has just been voted out must still stand until that is committed: it may be the only one with all entries, and others of
+        // the joint step may need it (thesis, 4.2.2). Its own vote then counts for nothing.
+        if (!Log.WasVoterSinceCommit(Self))
             return;
         RefuseAskedReads();
         Leader = MemberId.None;

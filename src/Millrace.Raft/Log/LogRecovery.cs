@@ -69,7 +69,7 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
 
     private void Replay(LogSegment segment, byte[] content, int offset, bool isLast)
     {
-        var proven = offset;
+        var proven = 0;
         while (LogRecord.TryRead(content, segment.Sequence, offset, options.MaxEntryBytes + 64, out var record))
         {
             try

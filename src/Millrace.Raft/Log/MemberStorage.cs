@@ -47,6 +47,22 @@ public sealed class MemberStorage : IDisposable
 
     public void Dispose() => Log.Dispose();
 
+    /// <summary>
+    /// The folder and the names in it are durable from now on. Also when it was there already: whoever made them may have died before
+    /// flushing, and what a process sees need not survive the machine.
+    /// </summary>
+    internal static void MakeFolderDurable(IFileSystem files, string folder)
+    {
+        var isNew = !files.FolderExists(folder);
+        if (isNew)
+            files.CreateFolder(folder);
+        files.FlushFolder(folder);
+        // Above the member's own folders, names are somebody else's and may not even be readable.
+        var levels = isNew ? int.MaxValue : 2;
+        for (var path = Path.GetDirectoryName(folder); path is not null && levels-- > 0; path = Path.GetDirectoryName(path))
+            files.FlushFolder(path);
+    }
+
     private static void Reconcile(RaftLog log, SnapshotStore snapshots, string folder)
     {
         var newest = snapshots.Newest;

@@ -66,12 +66,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
         ArgumentNullException.ThrowIfNull(files);
         options ??= new RaftLogOptions();
         options.Validate();
-        if (!files.FolderExists(folder))
-        {
-            files.CreateFolder(folder);
-            for (var path = folder; Path.GetDirectoryName(path) is { } parent; path = parent)
-                files.FlushFolder(parent);
-        }
+        MemberStorage.MakeFolderDurable(files, folder);
         var recovery = new LogRecovery(files, folder, options);
         try
         {
@@ -294,6 +289,9 @@ public sealed class RaftLog : IEntryReader, IDisposable
     /// <summary>A new segment, durable with its name before anything else is written into it.</summary>
     private void Roll(int size)
     {
+        // A mark at the old segment's end must be durable before anything says that it is.
+        if (_segments.Count > 0 && _segments[^1].Durable < _segments[^1].Length)
+            _segments[^1].File.Flush();
         var sequence = _segments.Count == 0 ? 1 : _segments[^1].Sequence + 1;
         var path = Path.Combine(_folder, LogSegment.NameOf(sequence));
         var start = new SnapshotInfo(
@@ -310,9 +308,6 @@ public sealed class RaftLog : IEntryReader, IDisposable
             LogPayloads.WriteStart(record.AsSpan(LogRecord.HeaderBytes), previous, _hardState, start);
             LogRecord.Seal(record, payload, RecordKind.Start, sequence, 0, 0);
             file.Write(0, record);
-            // A mark at its end must be as durable as the new segment will say.
-            if (_segments.Count > 0 && _segments[^1].Durable < _segments[^1].Length)
-                _segments[^1].File.Flush();
             file.Flush();
             _files.FlushFolder(_folder);
             lock (_lock)

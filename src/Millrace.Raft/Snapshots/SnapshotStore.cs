@@ -35,12 +35,7 @@ public sealed class SnapshotStore
     public static SnapshotStore Open(IFileSystem files, string folder)
     {
         ArgumentNullException.ThrowIfNull(files);
-        if (!files.FolderExists(folder))
-        {
-            files.CreateFolder(folder);
-            for (var path = folder; Path.GetDirectoryName(path) is { } parent; path = parent)
-                files.FlushFolder(parent);
-        }
+        MemberStorage.MakeFolderDurable(files, folder);
         var store = new SnapshotStore(files, folder);
         string? newest = null;
         foreach (var name in files.ListFiles(folder))

@@ -18,6 +18,8 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
             var plan = SimulationPlan.Draw(seed);
             var cluster = new SimulatedCluster(plan);
             cluster.Run();
+            if (cluster.Violation is not null && Seeds.IsChosen)
+                File.WriteAllLines(Path.Combine(Path.GetTempPath(), $"consensus-{seed}.trace"), cluster.TraceLines);
             Assert.True(cluster.Violation is null,
                 $"{cluster.Violation}\n{plan}\nrepeat with: ./millrace test --simulation consensus --seed {seed}");
             simulated += cluster.Time * (plan.Members + plan.Spares);

@@ -10,6 +10,7 @@ internal sealed class SimulatedCluster
     private readonly PriorityQueue<Action, (long Time, long Order)> _events = new();
     private readonly List<SimulatedMember> _members = [];
     private readonly Dictionary<int, int> _lastValues = [];
+    private readonly Queue<string> _trace = new();
     private long _order;
     private long _event;
     private int _value;
@@ -71,6 +72,18 @@ internal sealed class SimulatedCluster
     public void SetLastValue(int key, int value) => _lastValues[key] = value;
 
     public void Report(string violation) => Violation ??= $"at {Time / 1e6:F3} s: {violation}";
+
+    /// <summary>The last things that happened, kept when one seed was chosen, to be read after a failure.</summary>
+    public IEnumerable<string> TraceLines => _trace;
+
+    public void Trace(Func<string> line)
+    {
+        if (!Seeds.IsChosen)
+            return;
+        _trace.Enqueue($"{Time / 1e6:F6} {line()}");
+        if (_trace.Count > 2000)
+            _trace.Dequeue();
+    }
 
     public void After(long delay, Action action) => _events.Enqueue(action, (Time + Math.Max(0, delay), _order++));
 
@@ -149,14 +162,14 @@ internal sealed class SimulatedCluster
                 member = leader;
             Crashes++;
             member.Crash();
-            After(Random.NextInt64(1_000, 1_500_000), member.Restart);
+            After(Random.NextInt64(1_000, Plan.RestartMax), member.Restart);
             // Now and then all at once.
             if (!Happens(0.1))
                 return;
             foreach (var other in _members)
             {
                 other.Crash();
-                After(Random.NextInt64(1_000, 1_500_000), other.Restart);
+                After(Random.NextInt64(1_000, Plan.RestartMax), other.Restart);
             }
         });
         Repeat(Plan.PartitionEvery, () =>

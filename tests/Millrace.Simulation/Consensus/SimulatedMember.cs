@@ -18,6 +18,7 @@ internal sealed class SimulatedMember
     private readonly Dictionary<long, (long Term, Action<bool?> Done)> _proposals = [];
     private readonly Dictionary<long, Action<SimulatedMachine?>> _reads = [];
     private readonly List<(long Index, Action<SimulatedMachine?> Done)> _granted = [];
+    private readonly List<Message> _waiting = [];
     private readonly double _clockRate;
     private readonly long _clockOffset;
     private MemberStorage? _storage;
@@ -83,6 +84,7 @@ internal sealed class SimulatedMember
         };
         Core = new RaftCore(Id, _storage.State(), options, _storage.Log, new Random(_cluster.Random.Next()), Now, _cluster.Plan.Faults);
         _seenRole = Role.Follower;
+        _cluster.Trace(() => $"{Id} starts at term {Core.Term}, base {Core.CompactedIndex}, last {Core.LastIndex}, applied {_applied}, {Core.Configuration}");
         Interact(static (_, _) => { });
     }
 
@@ -91,6 +93,7 @@ internal sealed class SimulatedMember
     {
         if (Core is null)
             return;
+        _cluster.Trace(() => $"{Id} crashes");
         if (_writing.Count > 0)
         {
             _disk.FailFlush("raftlog");
@@ -138,8 +141,14 @@ internal sealed class SimulatedMember
         _cluster.After(duration, () =>
         {
             IsPaused = false;
-            if (life == _life)
-                Interact(static (core, now) => core.Tick(now));
+            if (life != _life)
+                return;
+            // What waits in its sockets may be handled before its timers are.
+            var waiting = _waiting.ToArray();
+            _waiting.Clear();
+            foreach (var message in waiting)
+                After(_cluster.Random.NextInt64(10_000), () => Receive(message));
+            After(_cluster.Happens(0.5) ? 0 : 5_000, () => Interact(static (core, now) => core.Tick(now)));
         });
     }
 
@@ -148,10 +157,18 @@ internal sealed class SimulatedMember
     public void Receive(Message message)
     {
         if (IsPaused)
-            _cluster.After(10_000, () => Receive(message));
-        else
+            _waiting.Add(message);
+        else if (Core is not null)
+        {
+            _cluster.Trace(() => $"{Id} receives {Describe(message)}");
             Interact((core, now) => core.Step(now, message));
+        }
     }
+
+    private static string Describe(Message message) => message is AppendRequest append
+        ? $"append {append.From} term {append.Term} prev {append.PreviousIndex}/{append.PreviousTerm} +{append.Entries.Count} "
+            + $"commit {append.Commit}"
+        : message.ToString();
 
     /// <param name="done">True or false: applied, with this result; null: it never will be.</param>
     public ProposalOutcome Propose(byte[] command, Action<bool?> done)
@@ -264,6 +281,8 @@ internal sealed class SimulatedMember
                 return;
             }
             _writing = [];
+            _cluster.Trace(() => $"{Id} wrote {string.Join(", ", written.Select(w => $"#{w.Id} {w.HardState} {w.Reset?.Index} "
+                + (w.Entries.Count > 0 ? $"entries {w.Entries[0].Index}..{w.Entries[^1].Index}/{w.Entries[^1].Term}" : "") + $" then {w.MessagesAfter.Count} messages"))}");
             if (_cluster.Happens(0.3))
                 _storage.Log.Mark();
             foreach (var message in written.SelectMany(w => w.MessagesAfter))
@@ -362,6 +381,7 @@ internal sealed class SimulatedMember
         _proposals.Clear();
         _reads.Clear();
         _granted.Clear();
+        _waiting.Clear();
         _isApplying = false;
         IsPaused = false;
         _tickAt = long.MaxValue;
@@ -369,7 +389,9 @@ internal sealed class SimulatedMember
 
     private void Observe()
     {
-        if (Core!.Role == Role.Leader && (_seenRole != Role.Leader || _seenTerm != Core.Term))
+        if (Core!.Role != _seenRole || Core.Term != _seenTerm)
+            _cluster.Trace(() => $"{Id} is {Core.Role} in term {Core.Term}");
+        if (Core.Role == Role.Leader && (_seenRole != Role.Leader || _seenTerm != Core.Term))
             _cluster.Invariants.Elected(this);
         _seenRole = Core.Role;
         _seenTerm = Core.Term;

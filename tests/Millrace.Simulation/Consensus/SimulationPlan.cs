@@ -29,6 +29,9 @@ internal sealed record SimulationPlan
     /// <summary>0: never; so for all that follow.</summary>
     public long CrashEvery { get; init; }
 
+    /// <summary>The longest time a crashed member stays down.</summary>
+    public long RestartMax { get; init; } = 1_500_000;
+
     public long PartitionEvery { get; init; }
 
     public long ChangeEvery { get; init; }
@@ -78,6 +81,7 @@ internal sealed record SimulationPlan
             DiskMin = 50,
             DiskMax = slowDisk ? random.NextInt64(10_000, 150_000) : random.NextInt64(100, 3_000),
             CrashEvery = Every(0.7, 500_000, 5_000_000),
+            RestartMax = random.NextDouble() < 0.3 ? random.NextInt64(2_000, 100_000) : 1_500_000,
             PartitionEvery = Every(0.6, 500_000, 5_000_000),
             ChangeEvery = Every(0.5, 300_000, 4_000_000),
             TransferEvery = Every(0.3, 300_000, 4_000_000),

@@ -1,0 +1,87 @@
+using Millrace.Raft.Consensus;
+using Xunit.Abstractions;
+
+namespace Millrace.Simulation.Consensus;
+
+/// <summary>A simulator that finds nothing proves nothing: every mistake of <see cref="Faults"/>, planted, is found within the stated seeds.</summary>
+public sealed class PlantedBugTests(ITestOutputHelper output)
+{
+    /// <summary>The mistake, the seeds within which it must be found (several times what it takes), and the weather that brings it out.</summary>
+    private static readonly Dictionary<string, (Faults Faults, int Seeds, Func<SimulationPlan, SimulationPlan> Focus)> Bugs = new()
+    {
+        ["vote twice"] = (new Faults { VoteTwice = true }, 50, p => p),
+        ["forget vote"] = (new Faults { ForgetVote = true }, 200, p => Crashes(p) with
+        {
+            CrashEvery = 60_000, RestartMax = 20_000, DelayMin = 1_000, DelayMax = 60_000, Leases = false,
+        }),
+        ["vote for shorter log"] = (new Faults { VoteForShorterLog = true }, 20, p => p),
+        ["commit old term by count"] = (new Faults { CommitOldTermByCount = true }, 400, p => Crashes(p) with
+        {
+            Members = 3, Spares = 0, ChangeEvery = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1, Leases = false,
+            Reads = 0.1, Clients = 8, DelayMax = 8_000, DiskMax = 8_000, Loss = 0.35, SnapshotEvery = 0, PauseEvery = 0,
+        }),
+        ["acknowledge before flush"] = (new Faults { AcknowledgeBeforeFlush = true }, 100, Crashes),
+        ["count own unflushed"] = (new Faults { CountOwnUnflushed = true }, 100, Crashes),
+        ["skip previous check"] = (new Faults { SkipPreviousCheck = true }, 200, p => p),
+        ["truncate agreeing entries"] = (new Faults { TruncateAgreeingEntries = true }, 200, p => p with { Duplication = 0.2 }),
+        ["commit beyond match"] = (new Faults { CommitBeyondMatch = true }, 100, p => Crashes(p) with { MaxAppendBytes = 1, ChangeEvery = 0 }),
+        ["read without round"] = (new Faults { ReadWithoutRound = true }, 400, p => p with { Members = 3, QuorumReads = 0, PauseEvery = 300_000, Keys = 1 }),
+        ["read before first commit"] = (new Faults { ReadBeforeFirstCommit = true }, 400, p => Crashes(p) with { QuorumReads = 0 }),
+        ["lease without drift bound"] = (new Faults { LeaseWithoutDriftBound = true }, 400, Leases),
+        ["lease during transfer"] = (new Faults { LeaseDuringTransfer = true }, 400, p => Leases(p) with { TransferEvery = 400_000 }),
+        ["forget promise at restart"] = (new Faults { ForgetPromiseAtRestart = true }, 600, p => Leases(p) with
+        {
+            ClockDrift = 0.02, DelayMin = 5_000, DelayMax = 30_000, CrashEvery = 150_000, RestartMax = 20_000,
+        }),
+        ["switch voters at once"] = (new Faults { SwitchVotersAtOnce = true }, 100, Changes),
+        ["leave joint uncommitted"] = (new Faults { LeaveJointUncommitted = true }, 100, Changes),
+        ["count learners"] = (new Faults { CountLearners = true }, 100, Changes),
+        ["quorum read of commits"] = (new Faults { QuorumReadOfCommits = true }, 50, p => p with { QuorumReads = 1 }),
+    };
+
+    public static TheoryData<string> Names => new(Bugs.Keys);
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void A_planted_bug_is_found(string name)
+    {
+        var (faults, seeds, focus) = Bugs[name];
+        for (var seed = 1; seed <= seeds; seed++)
+        {
+            var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)) with { Faults = faults });
+            cluster.Run();
+            if (cluster.Violation is null)
+                continue;
+            output.WriteLine($"{name}: found by seed {seed}: {cluster.Violation}");
+            Console.WriteLine($"{name}: found by seed {seed} of {seeds}: {cluster.Violation}");
+            return;
+        }
+        Assert.Fail($"{name}: not found within {seeds} seeds");
+    }
+
+    [Fact]
+    public void The_weather_that_brings_bugs_out_breaks_nothing_that_is_right()
+    {
+        foreach (var (name, (_, _, focus)) in Bugs)
+        {
+            for (var seed = 1; seed <= 10; seed++)
+            {
+                var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)));
+                cluster.Run();
+                Assert.True(cluster.Violation is null, $"weather of '{name}', seed {seed}: {cluster.Violation}");
+            }
+        }
+    }
+
+    private static SimulationPlan Crashes(SimulationPlan plan) =>
+        plan with { Members = plan.Members == 1 ? 3 : plan.Members, CrashEvery = 400_000, Loss = Math.Max(plan.Loss, 0.05) };
+
+    private static SimulationPlan Leases(SimulationPlan plan) => plan with
+    {
+        Members = 3, Leases = true, ClockDrift = 0.4, QuorumReads = 0, Reads = 0.7, PartitionEvery = 400_000, Clients = 6, Keys = 1,
+        DelayMax = 1500, DiskMax = 1500,
+    };
+
+    private static SimulationPlan Changes(SimulationPlan plan) =>
+        plan with { Members = 3, Spares = 2, ChangeEvery = 300_000, PartitionEvery = 700_000, CrashEvery = 700_000 };
+}

@@ -1,0 +1,109 @@
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Messages;
+
+namespace Millrace.Tests.Raft;
+
+/// <summary>Small scripts for what the simulator cannot show as plainly; the group as a whole is tested in Millrace.Simulation.</summary>
+public sealed class RaftCoreTests
+{
+    private static readonly MemberId One = new(1);
+    private static readonly MemberId Two = new(2);
+    private static readonly MemberId Three = new(3);
+
+    [Fact]
+    public void A_group_of_one_leads_only_after_its_vote_is_durable_and_commits_only_after_its_entries_are()
+    {
+        var core = Core(One, Configuration.Of([One]));
+        core.Tick(0);
+        var ready = core.TakeReady(0)!;
+        Assert.Equal(new HardState(1, One), ready.Write!.HardState);
+        Assert.Equal(Role.Candidate, core.Role);
+        core.Persisted(1, ready.Write.Id);
+        Assert.Equal(Role.Leader, core.Role);
+        Assert.Equal(ProposalOutcome.Accepted, core.Propose(1, [new byte[] { 9 }]).Outcome);
+        ready = core.TakeReady(1)!;
+        Assert.Equal(2, ready.Write!.Entries.Count);
+        Assert.Empty(ready.Committed);
+        core.Persisted(2, ready.Write.Id);
+        Assert.Equal([1L, 2L], core.TakeReady(2)!.Committed.Select(e => e.Index));
+    }
+
+    [Fact]
+    public void A_silent_network_never_raises_the_term()
+    {
+        var core = Core(One, Configuration.Of([One, Two, Three]));
+        for (var i = 0; i < 50; i++)
+        {
+            core.Tick(core.NextDeadline);
+            var ready = core.TakeReady(core.NextDeadline);
+            Assert.All(ready!.Messages, m => Assert.True(m is VoteRequest { IsPreVote: true }));
+        }
+        Assert.Equal(0, core.Term);
+    }
+
+    [Fact]
+    public void A_vote_request_leaves_only_with_the_vote_and_a_vote_only_when_written()
+    {
+        var core = Core(One, Configuration.Of([One, Two, Three]));
+        core.Tick(core.NextDeadline);
+        core.Step(core.NextDeadline, new VoteResponse(Two, One, 1, IsPreVote: true, IsGranted: true));
+        var ready = core.TakeReady(0)!;
+        Assert.DoesNotContain(ready.Messages, m => m is VoteRequest { IsPreVote: false });
+        Assert.Equal(2, ready.Write!.MessagesAfter.Count(m => m is VoteRequest { IsPreVote: false }));
+
+        var voter = Core(Two, Configuration.Of([One, Two, Three]));
+        voter.Step(0, new VoteRequest(One, Two, 1, 0, 0, IsPreVote: false, IsTransfer: false));
+        ready = voter.TakeReady(0)!;
+        Assert.Empty(ready.Messages);
+        Assert.Equal(new HardState(1, One), ready.Write!.HardState);
+        Assert.True(ready.Write.MessagesAfter.Single() is VoteResponse { IsGranted: true });
+    }
+
+    [Fact]
+    public void A_late_answer_of_the_disk_proves_nothing_about_entries_that_took_the_place()
+    {
+        // Write 1 holds 1/t1, then 1/t2 and again 1/t1-like entries replace it; only the last write's end makes it durable.
+        var core = Core(Two, Configuration.Of([One, Two, Three]));
+        core.Step(0, Append(One, Two, term: 1, previous: 0, previousTerm: 0, new Entry(1, 1, EntryKind.Noop, default)));
+        var first = core.TakeReady(0)!.Write!;
+        core.Step(0, Append(Three, Two, term: 2, previous: 0, previousTerm: 0, new Entry(2, 1, EntryKind.Noop, default)));
+        var second = core.TakeReady(0)!.Write!;
+        core.Persisted(0, first.Id);
+        Assert.Equal(0, core.Status(0).Durable);
+        core.Persisted(0, second.Id);
+        Assert.Equal(1, core.Status(0).Durable);
+    }
+
+    [Fact]
+    public void The_commit_rule_agrees_with_counting_for_every_small_group()
+    {
+        var random = new Random(1);
+        for (var run = 0; run < 20_000; run++)
+        {
+            var voters = Ids(random);
+            var old = random.Next(2) == 0 ? Ids(random) : [];
+            var configuration = old.Length > 0 ? Configuration.Of(old).JoinTo(Configuration.Of(voters)) : Configuration.Of(voters);
+            var values = Enumerable.Range(1, 9).ToDictionary(i => new MemberId((ulong)i), _ => (long)random.Next(6));
+            var reached = Quorum.Reached(configuration, id => values[id]);
+            var expected = Enumerable.Range(0, 7).Last(v => HasMajority(voters, v) && (old.Length == 0 || HasMajority(old, v)));
+            Assert.Equal(expected, reached);
+
+            bool HasMajority(MemberId[] ids, int value) => ids.Count(id => values[id] >= value) * 2 > ids.Length;
+        }
+
+        static MemberId[] Ids(Random random) =>
+            Enumerable.Range(1, 9).Select(i => new MemberId((ulong)i)).OrderBy(_ => random.Next()).Take(random.Next(1, 8)).ToArray();
+    }
+
+    private static AppendRequest Append(MemberId from, MemberId to, long term, long previous, long previousTerm, params Entry[] entries) =>
+        new(from, to, term, previous, previousTerm, 0, entries);
+
+    private static RaftCore Core(MemberId self, Configuration members) => new(
+        self, RecoveredState.Fresh(members), new RaftOptions(), new Nothing(), new Random(1), 0);
+
+    private sealed class Nothing : IEntryReader
+    {
+        public void Read(long first, long last, long maxBytes, List<Entry> into) => throw new InvalidOperationException();
+    }
+}

@@ -1,0 +1,186 @@
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Log;
+using Millrace.Storage.Files;
+using Millrace.Storage.Files.Faults;
+
+namespace Millrace.Tests.Raft;
+
+public sealed class RaftLogTests
+{
+    private static readonly Configuration Members = Configuration.Of([new MemberId(1), new MemberId(2), new MemberId(3)]);
+
+    [Fact]
+    public void What_was_appended_is_there_after_a_crash()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var log = Open(disk))
+        {
+            log.Append([Write(1, new HardState(3, new MemberId(2)), Entries(1, 10, term: 3))]);
+            log.Append([Write(2, null, Entries(11, 5, term: 4)), Write(3, new HardState(5, new MemberId(1)), [])]);
+            Assert.Equal(2, log.Flushes);
+        }
+        disk.Crash(CrashOutcome.NothingUnflushed);
+        using var again = Open(disk);
+        Assert.Equal(new HardState(5, new MemberId(1)), again.HardState);
+        Assert.Equal(15, again.LastIndex);
+        Assert.Equal(3, again.TermAt(10));
+        Assert.Equal(4, again.TermAt(11));
+        Assert.Equal(Expected(1, 15), Contents(again));
+        Assert.True(again.IsRestart);
+        Assert.Equal(Members, again.State(0).Base.Configuration);
+    }
+
+    [Fact]
+    public void Replaced_entries_stay_replaced_and_configurations_go_with_them()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var changed = Configuration.Of([new MemberId(1)]);
+        using (var log = Open(disk))
+        {
+            log.Append([Write(1, null, Entries(1, 10, term: 1))]);
+            log.Append([Write(2, null, [new Entry(1, 11, EntryKind.Configuration, ConfigurationEntry.Encode(changed, [7]))])]);
+            log.Append([Write(3, null, Entries(6, 2, term: 2))]);
+        }
+        using var again = Open(disk);
+        Assert.Equal(7, again.LastIndex);
+        Assert.Equal(1, again.TermAt(5));
+        Assert.Equal(2, again.TermAt(6));
+        Assert.Empty(again.State(0).Configurations);
+    }
+
+    [Fact]
+    public void A_torn_tail_is_cut_wherever_it_tears_and_the_log_goes_on()
+    {
+        for (var seed = 0; seed < 400; seed++)
+        {
+            var disk = new SimulatedFileSystem(seed);
+            using (var log = Open(disk))
+            {
+                log.Append([Write(1, new HardState(1, new MemberId(1)), Entries(1, 8, term: 1, size: 300))]);
+                disk.FailFlush("raftlog");
+                Assert.Throws<IOException>(() => log.Append([Write(2, null, Entries(9, 8, term: 1, size: 300))]));
+                Assert.Throws<IOException>(() => log.Append([Write(3, null, Entries(17, 1, term: 1))]));
+            }
+            disk.Crash();
+            using (var log = Open(disk))
+            {
+                Assert.InRange(log.LastIndex, 8, 16);
+                log.Append([Write(1, null, Entries(log.LastIndex + 1, 3, term: 2, size: 300))]);
+            }
+            disk.Crash(CrashOutcome.NothingUnflushed);
+            using var again = Open(disk);
+            Assert.InRange(again.LastIndex, 11, 19);
+            Assert.Equal(2, again.TermAt(again.LastIndex));
+        }
+    }
+
+    [Fact]
+    public void A_flipped_bit_in_durable_records_is_refused_with_its_place_or_changes_nothing()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var log = Open(disk))
+        {
+            log.Append([Write(1, new HardState(1, new MemberId(1)), Entries(1, 6, term: 1, size: 20))]);
+            log.Append([Write(2, null, Entries(7, 4, term: 2, size: 20))]);
+            log.Mark();
+        }
+        var name = disk.ListFiles("/raft").Single();
+        var path = "/raft/" + name;
+        var length = DurableFile.ReadAll(disk, path).AsSpan().LastIndexOfAnyExcept((byte)0) + 1;
+        var refused = 0;
+        for (var at = 0; at < length - LogRecord.HeaderBytes; at++)
+        {
+            disk.FlipBit(path, at, at % 8);
+            try
+            {
+                using var log = Open(disk);
+                Assert.Equal(10, log.LastIndex);
+                Assert.Equal(Expected(1, 10, 20), Contents(log));
+            }
+            catch (LogCorruptException error)
+            {
+                Assert.Equal(path, error.Path);
+                Assert.InRange(error.Offset, 0, at);
+                refused++;
+            }
+            disk.FlipBit(path, at, at % 8);
+        }
+        // Only the padding between records is not covered.
+        Assert.True(refused > length * 0.8, $"{refused} of {length}");
+    }
+
+    [Fact]
+    public void A_missing_or_shortened_segment_is_refused()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var log = Open(disk))
+        {
+            for (var i = 0; i < 40; i++)
+                log.Append([Write(i + 1, null, Entries((i * 4) + 1, 4, term: 1, size: 200))]);
+        }
+        var names = disk.ListFiles("/raft");
+        Assert.True(names.Count >= 4);
+        disk.Rename("/raft/" + names[1], "/taken");
+        Assert.Contains("missing", Assert.Throws<LogCorruptException>(() => Open(disk)).Message, StringComparison.Ordinal);
+        disk.Rename("/taken", "/raft/" + names[1]);
+        using (var file = disk.Open("/raft/" + names[1]))
+            file.SetLength(1000);
+        Assert.Contains(names[1], Assert.Throws<LogCorruptException>(() => Open(disk)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Compaction_deletes_whole_segments_and_the_rest_stays_readable()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using var log = Open(disk);
+        for (var i = 0; i < 40; i++)
+            log.Append([Write(i + 1, null, Entries((i * 4) + 1, 4, term: 1, size: 200))]);
+        var before = disk.ListFiles("/raft").Count;
+        log.CompactTo(100);
+        Assert.True(disk.ListFiles("/raft").Count < before);
+        Assert.InRange(log.Base.Index, 50, 100);
+        Assert.Equal(Expected(101, 60, 200), Contents(log, 101));
+        log.Dispose();
+        using var again = Open(disk);
+        Assert.Equal(Expected(101, 60, 200), Contents(again, 101));
+        Assert.Equal(160, again.LastIndex);
+    }
+
+    [Fact]
+    public void It_works_the_same_on_the_real_disk()
+    {
+        var folder = Directory.CreateTempSubdirectory("raftlog").FullName;
+        try
+        {
+            using (var log = RaftLog.Open(DiskFileSystem.Instance, folder, Members))
+                log.Append([Write(1, new HardState(1, new MemberId(1)), Entries(1, 1000, term: 1))]);
+            using var again = RaftLog.Open(DiskFileSystem.Instance, folder, Members);
+            Assert.Equal(Expected(1, 1000), Contents(again));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static RaftLog Open(SimulatedFileSystem disk) =>
+        RaftLog.Open(disk, "/raft", Members, new RaftLogOptions { SegmentBytes = 8192 });
+
+    private static LogWrite Write(long id, HardState? state, IReadOnlyList<Entry> entries) => new(id, state, null, entries, []);
+
+    private static Entry[] Entries(long first, int count, long term, int size = 10) =>
+        Enumerable.Range(0, count).Select(i => new Entry(term, first + i, EntryKind.Command, Data(first + i, size))).ToArray();
+
+    private static byte[] Data(long index, int size) => Enumerable.Range(0, size).Select(i => (byte)(index + i)).ToArray();
+
+    private static string[] Expected(long first, int count, int size = 10) =>
+        Enumerable.Range(0, count).Select(i => Convert.ToHexString(Data(first + i, size))).ToArray();
+
+    private static string[] Contents(RaftLog log, long first = 1)
+    {
+        var entries = new List<Entry>();
+        log.Read(first, log.LastIndex, long.MaxValue, entries);
+        return entries.Select(e => Convert.ToHexString(e.Data.Span)).ToArray();
+    }
+}
