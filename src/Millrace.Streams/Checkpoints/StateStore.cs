@@ -89,19 +89,19 @@ internal sealed class StateStore : IDisposable
         batch.DeletePrefix(_key.WrittenSpan);
     }
 
-    public void PutUnique(RocksWriteBatch batch, string check, long checkpoint, ReadOnlySpan<byte> entries) =>
+    public static void PutUnique(RocksWriteBatch batch, string check, long checkpoint, ReadOnlySpan<byte> entries) =>
         batch.Put(NumberedKey((byte)'u', check, checkpoint), entries);
 
-    public void DeleteUnique(RocksWriteBatch batch, string check, long checkpoint) =>
+    public static void DeleteUnique(RocksWriteBatch batch, string check, long checkpoint) =>
         batch.Delete(NumberedKey((byte)'u', check, checkpoint));
 
     /// <summary>Gives all stored entries of a unique check, oldest first, to <paramref name="segment"/>.</summary>
     public void LoadUnique(string check, Action<long, byte[]> segment) => LoadNumbered((byte)'u', check, segment);
 
-    public void PutOwed(RocksWriteBatch batch, string topic, long checkpoint, ReadOnlySpan<byte> rows) =>
+    public static void PutOwed(RocksWriteBatch batch, string topic, long checkpoint, ReadOnlySpan<byte> rows) =>
         batch.Put(NumberedKey((byte)'p', topic, checkpoint), rows);
 
-    public void DeleteOwed(RocksWriteBatch batch, string topic, long checkpoint) =>
+    public static void DeleteOwed(RocksWriteBatch batch, string topic, long checkpoint) =>
         batch.Delete(NumberedKey((byte)'p', topic, checkpoint));
 
     public byte[]? ReadOwed(string topic, long checkpoint) => _store.Get(NumberedKey((byte)'p', topic, checkpoint));

@@ -1,0 +1,76 @@
+using Millrace.Streams.Checkpoints;
+using Millrace.Streams.Plans;
+
+namespace Millrace.Streams.Alerts;
+
+/// <summary>One row's verdict for an alert.</summary>
+/// <param name="Key">The row's group as JSON; empty where the output has none.</param>
+/// <param name="Holds">The condition is true.</param>
+/// <param name="Detail">The row as JSON, for people.</param>
+internal readonly record struct AlertVerdict(string Key, bool Holds, string Detail);
+
+/// <summary>
+/// Follows one alert over event time, per key: it fires when the condition has held in every window over the alert's span, and is over
+/// with the first window in which it does not hold. A key without rows in a window stays as it is. Pure; not thread-safe.
+/// </summary>
+internal sealed class AlertTracker
+{
+    private readonly AlertPlan _plan;
+    private readonly int _maxKeys;
+    private readonly long _forMicros;
+    private readonly Dictionary<string, AlertKeyCheckpoint> _keys = new(StringComparer.Ordinal);
+
+    public AlertTracker(AlertPlan plan, int maxKeys, AlertCheckpoint? restored)
+    {
+        _plan = plan;
+        _maxKeys = maxKeys;
+        _forMicros = plan.For.Ticks / TimeSpan.TicksPerMicrosecond;
+        foreach (var key in restored?.Keys ?? [])
+            _keys[key.Key] = key;
+    }
+
+    public AlertPlan Plan => _plan;
+
+    /// <summary>Keys for which the condition holds now, firing or not yet.</summary>
+    public IReadOnlyCollection<AlertKeyCheckpoint> Keys => _keys.Values;
+
+    public int Firing => _keys.Values.Count(k => k.Firing);
+
+    /// <summary>Takes the rows of one closed window (all its rows at once) and adds what is to be told.</summary>
+    /// <param name="startMicros">Where the span of the rows begins.</param>
+    /// <param name="endMicros">Where it ends.</param>
+    /// <param name="verdicts">One for each row; of several for a key one that holds counts.</param>
+    /// <param name="nextSequence">Numbers notices.</param>
+    /// <param name="notices">Gets what is to be told.</param>
+    public void Observe(
+        long startMicros, long endMicros, IEnumerable<AlertVerdict> verdicts, Func<long> nextSequence, ICollection<AlertNotice> notices)
+    {
+        var byKey = new Dictionary<string, AlertVerdict>(StringComparer.Ordinal);
+        foreach (var verdict in verdicts)
+        {
+            if (verdict.Holds || !byKey.ContainsKey(verdict.Key))
+                byKey[verdict.Key] = verdict;
+        }
+        foreach (var verdict in byKey.Values)
+        {
+            _keys.TryGetValue(verdict.Key, out var held);
+            if (!verdict.Holds)
+            {
+                _keys.Remove(verdict.Key);
+                if (held is { Firing: true })
+                    notices.Add(Notice(nextSequence(), verdict.Key, false, held.SinceMicros, endMicros, verdict.Detail));
+                continue;
+            }
+            if (held is null && _keys.Count >= _maxKeys)
+                continue;
+            var since = held?.SinceMicros ?? startMicros;
+            var firing = held is { Firing: true } || endMicros - since >= _forMicros;
+            _keys[verdict.Key] = new AlertKeyCheckpoint(verdict.Key, since, firing, verdict.Detail);
+            if (firing && held is not { Firing: true })
+                notices.Add(Notice(nextSequence(), verdict.Key, true, since, endMicros, verdict.Detail));
+        }
+    }
+
+    private AlertNotice Notice(long sequence, string key, bool firing, long since, long at, string detail) =>
+        new(sequence, _plan.Name, key, firing, since, at, detail);
+}
