@@ -20,7 +20,8 @@ internal sealed class AlertNotifier : IAsyncDisposable
     private readonly ILogger _log;
     private readonly string _incarnation;
     private readonly Channel<AlertNotice> _queue = Channel.CreateUnbounded<AlertNotice>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly HashSet<long> _told = [];
+    private readonly HashSet<(string Alert, long Sequence)> _told = [];
+    private readonly HashSet<(string Alert, long Sequence)> _known = [];
     private readonly Lock _lock = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _loop;
@@ -33,14 +34,37 @@ internal sealed class AlertNotifier : IAsyncDisposable
         _loop = Task.Run(RunAsync);
     }
 
-    /// <summary>A checkpoint that holds the notice is durable.</summary>
-    public void Enqueue(AlertNotice notice) => _queue.Writer.TryWrite(notice);
+    /// <summary>Something was told that the next checkpoint may forget.</summary>
+    public bool HasNews
+    {
+        get
+        {
+            lock (_lock)
+                return _told.Count > 0;
+        }
+    }
 
-    /// <summary>True once when the notice was told: the next checkpoint need not hold it.</summary>
-    public bool TakeTold(long sequence)
+    /// <summary>A checkpoint that holds the notice is durable. What was queued before is not queued again.</summary>
+    public void EnqueueOnce(AlertNotice notice)
     {
         lock (_lock)
-            return _told.Remove(sequence);
+        {
+            if (!_known.Add((notice.Alert, notice.Sequence)))
+                return;
+        }
+        _queue.Writer.TryWrite(notice);
+    }
+
+    /// <summary>True once when the notice was told: the next checkpoint need not hold it.</summary>
+    public bool TakeTold(AlertNotice notice)
+    {
+        lock (_lock)
+        {
+            if (!_told.Remove((notice.Alert, notice.Sequence)))
+                return false;
+            _known.Remove((notice.Alert, notice.Sequence));
+            return true;
+        }
     }
 
     public async Task DrainAsync(CancellationToken cancellation)
@@ -67,7 +91,7 @@ internal sealed class AlertNotifier : IAsyncDisposable
                 foreach (var target in _plans.GetValueOrDefault(notice.Alert)?.Targets ?? [])
                     await TellAsync(notice, target);
                 lock (_lock)
-                    _told.Add(notice.Sequence);
+                    _told.Add((notice.Alert, notice.Sequence));
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -83,7 +107,7 @@ internal sealed class AlertNotifier : IAsyncDisposable
             return;
         }
         var body = AlertMessage.Body(_pipeline, webhook.Name, notice);
-        var key = $"{_pipeline}:{_incarnation}:{notice.Sequence}";
+        var key = $"{_pipeline}:{_incarnation}:{notice.Alert}:{notice.Sequence}";
         var backoff = _options.MinBackoff;
         while (true)
         {

@@ -6,8 +6,8 @@ namespace Millrace.Streams.Alerts;
 /// <summary>One row's verdict for an alert.</summary>
 /// <param name="Key">The row's group as JSON; empty where the output has none.</param>
 /// <param name="Holds">The condition is true.</param>
-/// <param name="Detail">The row as JSON, for people.</param>
-internal readonly record struct AlertVerdict(string Key, bool Holds, string Detail);
+/// <param name="Row">The row's index, to ask for its text.</param>
+internal readonly record struct AlertVerdict(string Key, bool Holds, int Row);
 
 /// <summary>
 /// Follows one alert over event time, per key: it fires when the condition has held in every window over the alert's span, and is over
@@ -40,10 +40,12 @@ internal sealed class AlertTracker
     /// <param name="startMicros">Where the span of the rows begins.</param>
     /// <param name="endMicros">Where it ends.</param>
     /// <param name="verdicts">One for each row; of several for a key one that holds counts.</param>
+    /// <param name="detail">Gives a row as JSON, for people.</param>
     /// <param name="nextSequence">Numbers notices.</param>
     /// <param name="notices">Gets what is to be told.</param>
     public void Observe(
-        long startMicros, long endMicros, IEnumerable<AlertVerdict> verdicts, Func<long> nextSequence, ICollection<AlertNotice> notices)
+        long startMicros, long endMicros, IEnumerable<AlertVerdict> verdicts, Func<int, string> detail, Func<long> nextSequence,
+        ICollection<AlertNotice> notices)
     {
         var byKey = new Dictionary<string, AlertVerdict>(StringComparer.Ordinal);
         foreach (var verdict in verdicts)
@@ -58,16 +60,18 @@ internal sealed class AlertTracker
             {
                 _keys.Remove(verdict.Key);
                 if (held is { Firing: true })
-                    notices.Add(Notice(nextSequence(), verdict.Key, false, held.SinceMicros, endMicros, verdict.Detail));
+                    notices.Add(Notice(nextSequence(), verdict.Key, false, held.SinceMicros, endMicros, detail(verdict.Row)));
                 continue;
             }
             if (held is null && _keys.Count >= _maxKeys)
                 continue;
             var since = held?.SinceMicros ?? startMicros;
             var firing = held is { Firing: true } || endMicros - since >= _forMicros;
-            _keys[verdict.Key] = new AlertKeyCheckpoint(verdict.Key, since, firing, verdict.Detail);
-            if (firing && held is not { Firing: true })
-                notices.Add(Notice(nextSequence(), verdict.Key, true, since, endMicros, verdict.Detail));
+            var begins = firing && held is not { Firing: true };
+            var text = begins || held is null ? detail(verdict.Row) : held.Detail;
+            _keys[verdict.Key] = new AlertKeyCheckpoint(verdict.Key, since, firing, text);
+            if (begins)
+                notices.Add(Notice(nextSequence(), verdict.Key, true, since, endMicros, text));
         }
     }
 

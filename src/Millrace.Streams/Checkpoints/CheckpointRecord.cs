@@ -102,6 +102,9 @@ internal sealed record AlertCheckpoint
 
     /// <summary>Notifications that no target has confirmed yet.</summary>
     public List<AlertNotice> Owed { get; init; } = [];
+
+    /// <summary>The number of the newest notice, told or not: numbers are never used twice.</summary>
+    public long LastSequence { get; init; }
 }
 
 /// <param name="Key">The group's key as JSON; empty for outputs without one.</param>

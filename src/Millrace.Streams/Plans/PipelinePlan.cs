@@ -178,7 +178,11 @@ public sealed record StatelessQueryPlan(string Name, string Sql, string Input, S
 /// </summary>
 public sealed record WindowedQueryPlan(
     string Name, string Sql, string Input, Schema Output, TimeSpan Size, string PartialSql, IReadOnlyList<PartialColumn> Partial, string FinalSql)
-    : QueryPlan(Name, Sql, Input, Output);
+    : QueryPlan(Name, Sql, Input, Output)
+{
+    /// <summary>Output columns, without those of the window, that tell the groups of one window apart: what an alert follows by itself.</summary>
+    public IReadOnlyList<string> Keys { get; init; } = [];
+}
 
 /// <summary>A column of a partial row. The window's start is a <see cref="Merge.Key"/> column of type TimestampTz named <c>window_start</c>.</summary>
 public sealed record PartialColumn(Field Field, Merge Merge);

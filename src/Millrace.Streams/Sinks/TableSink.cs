@@ -78,6 +78,16 @@ internal sealed class TableSink : IAsyncDisposable
         }
     }
 
+    /// <summary>Something was committed that the next checkpoint may forget.</summary>
+    public bool HasNews
+    {
+        get
+        {
+            lock (_lock)
+                return _dropped.Count > 0;
+        }
+    }
+
     public string? Trouble
     {
         get

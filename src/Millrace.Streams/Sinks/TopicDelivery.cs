@@ -90,6 +90,16 @@ internal sealed class TopicDelivery : IAsyncDisposable
         }
     }
 
+    /// <summary>Something was delivered that the next checkpoint may forget.</summary>
+    public bool HasNews
+    {
+        get
+        {
+            lock (_lock)
+                return _delivered.Count > 0;
+        }
+    }
+
     /// <summary>Ends with an exception when a record can never be delivered or the loop met a bug.</summary>
     public Task Completion => _loop;
 
@@ -98,17 +108,6 @@ internal sealed class TopicDelivery : IAsyncDisposable
     {
         lock (_lock)
             return new Dictionary<int, long>(_ends);
-    }
-
-    /// <summary>Looks up the topic's ends now, so that a first delivery need not be searched for from the topic's start.</summary>
-    public void LearnEnds(CancellationToken cancellation)
-    {
-        var ends = _context.Port.Ends(cancellation);
-        lock (_lock)
-        {
-            foreach (var (partition, end) in ends)
-                _ends[partition] = Math.Max(end, _ends.GetValueOrDefault(partition));
-        }
     }
 
     /// <summary>A checkpoint that owes these records is durable: they may go out.</summary>
@@ -165,6 +164,8 @@ internal sealed class TopicDelivery : IAsyncDisposable
     {
         try
         {
+            if (_context.LearnEnds)
+                await LearnEndsAsync();
             await foreach (var item in _queue.Reader.ReadAllAsync(_stop.Token))
                 await DeliverAsync(item);
         }
@@ -177,6 +178,28 @@ internal sealed class TopicDelivery : IAsyncDisposable
             throw;
         }
     }
+
+    private async Task LearnEndsAsync()
+    {
+        var backoff = _context.Options.MinBackoff;
+        while (true)
+        {
+            try
+            {
+                NoteEnds(_context.Port.Ends(_stop.Token));
+                return;
+            }
+            catch (TopicUnreachableException error)
+            {
+                if (SetTrouble(error.Message))
+                    DeliveryLog.Trouble(_context.Log, _context.Name, error.Message);
+                await Task.Delay(backoff, _context.Time, _stop.Token);
+                backoff = Longer(backoff);
+            }
+        }
+    }
+
+    private TimeSpan Longer(TimeSpan backoff) => TimeSpan.FromTicks(Math.Min(backoff.Ticks * 2, _context.Options.MaxBackoff.Ticks));
 
     private async Task DeliverAsync(Owed item)
     {
@@ -217,7 +240,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
                 if (SetTrouble(error.Message))
                     DeliveryLog.Trouble(_context.Log, _context.Name, error.Message);
                 await Task.Delay(backoff, _context.Time, _stop.Token);
-                backoff = TimeSpan.FromTicks(Math.Min(backoff.Ticks * 2, _context.Options.MaxBackoff.Ticks));
+                backoff = Longer(backoff);
             }
         }
     }
@@ -232,7 +255,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
         }
     }
 
-    private void NoteEnds(Dictionary<int, long> acknowledged)
+    private void NoteEnds(IReadOnlyDictionary<int, long> acknowledged)
     {
         lock (_lock)
         {
@@ -277,6 +300,9 @@ internal sealed class TopicDelivery : IAsyncDisposable
         public DeliveryOptions Options { get; init; } = new();
 
         public StreamFailPoints FailPoints { get; init; } = StreamFailPoints.None;
+
+        /// <summary>Look up the topic's ends before the first delivery is owed, so that it need not be searched for from the topic's start.</summary>
+        public bool LearnEnds { get; init; }
 
         /// <summary>Told once when the delivery cannot go on.</summary>
         public Action<Exception> Failed { get; init; } = _ => { };

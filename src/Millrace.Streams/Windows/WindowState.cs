@@ -26,6 +26,12 @@ internal sealed class WindowState(PartialLayout layout, TimeSpan size)
 
     public int OpenWindows => _windows.Count;
 
+    /// <summary>Rows that came too late for this query's windows, since the pipeline's first start.</summary>
+    public long LateRows { get; set; }
+
+    /// <summary>The start of the window that holds an event time: windows are aligned to the epoch.</summary>
+    public long StartOf(long micros) => micros - ((micros % _sizeMicros) + _sizeMicros) % _sizeMicros;
+
     /// <summary>Groups over all open windows.</summary>
     public long Groups => _windows.Values.Sum(w => (long)w.Count);
 

@@ -1,0 +1,97 @@
+using Millrace.Columnar;
+using Millrace.Iceberg;
+using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Commits;
+using Millrace.Iceberg.Files;
+using Millrace.Iceberg.Schemas;
+using Millrace.Streams.Plans;
+
+namespace Millrace.Streams.Sinks;
+
+/// <summary>An Iceberg table in a catalog. The checkpoint's id goes into the snapshot and the table's properties by the same atomic commit.</summary>
+internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan plan, Schema schema, string pipeline) : ITablePort
+{
+    private const string StateKey = "millrace.state";
+    private const string JobKey = "millrace.job";
+
+    private readonly TableIdent _ident = new(Namespace.Parse(plan.Namespace), plan.Table);
+
+    public TableCommit? NewestOf(string writer)
+    {
+        try
+        {
+            if (!catalog.TableExists(_ident))
+                return null;
+            var table = catalog.LoadTable(_ident);
+            CheckColumns(table);
+            if (table.LastCommitted(writer) is not { } checkpoint)
+                return null;
+            var snapshot = table.FindInHistory(s => s.Summary.GetValueOrDefault(AppendFiles.WriterKey) == writer);
+            return new TableCommit(
+                writer, snapshot?.Summary.GetValueOrDefault(StateKey) ?? "", checkpoint, snapshot?.SnapshotId.ToString() ?? "");
+        }
+        catch (IcebergException error)
+        {
+            throw new TableUnavailableException(error.Message, error);
+        }
+    }
+
+    public string Append(IReadOnlyList<string> parquetFiles, TableCommit commit, CancellationToken cancellation)
+    {
+        try
+        {
+            var table = OpenOrCreate();
+            using var writer = new ParquetWriter(table);
+            var files = writer.WriteStaged(parquetFiles);
+            var snapshot = table.NewAppend()
+                .Add(files)
+                .Checkpoint(commit.Writer, commit.Checkpoint)
+                .Set(JobKey, pipeline)
+                .Set(StateKey, commit.Incarnation)
+                .Commit();
+            return snapshot.SnapshotId.ToString();
+        }
+        catch (IOException error)
+        {
+            throw new TableUnavailableException(error.Message, error);
+        }
+    }
+
+    public void Dispose()
+    {
+    }
+
+    private Table OpenOrCreate()
+    {
+        if (catalog.TableExists(_ident))
+            return catalog.LoadTable(_ident);
+        try
+        {
+            return catalog.CreateTable(_ident, IcebergSchema.From(schema, plan.Key));
+        }
+        catch (AlreadyExistsException)
+        {
+            return catalog.LoadTable(_ident);
+        }
+    }
+
+    /// <exception cref="InvalidDataException">The table cannot take the rows, whatever is tried.</exception>
+    private void CheckColumns(Table table)
+    {
+        var columns = table.Metadata.Schema.Fields;
+        foreach (var field in schema.Fields)
+        {
+            if (!columns.Any(c => c.Name == field.Name))
+            {
+                throw new InvalidDataException(
+                    $"table {_ident} has no column '{field.Name}' (it has {string.Join(", ", columns.Select(c => c.Name))}); "
+                    + "add it to the table, leave it out of the query, or write to another table");
+            }
+        }
+        foreach (var column in columns)
+        {
+            if (column.Required && schema.IndexOf(column.Name) < 0)
+                throw new InvalidDataException($"table {_ident} requires the column '{column.Name}', which the rows do not have; select it in the query");
+        }
+    }
+}

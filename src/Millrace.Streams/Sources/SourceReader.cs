@@ -1,0 +1,435 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Millrace.Columnar;
+using Millrace.Columnar.Json;
+using Millrace.Columnar.Kernels;
+using Millrace.Kafka.Clients;
+using Millrace.Streams.Checkpoints;
+using Millrace.Streams.Plans;
+using Millrace.Streams.Running;
+using Millrace.Streams.Sinks;
+using Millrace.Streams.Windows;
+
+namespace Millrace.Streams.Sources;
+
+/// <summary>
+/// One source at work: polls the topic, decodes records into columns, splits good rows from bad ones, follows event time. Keeps what
+/// the next checkpoint says of the source. For the stream's thread.
+/// </summary>
+internal sealed class SourceReader : IDisposable
+{
+    private readonly Context _context;
+    private readonly ILogger _log;
+    private readonly BatchConsumer _consumer;
+    private readonly Firewall _firewall;
+    private readonly Dictionary<int, long> _expected = [];
+    private readonly List<(int Partition, long Offset)> _ends = [];
+    private readonly BreakerWindow? _breaker;
+    private readonly Dictionary<int, PartitionSpan> _spans = [];
+    private long _endsReadAt = long.MinValue;
+
+    /// <param name="context">The source and what it feeds.</param>
+    /// <param name="restored">What the newest durable checkpoint says of it.</param>
+    public SourceReader(Context context, SourceCheckpoint? restored)
+    {
+        _context = context;
+        _log = context.Logs.CreateLogger("Millrace.Streams.Source");
+        Plan = context.Plan;
+        Counters = new SourceCounters(context.Options.MaxReasons);
+        Watermarks = new WatermarkTracker(Plan.WatermarkDelay, Plan.IdleAfter, restored?.Watermark ?? WatermarkTracker.None);
+        _breaker = Plan.Breaker is { } breaker ? new BreakerWindow(breaker, context.Options.BreakerLeastRows) : null;
+        if (restored is not null)
+            Restore(restored);
+        _firewall = new Firewall(Plan, context.Options);
+        _consumer = Open();
+    }
+
+    public SourcePlan Plan { get; }
+
+    public SourceCounters Counters { get; }
+
+    public WatermarkTracker Watermarks { get; }
+
+    /// <summary>The rules' state that outlives batches.</summary>
+    public Firewall Firewall => _firewall;
+
+    /// <summary>Bad records since the last barrier.</summary>
+    public OwedRecords Quarantine { get; private set; } = new();
+
+    /// <summary>Late rows' records since the last barrier.</summary>
+    public OwedRecords Late { get; private set; } = new();
+
+    /// <summary>Windowed queries that the source's rows reach, for telling late rows.</summary>
+    public List<(string Query, WindowState State)> Windows { get; } = [];
+
+    /// <summary>Kafka timestamps (milliseconds) of the records of the last <see cref="Read"/>.</summary>
+    public ReadOnlySpan<long> LastTimestamps => _firewall.Timestamps;
+
+    /// <summary>Set when too many rows fail: the breaker's sentence.</summary>
+    public string? BreakerOpen { get; private set; }
+
+    /// <summary>Told of each quarantined record, for display.</summary>
+    public Action<QuarantinedRow>? Quarantined { get; init; }
+
+    /// <summary>What the client complains of while it has no partitions, or null.</summary>
+    public string? Trouble => null;
+
+    /// <summary>The partitions that this member reads now.</summary>
+    public int AssignedPartitions => _consumer.Assigned.Count;
+
+    public (OwedRecords Quarantine, OwedRecords Late) TakeOwed()
+    {
+        var taken = (Quarantine, Late);
+        (Quarantine, Late) = (new OwedRecords(), new OwedRecords());
+        return taken;
+    }
+
+    /// <summary>Takes in one micro-batch and gives its good rows, which the caller disposes of; null when no record came.</summary>
+    /// <exception cref="StopAtRecordException">A record failed and the plan says stop.</exception>
+    /// <exception cref="KafkaClientException">The client cannot go on.</exception>
+    public ColumnBatch? Read(TimeSpan wait)
+    {
+        _ends.Clear();
+        var now = NowMillis();
+        ColumnBatch? good = null;
+        using (var records = _consumer.Poll(wait, _context.Options.MaxBatchRecords))
+        {
+            if (records.Count > 0)
+            {
+                _context.FailPoints.Hit(StreamFailPoints.AfterPoll);
+                good = Take(records);
+            }
+        }
+        foreach (var (partition, end) in _ends)
+            NoteEnd(partition, end, now);
+        if (now - _endsReadAt >= 50 || good is not null)
+        {
+            _endsReadAt = now;
+            foreach (var partition in _consumer.Assigned)
+            {
+                var (_, high) = _consumer.CachedWatermarks(partition);
+                if (high >= 0)
+                    Watermarks.SetEnd(partition.Partition, high);
+            }
+        }
+        return good;
+    }
+
+    public long Advance() => Watermarks.Advance(NowMillis());
+
+    public void Pause() => _consumer.Pause();
+
+    public void Resume() => _consumer.Resume();
+
+    /// <summary>Tells the group how far the pipeline is durable: for lag displays alone.</summary>
+    public void ShowProgress(SourceCheckpoint durable)
+    {
+        var offsets = new List<KeyValuePair<TopicPartition, long>>(durable.Partitions.Count);
+        foreach (var partition in durable.Partitions)
+        {
+            var key = new TopicPartition(Plan.Topic, partition.Partition);
+            if (_consumer.Assigned.Contains(key))
+                offsets.Add(new(key, partition.NextOffset));
+        }
+        _consumer.CommitOffsets(offsets);
+    }
+
+    /// <summary>The balance that every checkpoint asserts.</summary>
+    /// <exception cref="InvalidOperationException">A record was lost or counted twice: our own bug.</exception>
+    public void AssertBalanced()
+    {
+        if (Counters.Good + Counters.Quarantined != Counters.In)
+        {
+            throw new InvalidOperationException(
+                $"source {Plan.Name}: {Counters.Good} good + {Counters.Quarantined} quarantined is not {Counters.In} in; this is a bug of Millrace, "
+                + "the pipeline stops at its last checkpoint");
+        }
+    }
+
+    public SourceCheckpoint ToCheckpoint() => new()
+    {
+        Topic = Plan.Topic,
+        Schema = Plan.Schema.ToString(),
+        TimeColumn = Plan.TimeColumn,
+        Watermark = Watermarks.Current,
+        Partitions = Watermarks.Partitions.Select(p => new PartitionCheckpoint(p.Key, p.Value.NextOffset, p.Value.NewestMicros)).ToList(),
+        In = Counters.In,
+        Good = Counters.Good,
+        Quarantined = Counters.Quarantined,
+        Late = Counters.Late,
+        Reasons = new Dictionary<string, long>(Counters.Reasons),
+    };
+
+    public void Dispose()
+    {
+        _consumer.Dispose();
+        _firewall.Dispose();
+    }
+
+    private void Restore(SourceCheckpoint restored)
+    {
+        Counters.In = restored.In;
+        Counters.Good = restored.Good;
+        Counters.Quarantined = restored.Quarantined;
+        Counters.Late = restored.Late;
+        foreach (var (reason, count) in restored.Reasons)
+            Counters.Count(reason, count);
+        foreach (var partition in restored.Partitions)
+        {
+            Watermarks.Assign(partition.Partition, partition.NextOffset, partition.NewestMicros, NowMillis());
+            // Not ours until the group says so; it holds the watermark meanwhile.
+            Watermarks.Revoke(partition.Partition);
+            _expected[partition.Partition] = partition.NextOffset;
+        }
+    }
+
+    private BatchConsumer Open()
+    {
+        var settings = new Dictionary<string, string>(_context.Options.KafkaSettings);
+        // One state folder is one process (its lock sees to it), so a restart may take the place of the process that died at once
+        // instead of waiting for its session to end (KIP-345, static membership).
+        settings.TryAdd("group.instance.id", $"{_context.Pipeline}-{Plan.Name}");
+        var options = new BatchConsumerOptions
+        {
+            Brokers = Plan.Brokers, GroupId = _context.Pipeline, ClientId = $"millrace-{_context.Pipeline}-{Plan.Name}",
+            MaxPollRecords = _context.Options.MaxBatchRecords, QueuedKilobytes = _context.Options.PrefetchKilobytes, Extra = settings,
+        };
+        var consumer = new BatchConsumer(options, partition => _expected.GetValueOrDefault(partition.Partition, BatchConsumer.Earliest), _log);
+        consumer.AssignmentChanged += OnAssignment;
+        consumer.EndReached += (partition, offset) => _ends.Add((partition.Partition, offset));
+        consumer.Subscribe(Plan.Topic);
+        return consumer;
+    }
+
+    private void OnAssignment(IReadOnlyList<TopicPartition> partitions, bool came)
+    {
+        foreach (var partition in partitions)
+        {
+            if (!came)
+            {
+                Watermarks.Revoke(partition.Partition);
+                continue;
+            }
+            var known = Watermarks.TryGet(partition.Partition, out var progress);
+            Watermarks.Assign(
+                partition.Partition, known ? progress.NextOffset : 0, known ? progress.NewestMicros : WatermarkTracker.None, NowMillis());
+        }
+        SourceLog.Assignment(_log, Plan.Name, came ? "reads" : "gives up", string.Join(", ", partitions.Select(p => p.Partition)));
+    }
+
+    private void NoteEnd(int partition, long end, long now)
+    {
+        if (IsLimited(partition, end) || !Watermarks.TryGet(partition, out var progress))
+            return;
+        // The end may lie behind offsets that hold no record (compaction, transaction marks): they are read too.
+        if (end > progress.NextOffset)
+            Watermarks.Observe(partition, WatermarkTracker.None, end, progress.NextOffset == 0 ? progress.LastRecordMillis : now);
+        Watermarks.SetEnd(partition, end);
+    }
+
+    private bool IsLimited(int partition, long offset) => _context.StopBefore.TryGetValue(partition, out var limit) && offset >= limit;
+
+    /// <summary>Decodes and splits the records; their bytes are valid only inside.</summary>
+    private ColumnBatch? Take(ConsumedBatch records)
+    {
+        _spans.Clear();
+        _firewall.Begin(records.Count);
+        var taken = 0;
+        for (var i = 0; i < records.Count; i++)
+        {
+            var record = records[i];
+            var partition = record.Partition;
+            var offset = record.Offset;
+            // A record that was taken before can come again after a pause; one behind the stop is never taken.
+            if (offset < _expected.GetValueOrDefault(partition) || IsLimited(partition, offset))
+                continue;
+            _expected[partition] = offset + 1;
+            CollectionsMarshal.GetValueRefOrAddDefault(_spans, partition, out _).Next = offset + 1;
+            _firewall.Add(i, record);
+            taken++;
+        }
+        if (taken == 0)
+            return null;
+        var split = _firewall.Split(_context.Time.GetUtcNow().ToUnixTimeMilliseconds() * 1000, Watermarks.Current);
+        Counters.In += taken;
+        Reject(records, split.Rejections);
+        var good = split.Good;
+        try
+        {
+            Counters.Good += good.RowCount;
+            FollowTime(records, split);
+            if (_breaker is not null && _breaker.Add(taken, split.Rejections.Records, NowMillis()) && BreakerOpen is null)
+                OpenBreaker(_breaker);
+            return good;
+        }
+        catch
+        {
+            good.Dispose();
+            throw;
+        }
+    }
+
+    private void OpenBreaker(BreakerWindow breaker)
+    {
+        var (rows, failed) = breaker.Totals();
+        BreakerOpen = string.Create(
+            CultureInfo.InvariantCulture,
+            $"breaker of {Plan.Name}: {failed} of {rows} rows failed over {Plan.Breaker!.Over.TotalSeconds:0} s, more than {Plan.Breaker.Share:P1}; "
+            + $"look at {Plan.QuarantineTopic}, then ./millrace job restart {_context.Pipeline}");
+        SourceLog.Breaker(_log, BreakerOpen);
+    }
+
+    private void Reject(ConsumedBatch records, Rejections rejections)
+    {
+        var reasons = rejections.Reasons;
+        if (reasons.Count > 0 && Plan.OnFail == OnFail.Stop)
+        {
+            var first = records[reasons[0].Record];
+            throw new StopAtRecordException(Plan.Name, Plan.Topic, first.Partition, first.Offset, reasons[0].Reason);
+        }
+        for (var i = 0; i < reasons.Count;)
+        {
+            var index = reasons[i].Record;
+            var record = records[index];
+            Quarantine.Begin(record.Key, record.HasKey, record.Value, record.HasValue);
+            var count = 0;
+            for (; i + count < reasons.Count && reasons[i + count].Record == index; count++)
+            {
+                Quarantine.AddHeader(OwedHeader.Reason, Encoding.UTF8.GetBytes(reasons[i + count].Reason));
+                Counters.Count(reasons[i + count].Rule);
+            }
+            AddOrigin(Quarantine, record);
+            Quarantine.End();
+            Counters.Quarantined++;
+            Quarantined?.Invoke(Describe(record, reasons.Skip(i).Take(count).Select(r => r.Reason).ToArray()));
+            i += count;
+        }
+    }
+
+    private QuarantinedRow Describe(ConsumedRecord record, string[] reasons) => new(
+        Plan.Name, Plan.Topic, record.Partition, record.Offset, DateTimeOffset.FromUnixTimeMilliseconds(Math.Max(0, record.TimestampMillis)), reasons,
+        record.Value[..Math.Min(record.Value.Length, _context.Options.QuarantinedDisplayBytes)].ToArray());
+
+    private static void AddOrigin(OwedRecords owed, ConsumedRecord record)
+    {
+        Span<byte> text = stackalloc byte[20];
+        owed.AddHeader(OwedHeader.SourceTopic, Encoding.UTF8.GetBytes(record.Topic));
+        record.Partition.TryFormat(text, out var length, default, CultureInfo.InvariantCulture);
+        owed.AddHeader(OwedHeader.SourcePartition, text[..length]);
+        record.Offset.TryFormat(text, out length, default, CultureInfo.InvariantCulture);
+        owed.AddHeader(OwedHeader.SourceOffset, text[..length]);
+        record.TimestampMillis.TryFormat(text, out length, default, CultureInfo.InvariantCulture);
+        owed.AddHeader(OwedHeader.SourceTimestamp, text[..length]);
+    }
+
+    /// <summary>Tells late rows by the windows that are closed before this batch, then lets the batch's own times count.</summary>
+    private void FollowTime(ConsumedBatch records, FirewallSplit split)
+    {
+        var times = split.EventTimes;
+        var rows = split.RecordOfRow;
+        var least = long.MaxValue;
+        var partition = -1;
+        ref var span = ref CollectionsMarshal.GetValueRefOrNullRef(_spans, -1);
+        for (var row = 0; row < times.Length; row++)
+        {
+            var current = records[rows[row]].Partition;
+            if (current != partition)
+            {
+                partition = current;
+                span = ref CollectionsMarshal.GetValueRefOrNullRef(_spans, partition);
+            }
+            span.Newest = span.HasNewest ? Math.Max(span.Newest, times[row]) : times[row];
+            span.HasNewest = true;
+            least = Math.Min(least, times[row]);
+        }
+        foreach (var (_, state) in Windows)
+        {
+            if (least < state.ClosedUpTo)
+            {
+                FindLate(records, split);
+                break;
+            }
+        }
+        var now = NowMillis();
+        foreach (var (key, value) in _spans)
+            Watermarks.Observe(key, value.HasNewest ? value.Newest : WatermarkTracker.None, value.Next, now);
+    }
+
+    private void FindLate(ConsumedBatch records, FirewallSplit split)
+    {
+        for (var row = 0; row < split.EventTimes.Length; row++)
+        {
+            string? reason = null;
+            foreach (var (query, state) in Windows)
+            {
+                var start = state.StartOf(split.EventTimes[row]);
+                if (start + state.SizeMicros > state.ClosedUpTo)
+                    continue;
+                state.LateRows++;
+                reason = (reason is null ? "late for " : reason + "; ") + $"{query}: the window from {Instant(start)} was closed at {Instant(state.ClosedUpTo)}";
+            }
+            if (reason is null)
+                continue;
+            var record = records[split.RecordOfRow[row]];
+            Late.Begin(record.Key, record.HasKey, record.Value, record.HasValue);
+            Late.AddHeader(OwedHeader.Reason, Encoding.UTF8.GetBytes(reason));
+            AddOrigin(Late, record);
+            Late.End();
+            Counters.Late++;
+        }
+    }
+
+    private static string Instant(long micros) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(micros / 1000, -62_135_596_800_000, 253_402_300_799_999))
+            .UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+
+    private long NowMillis() => _context.Time.GetTimestamp() / (_context.Time.TimestampFrequency / 1000);
+
+    private struct PartitionSpan
+    {
+        public long Next;
+        public long Newest;
+        public bool HasNewest;
+    }
+
+    /// <summary>What a source works with.</summary>
+    internal sealed record Context
+    {
+        public required string Pipeline { get; init; }
+
+        public required SourcePlan Plan { get; init; }
+
+        public required StreamOptions Options { get; init; }
+
+        public required TimeProvider Time { get; init; }
+
+        public required ILoggerFactory Logs { get; init; }
+
+        public StreamFailPoints FailPoints { get; init; } = StreamFailPoints.None;
+
+        /// <summary>Per partition the first offset that must not be taken, because its record stops the pipeline.</summary>
+        public IReadOnlyDictionary<int, long> StopBefore { get; init; } = new Dictionary<int, long>();
+    }
+}
+
+/// <summary>A record failed, and the plan says that the pipeline stops before it.</summary>
+internal sealed class StopAtRecordException(string source, string topic, int partition, long offset, string reason)
+    : Exception($"source {source} stops before topic {topic}, partition {partition}, offset {offset}: {reason}")
+{
+    public string SourceName => source;
+
+    public int Partition => partition;
+
+    public long Offset => offset;
+}
+
+internal static partial class SourceLog
+{
+    [LoggerMessage(Level = LogLevel.Information, Message = "Source {Name} {Change} partitions {Partitions}")]
+    public static partial void Assignment(ILogger log, string name, string change, string partitions);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Text}")]
+    public static partial void Breaker(ILogger log, string text);
+}
