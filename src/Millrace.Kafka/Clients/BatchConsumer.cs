@@ -134,6 +134,20 @@ public sealed unsafe class BatchConsumer : IDisposable
         Check(error, "subscribe to " + string.Join(", ", topics));
     }
 
+    /// <summary>Reads these partitions from these offsets, outside of any group.</summary>
+    public void Assign(IReadOnlyCollection<KeyValuePair<TopicPartition, long>> starts)
+    {
+        var list = Librdkafka.PartitionListNew(starts.Count);
+        foreach (var (partition, offset) in starts)
+        {
+            Librdkafka.PartitionListAdd(list, partition.Topic, partition.Partition)->Offset = offset;
+            _assigned.Add(partition);
+        }
+        var error = Librdkafka.Assign(_handle, list);
+        Librdkafka.PartitionListDestroy(list);
+        Check(error, "assign");
+    }
+
     /// <summary>
     /// Waits until <see cref="BatchConsumerOptions.MaxPollRecords"/> records are there or the time is over. The records stay valid until
     /// <see cref="ConsumedBatch.Dispose"/>, which must come before the next poll.
@@ -397,6 +411,24 @@ public readonly unsafe ref struct ConsumedRecord
     public ReadOnlySpan<byte> Value => new(_message->Payload, checked((int)_message->Length));
 
     public ReadOnlySpan<byte> Key => new(_message->Key, checked((int)_message->KeyLength));
+
+    /// <summary>The record's headers in order, copied; a name may come more than once.</summary>
+    public IReadOnlyList<KeyValuePair<string, byte[]>> Headers()
+    {
+        nint headers;
+        if (Librdkafka.MessageHeaders(_message, &headers) != 0)
+            return [];
+        var found = new List<KeyValuePair<string, byte[]>>();
+        byte* name;
+        byte* value;
+        nuint size;
+        for (nuint i = 0; Librdkafka.HeaderAt(headers, i, &name, &value, &size) == 0; i++)
+        {
+            var text = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(name));
+            found.Add(new(text, value == null ? [] : new ReadOnlySpan<byte>(value, checked((int)size)).ToArray()));
+        }
+        return found;
+    }
 }
 
 /// <summary>The Kafka client cannot go on by itself.</summary>

@@ -63,6 +63,12 @@ internal static unsafe class Librdkafka
     [DllImport(Library, EntryPoint = "rd_kafka_message_errstr")]
     public static extern byte* MessageError(Message* message);
 
+    [DllImport(Library, EntryPoint = "rd_kafka_message_headers")]
+    public static extern int MessageHeaders(Message* message, nint* headers);
+
+    [DllImport(Library, EntryPoint = "rd_kafka_header_get_all")]
+    public static extern int HeaderAt(nint headers, nuint index, byte** name, byte** value, nuint* size);
+
     [DllImport(Library, EntryPoint = "rd_kafka_topic_name")]
     public static extern byte* TopicName(nint topic);
 

@@ -30,39 +30,55 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
     public IReadOnlySet<int> Scan(DeliveryMark mark, IReadOnlyDictionary<int, long> from, CancellationToken cancellation)
     {
         var found = new HashSet<int>();
-        using var consumer = OpenConsumer();
-        var open = new HashSet<int>();
-        var starts = new List<TopicPartitionOffset>();
-        foreach (var (partition, range) in Watermarks(consumer))
+        var open = new Dictionary<int, long>();
+        var starts = new List<KeyValuePair<Millrace.Kafka.Clients.TopicPartition, long>>();
+        using (var client = OpenConsumer())
         {
-            var start = Math.Max(range.Low, from.GetValueOrDefault(partition));
-            if (start >= range.High)
-                continue;
-            open.Add(partition);
-            starts.Add(new TopicPartitionOffset(topic, partition, start));
+            foreach (var (partition, range) in Watermarks(client))
+            {
+                var start = Math.Max(range.Low, from.GetValueOrDefault(partition));
+                if (start >= range.High)
+                    continue;
+                open.Add(partition, range.High);
+                starts.Add(new(new Millrace.Kafka.Clients.TopicPartition(topic, partition), start));
+            }
         }
         if (open.Count == 0)
             return found;
-        var prefix = Encoding.UTF8.GetBytes(mark.Prefix);
+        // Not Confluent's consumer: it wants a newer librdkafka than Debian 12 has for reading.
+        using var consumer = new BatchConsumer(
+            new BatchConsumerOptions { Brokers = brokers, GroupId = "millrace-delivery-search", MaxPollRecords = 4096 }, _ => 0, log);
+        consumer.EndReached += (partition, _) => open.Remove(partition.Partition);
         consumer.Assign(starts);
-        try
-        {
-            while (open.Count > 0)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                var result = consumer.Consume(CallTimeout)
-                    ?? throw new TopicUnreachableException($"topic {topic} at {brokers} gives no records within {CallTimeout.TotalSeconds:0} s");
-                if (result.IsPartitionEOF)
-                    open.Remove(result.Partition.Value);
-                else if (SequenceOf(result.Message.Headers, prefix) is { } sequence)
-                    found.Add(sequence);
-            }
-        }
-        catch (KafkaException error)
-        {
-            throw Unreachable(error);
-        }
+        Read(consumer, Encoding.UTF8.GetBytes(mark.Prefix), open, found, cancellation);
         return found;
+    }
+
+    private void Read(BatchConsumer consumer, byte[] prefix, Dictionary<int, long> open, HashSet<int> found, CancellationToken cancellation)
+    {
+        var silent = 0;
+        while (open.Count > 0)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                using var records = consumer.Poll(TimeSpan.FromMilliseconds(100));
+                silent = records.Count > 0 ? 0 : silent + 1;
+                for (var i = 0; i < records.Count; i++)
+                {
+                    if (SequenceOf(records[i], prefix) is { } sequence)
+                        found.Add(sequence);
+                    if (open.TryGetValue(records[i].Partition, out var end) && records[i].Offset + 1 >= end)
+                        open.Remove(records[i].Partition);
+                }
+            }
+            catch (KafkaClientException error)
+            {
+                throw new TopicUnreachableException($"topic {topic} at {brokers}: {error.Message}", error);
+            }
+            if (silent * 0.1 > CallTimeout.TotalSeconds)
+                throw new TopicUnreachableException($"topic {topic} at {brokers} gives no records within {CallTimeout.TotalSeconds:0} s");
+        }
     }
 
     public async Task SendAsync(
@@ -101,11 +117,15 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
 
     public void Dispose() => _producer?.Dispose();
 
-    private static int? SequenceOf(Headers? headers, byte[] prefix)
+    private static int? SequenceOf(ConsumedRecord record, byte[] prefix)
     {
-        if (headers is null || !headers.TryGetLastBytes(DeliveryMark.Header, out var value) || !value.AsSpan().StartsWith(prefix))
-            return null;
-        return int.TryParse(value.AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var sequence) ? sequence : null;
+        foreach (var (name, value) in record.Headers())
+        {
+            if (name == DeliveryMark.Header && value.AsSpan().StartsWith(prefix)
+                && int.TryParse(value.AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var sequence))
+                return sequence;
+        }
+        return null;
     }
 
     private static Message<byte[]?, byte[]?> ToMessage(DeliveryMark mark, OwedRecord record)
@@ -166,11 +186,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
             BootstrapServers = brokers,
             GroupId = "millrace-delivery-search",
             EnableAutoCommit = false,
-            EnablePartitionEof = true,
-            AutoOffsetReset = AutoOffsetReset.Earliest,
             AllowAutoCreateTopics = true,
-            IsolationLevel = IsolationLevel.ReadUncommitted,
-            FetchMaxBytes = MaxMessageBytes,
             SocketConnectionSetupTimeoutMs = (int)CallTimeout.TotalMilliseconds,
         };
         return new ConsumerBuilder<byte[], byte[]>(settings).SetLogHandler(OnLog).SetErrorHandler((_, _) => { }).Build();

@@ -180,30 +180,30 @@ internal sealed class StreamTestBed : IAsyncDisposable
     }
 
     /// <summary>All records of a topic.</summary>
-    public List<Message<byte[]?, byte[]?>> ReadTopic(string topic)
+    public List<TopicRecord> ReadTopic(string topic)
     {
-        var records = new List<Message<byte[]?, byte[]?>>();
-        using var consumer = new ConsumerBuilder<byte[]?, byte[]?>(new ConsumerConfig
+        var records = new List<TopicRecord>();
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = Brokers }).Build();
+        var partitions = admin.GetMetadata(topic, TimeSpan.FromSeconds(10)).Topics.Single().Partitions.Select(p => p.PartitionId).ToHashSet();
+        using var consumer = new BatchConsumer(new BatchConsumerOptions { Brokers = Brokers, GroupId = "reader" }, _ => 0, NullLogger.Instance);
+        consumer.EndReached += (partition, _) => partitions.Remove(partition.Partition);
+        consumer.Assign(partitions.Select(p => KeyValuePair.Create(new Millrace.Kafka.Clients.TopicPartition(topic, p), BatchConsumer.Earliest)).ToArray());
+        var deadline = DateTime.UtcNow.AddSeconds(30);
+        while (partitions.Count > 0)
         {
-            BootstrapServers = Brokers, GroupId = "reader", EnablePartitionEof = true, AutoOffsetReset = AutoOffsetReset.Earliest, EnableAutoCommit = false,
-        }).Build();
-        using var admin = new DependentAdminClientBuilder(consumer.Handle).Build();
-        var metadata = admin.GetMetadata(topic, TimeSpan.FromSeconds(10)).Topics.Single();
-        var open = metadata.Partitions.Select(p => p.PartitionId).ToHashSet();
-        consumer.Assign(open.Select(p => new TopicPartitionOffset(topic, p, Offset.Beginning)));
-        while (open.Count > 0)
-        {
-            var result = consumer.Consume(TimeSpan.FromSeconds(10)) ?? throw new TimeoutException($"{topic} gives nothing");
-            if (result.IsPartitionEOF)
-                open.Remove(result.Partition.Value);
-            else
-                records.Add(result.Message);
+            if (DateTime.UtcNow > deadline)
+                throw new TimeoutException($"{topic} does not end");
+            using var batch = consumer.Poll(TimeSpan.FromMilliseconds(50));
+            for (var i = 0; i < batch.Count; i++)
+            {
+                var record = batch[i];
+                records.Add(new TopicRecord(
+                    record.HasKey ? Encoding.UTF8.GetString(record.Key) : null, record.HasValue ? Encoding.UTF8.GetString(record.Value) : null,
+                    record.Headers().ToLookup(h => h.Key, h => Encoding.UTF8.GetString(h.Value))));
+            }
         }
         return records;
     }
-
-    public static string Header(Message<byte[]?, byte[]?> record, string name) =>
-        string.Join("; ", record.Headers.Where(h => h.Key == name).Select(h => Encoding.UTF8.GetString(h.GetValueBytes())));
 
     public static async Task UntilAsync(Func<bool> condition, string what, IRunningPipeline? pipeline = null, int seconds = 60)
     {
@@ -225,6 +225,12 @@ internal sealed class StreamTestBed : IAsyncDisposable
         Outputs = status.Outputs.Select(o => new { o.Name, o.Rows, o.OpenWindows, o.LateRows }),
         status.Sinks,
     });
+}
+
+/// <summary>A record of a topic as text.</summary>
+internal sealed record TopicRecord(string? Key, string? Value, ILookup<string, string> Headers)
+{
+    public string Header(string name) => string.Join("; ", Headers[name]);
 }
 
 /// <summary>Makes orders and knows what they come to.</summary>
