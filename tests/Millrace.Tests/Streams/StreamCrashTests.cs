@@ -7,7 +7,7 @@ public sealed class StreamCrashTests
 {
     public static TheoryData<string> Places => new(StreamFailPoints.All);
 
-    [Theory]
+    [BrokerTheory]
     [MemberData(nameof(Places))]
     public async Task Dying_at_one_place_again_and_again_loses_and_doubles_nothing(string place)
     {
@@ -16,7 +16,7 @@ public sealed class StreamCrashTests
         Assert.True(hits > 0, $"{place} was never passed");
     }
 
-    [Theory]
+    [BrokerTheory]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]

@@ -7,7 +7,7 @@ namespace Millrace.Tests.Streams;
 
 public sealed class StreamPipelineTests
 {
-    [Fact]
+    [BrokerFact]
     public async Task Good_rows_reach_tables_topics_and_the_live_view_and_bad_ones_quarantine()
     {
         await using var bed = await StreamTestBed.StartAsync();
@@ -26,7 +26,7 @@ public sealed class StreamPipelineTests
         await pipeline.Completion;
     }
 
-    [Fact]
+    [BrokerFact]
     public async Task A_stopped_pipeline_goes_on_where_it_was()
     {
         await using var bed = await StreamTestBed.StartAsync();
@@ -43,7 +43,7 @@ public sealed class StreamPipelineTests
         OrderAssertions.Exact(bed, last);
     }
 
-    [Fact]
+    [BrokerFact]
     public async Task The_same_pipeline_started_twice_is_refused_by_name_of_the_holder()
     {
         await using var bed = await StreamTestBed.StartAsync();
