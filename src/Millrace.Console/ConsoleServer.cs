@@ -31,11 +31,12 @@ public sealed partial class ConsoleServer : IAsyncDisposable
     private readonly EventHub _hub;
     private readonly StatusHistory _history;
 
-    private ConsoleServer(WebApplication application, EventHub hub, StatusHistory history, Uri address, IReadOnlyList<Route> routes)
+    private ConsoleServer(WebApplication application, EventHub hub, StatusHistory history, MetricsPage metrics, Uri address, IReadOnlyList<Route> routes)
     {
         _application = application;
         _hub = hub;
         _history = history;
+        Metrics = metrics;
         Address = address;
         Routes = routes;
     }
@@ -46,6 +47,8 @@ public sealed partial class ConsoleServer : IAsyncDisposable
     internal IReadOnlyList<Route> Routes { get; }
 
     internal EventHub Hub => _hub;
+
+    internal MetricsPage Metrics { get; }
 
     /// <summary>What the web server really routes, as <c>METHOD /path</c>.</summary>
     internal IEnumerable<string> Mapped() =>
@@ -112,7 +115,7 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         if (!IPAddress.IsLoopback(options.Address))
             LogOpen(log, options.Address);
         LogListening(log, address, pages.Built);
-        return new ConsoleServer(application, hub, history, address, routes);
+        return new ConsoleServer(application, hub, history, metrics, address, routes);
     }
 
     public async ValueTask DisposeAsync()

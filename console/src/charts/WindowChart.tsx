@@ -15,6 +15,13 @@ export function WindowChart(props: { windows: Windows; measure: number; stacked:
   const scale = useRef(0);
   const [width, setWidth] = useState(640);
   const [focus, setFocus] = useState<number | null>(null);
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+  const toggle = (key: string) => {
+    const next = new Set(hidden);
+    if (!next.delete(key)) next.add(key);
+    setHidden(next);
+    scale.current = 0;
+  };
   const height = props.height ?? 236;
   useEffect(() => {
     const resize = new ResizeObserver(() => setWidth(Math.max(240, box.current!.clientWidth)));
@@ -24,8 +31,9 @@ export function WindowChart(props: { windows: Windows; measure: number; stacked:
 
   const fit = Math.max(6, Math.floor((width - LEFT) / 26));
   const bars = props.windows.bars.slice(-fit);
-  const keys = props.windows.keys(props.measure, props.most ?? 8);
-  for (const key of keys) if (!colors.current.has(key)) colors.current.set(key, colors.current.size);
+  const known = props.windows.keys(props.measure, props.most ?? 8);
+  const keys = known.filter((k) => !hidden.has(k));
+  for (const key of known) if (!colors.current.has(key)) colors.current.set(key, colors.current.size);
   const color = (key: string) => seriesClass(colors.current.get(key) ?? 0);
   const value = (bar: (typeof bars)[0], key: string) => bar.values.get(key)?.[props.measure] || 0;
   const size = (bar: (typeof bars)[0]) => keys.reduce((n, k) => (props.stacked ? n + value(bar, k) : Math.max(n, value(bar, k))), 0);
@@ -41,12 +49,12 @@ export function WindowChart(props: { windows: Windows; measure: number; stacked:
   return (
     <figure class="chart windows">
       <figcaption class="legend">
-        {keys.map((key) => (
-          <span>
+        {known.map((key) => (
+          <button type="button" aria-pressed={!hidden.has(key)} onClick={() => toggle(key)} title={hidden.has(key) ? 'Show it' : 'Leave it out'}>
             <i class={'key ' + color(key)} aria-hidden="true" />
             {key || props.windows.measures[props.measure]}
             <b>{formatMeasure(value(shown ?? last, key))}</b>
-          </span>
+          </button>
         ))}
       </figcaption>
       <div ref={box} class="canvas" onMouseLeave={() => setFocus(null)}>

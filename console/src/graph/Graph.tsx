@@ -4,7 +4,7 @@ import { count, plural, rate } from '../format';
 import { Rates } from '../live/rates';
 import { live, useLive } from '../live/store';
 import { Icon } from '../ui/parts';
-import { layout, NODE, side, type Placed } from './layout';
+import { heightOf, layout, NODE, side, SIDE, type Placed } from './layout';
 
 interface Told {
   figure: string;
@@ -54,16 +54,34 @@ export function Graph(props: { plan: Plan; job: Job }) {
 function Node(props: { placed: Placed; width: number; told: Told }) {
   const { node, x, y } = props.placed;
   const room = Math.floor((props.width - 46) / 7.7);
+  if (side(node)) {
+    return (
+      <g class={`node side ${node.kind} ${props.told.tone}`} transform={`translate(${x} ${y})`}>
+        <title>{`${node.kind}: ${node.detail}`}</title>
+        <rect class="card" width={props.width} height={SIDE} rx="10" />
+        <rect class="edge" width="4" height={SIDE - 20} x="0" y="10" rx="2" />
+        <svg x="14" y="7" width="15" height="15" viewBox="0 0 24 24">
+          <Icon name={node.kind} />
+        </svg>
+        <text class="name" x="35" y="19">
+          {cut(node.name, room)}
+        </text>
+        <text class="figure" x="14" y="37">
+          {props.told.figure} <tspan class="unit">{props.told.unit}</tspan>
+        </text>
+      </g>
+    );
+  }
   return (
     <g class={`node ${node.kind} ${props.told.tone}`} transform={`translate(${x} ${y})`}>
       <title>{`${node.kind}: ${node.detail}`}</title>
-      <rect class="card" width={props.width} height={NODE.height} rx="10" />
-      <rect class="edge" width="4" height={NODE.height - 24} x="0" y="12" rx="2" />
+      <rect class="card" width={props.width} height={heightOf(node)} rx="10" />
+      <rect class="edge" width="4" height={heightOf(node) - 24} x="0" y="12" rx="2" />
       <svg x="14" y="10" width="18" height="18" viewBox="0 0 24 24">
         <Icon name={node.kind} />
       </svg>
       <text class="name" x="38" y="24">
-        {cut(node.name, room)}
+        {cut(plain(node.name), room)}
       </text>
       <text class="figure" x="14" y="46">
         {props.told.figure} <tspan class="unit">{props.told.unit}</tspan>
@@ -78,8 +96,8 @@ function Node(props: { placed: Placed; width: number; told: Told }) {
 function Edge(props: { edge: PlanEdge; from: Placed; to: Placed; width: number; vertical: boolean; told: Told }) {
   const { from, to, vertical, width } = props;
   const [x1, y1, x2, y2] = vertical
-    ? [from.x + width / 2, from.y + NODE.height, to.x + width / 2, to.y]
-    : [from.x + width, from.y + NODE.height / 2, to.x, to.y + NODE.height / 2];
+    ? [from.x + width / 2, from.y + heightOf(from.node), to.x + width / 2, to.y]
+    : [from.x + width, from.y + heightOf(from.node) / 2, to.x, to.y + heightOf(to.node) / 2];
   const bend = vertical ? (y2 - y1) / 2 : (x2 - x1) / 2;
   const path = vertical ? `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}` : `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
   const kind = side(to.node) ? (to.node.kind === 'alert' ? 'watch' : 'bad') : 'good';
@@ -103,7 +121,7 @@ function Edge(props: { edge: PlanEdge; from: Placed; to: Placed; width: number; 
 function tell(node: PlanNode, job: Job, rates: Rates): Told {
   const now = live.now();
   const per = (name: string, value: number) => rates.of(`${job.name}/${node.id}/${name}`, value, now);
-  const source = job.sources.find((s) => s.name === last(node.id)) ?? (job.sources.length === 1 ? job.sources[0] : undefined);
+  const source = job.sources.find((s) => s.name === part(node.id, 1)) ?? (job.sources.length === 1 ? job.sources[0] : undefined);
   const idle = job.state !== 'running';
   switch (node.kind) {
     case 'source':
@@ -125,8 +143,9 @@ function tell(node: PlanNode, job: Job, rates: Rates): Told {
       };
     }
     case 'sink': {
-      const sink = job.sinks.find((s) => s.target.endsWith(node.name) || node.detail.startsWith(s.target)) ?? job.sinks[0];
-      return { figure: count(sink?.committed ?? 0), unit: sink && sink.pending > 0 ? `rows · ${count(sink.pending)} pending` : 'rows', tone: 'ok', rate: per('c', (sink?.committed ?? 0) + (sink?.pending ?? 0)) };
+      const own = job.sinks.filter((s) => s.input === part(node.id, 1));
+      const sink = own.find((s) => plain(s.target).split('?')[0] === plain(node.name)) ?? own[0];
+      return { figure: count(sink?.committed ?? 0), unit: sink && sink.pending > 0 ? `rows, ${count(sink.pending)} due` : 'rows', tone: 'ok', rate: per('c', (sink?.committed ?? 0) + (sink?.pending ?? 0)) };
     }
     case 'alert': {
       const alert = job.alerts.find((a) => a.name === node.name);
@@ -137,7 +156,10 @@ function tell(node: PlanNode, job: Job, rates: Rates): Told {
   }
 }
 
-const last = (id: string) => id.slice(id.lastIndexOf(':') + 1);
+/** Ids are kind/name, of sinks kind/input/target. */
+const part = (id: string, index: number) => id.split('/')[index];
+
+const plain = (name: string) => name.replace(/^(iceberg|topic):/, '');
 
 const cut = (text: string, most: number) => (text.length <= most ? text : text.slice(0, Math.max(1, most - 1)) + '…');
 

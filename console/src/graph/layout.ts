@@ -13,6 +13,10 @@ export interface Layout {
 }
 
 export const NODE = { width: 184, height: 72 };
+/** Side flows are told in two lines. */
+export const SIDE = 46;
+
+export const heightOf = (node: PlanNode) => (side(node) ? SIDE : NODE.height);
 
 /**
  * Layers by longest path from the sources (Sugiyama's first step); inside a layer nodes stand at the mean of their predecessors, so
@@ -40,30 +44,37 @@ export function layout(plan: Plan, room: number): Layout {
   for (const layer of layers) {
     const weight = (n: PlanNode) => {
       const from = (before.get(n.id) ?? []).map((p) => rank.get(p) ?? 0);
-      return (from.length ? from.reduce((a, b) => a + b, 0) / from.length : 0) + (side(n) ? 0.5 : 0);
+      return (from.length ? from.reduce((a, b) => a + b, 0) / from.length : 0) + (side(n) ? 1000 : 0);
     };
     layer.sort((a, b) => weight(a) - weight(b));
     layer.forEach((n, i) => rank.set(n.id, i));
   }
 
   const across = Math.max(1, ...layers.map((l) => l.length));
+  const tallest = (layer: PlanNode[]) => Math.max(...layer.map(heightOf));
   const gapAlong = vertical ? 42 : Math.max(48, Math.min(150, (room - layers.length * NODE.width - 4) / Math.max(1, layers.length - 1)));
-  const gapAcross = vertical ? 12 : 18;
+  const gapAcross = 12;
   const nodes: Placed[] = [];
+  let bottom = 0;
+  let along = 2;
   layers.forEach((layer, l) => {
+    let down = 2;
     layer.forEach((node, i) => {
       if (vertical) {
         const w = Math.min(NODE.width, (room - gapAcross * (across - 1) - 4) / across);
         const span = layer.length * w + (layer.length - 1) * gapAcross;
-        nodes.push({ node, x: (room - span) / 2 + i * (w + gapAcross), y: 2 + l * (NODE.height + gapAlong) });
+        nodes.push({ node, x: (room - span) / 2 + i * (w + gapAcross), y: along });
       } else {
-        nodes.push({ node, x: 2 + l * (NODE.width + gapAlong), y: 4 + i * (NODE.height + gapAcross) });
+        nodes.push({ node, x: 2 + l * (NODE.width + gapAlong), y: down });
+        down += heightOf(node) + gapAcross;
+        bottom = Math.max(bottom, down - gapAcross + 2);
       }
     });
+    along += tallest(layer) + gapAlong;
   });
   return vertical
-    ? { width: room, height: layers.length * (NODE.height + gapAlong) - gapAlong + 4, nodes }
-    : { width: 4 + layers.length * NODE.width + (layers.length - 1) * gapAlong, height: across * (NODE.height + gapAcross) - gapAcross + 8, nodes };
+    ? { width: room, height: along - gapAlong + 2, nodes }
+    : { width: 4 + layers.length * NODE.width + (layers.length - 1) * gapAlong, height: bottom, nodes };
 }
 
 export const side = (node: PlanNode) => node.kind === 'quarantine' || node.kind === 'late' || node.kind === 'alert';

@@ -16,7 +16,7 @@ export function Panel(props: { title: string; note?: ComponentChildren; actions?
 }
 
 const STATES: Record<string, string> = {
-  running: 'good', starting: 'info', paused: 'warn', stopping: 'info', stopped: 'idle', failed: 'bad', firing: 'bad', quiet: 'good', Stable: 'good', Empty: 'idle',
+  running: 'good', starting: 'info', paused: 'warn', stopping: 'info', stopped: 'idle', failed: 'bad', firing: 'bad', quiet: 'good', stable: 'good', empty: 'idle', waiting: 'warn',
 };
 
 /** A state as colour and word; the dot alone never says it. */

@@ -25,7 +25,7 @@ internal sealed class RequestGuard(ConsoleOptions options)
         {
             throw new ConsoleException(
                 421, "Foreign host", $"the name '{request.Host.Host}' is not this console's",
-                "use localhost or an IP address, or add the name to console.hosts in millrace.yaml");
+                "use localhost or an IP address");
         }
         if (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method))
             return;

@@ -41,8 +41,10 @@ public interface IJobs
 /// <param name="File">The pipeline file as submitted.</param>
 /// <param name="Running">Null when the job is stopped.</param>
 /// <param name="Reason">Why a job without a running pipeline stopped, when it failed.</param>
+/// <param name="State">What a job without a running pipeline does, e.g. <c>waiting</c>; null takes stopped, or failed where there is a reason.</param>
 public sealed record JobEntry(
-    string Name, PipelinePlan Plan, string File, DateTimeOffset SubmittedAt, IRunningPipeline? Running, string? Reason = null);
+    string Name, PipelinePlan Plan, string File, DateTimeOffset SubmittedAt, IRunningPipeline? Running, string? Reason = null,
+    string? State = null);
 
 /// <param name="Name">The job's name when the file could be read so far.</param>
 /// <param name="Accepted">True when nothing is wrong; the job runs unless it was a dry run.</param>

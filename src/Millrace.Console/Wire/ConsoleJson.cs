@@ -5,7 +5,8 @@ namespace Millrace.WebConsole.Wire;
 
 /// <summary>Everything that travels as JSON, generated at build time. Absent means null; nulls are written.</summary>
 [JsonSourceGenerationOptions(
-    JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, MaxDepth = 32)]
+    JsonSerializerDefaults.Web, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true,
+    NumberHandling = JsonNumberHandling.Strict, MaxDepth = 32)]
 [JsonSerializable(typeof(StatusInfo))]
 [JsonSerializable(typeof(Health))]
 [JsonSerializable(typeof(HistoryInfo))]

@@ -61,7 +61,7 @@ internal static class JobInfos
             .Select(r => new ReasonInfo(r.Reason, r.Count))];
 
     private static JobInfo Stopped(JobEntry job, string priority) => new(
-        job.Name, job.Reason is null ? "stopped" : "failed", job.Reason, priority, job.SubmittedAt,
+        job.Name, job.State ?? (job.Reason is null ? "stopped" : "failed"), job.Reason, priority, job.SubmittedAt,
         [.. job.Plan.Sources.Select(s => new SourceInfo(s.Name, s.Topic, 0, 0, 0, 0, 0, 0, null, [], []))],
         [.. job.Plan.Queries.Select(q => new OutputInfo(q.Name, 0, 0, 0))],
         [], [.. job.Plan.Alerts.Select(a => new AlertInfo(a.Name, false, null, null))],

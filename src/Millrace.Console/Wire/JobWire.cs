@@ -5,7 +5,7 @@ namespace Millrace.WebConsole.Wire;
 /// <summary>A job and what it does now: the same record in lists, details and live frames.</summary>
 public sealed record JobInfo(
     string Name,
-    [property: Description("starting, running, paused, stopping, stopped or failed")] string State,
+    [property: Description("starting, running, paused, waiting (for its next start), stopping, stopped or failed")] string State,
     [property: Description("why it is paused or failed")] string? Reason,
     [property: Description("low, normal or high")] string Priority,
     DateTimeOffset SubmittedAt,

@@ -1,4 +1,6 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
+using Millrace.WebConsole.OpenApi;
 
 namespace Millrace.Tests.WebConsole;
 
@@ -71,6 +73,23 @@ public sealed class OpenApiTests
         Assert.DoesNotContain("src=\"http", html);
         Assert.DoesNotContain("<script", html);
         Assert.Contains("color-scheme", await console.Client.GetStringAsync("/reference.css"));
+    }
+
+    [Fact]
+    public async Task The_reference_in_docs_is_what_the_routes_say()
+    {
+        await using var console = await ConsoleFixture.StartAsync();
+        var pipeline = console.Services.Jobs.Start();
+        pipeline.Status = pipeline.Reading(300);
+        await console.GetJsonAsync("/healthz");
+        var document = JsonNode.Parse(await console.Client.GetStringAsync("/openapi.json"))!.AsObject();
+        var own = console.Server.Metrics.Families().Where(f => !f.Name.StartsWith("millrace_broker_", StringComparison.Ordinal));
+        var now = ReferenceText.Build(document, own);
+        var file = Path.Combine(Repository.Root, "docs", "reference", "http-api.md");
+        if (Environment.GetEnvironmentVariable("MILLRACE_WRITE_DOCS") == "1")
+            File.WriteAllText(file, now);
+        Assert.True(
+            File.Exists(file) && File.ReadAllText(file) == now, $"{file} is stale; rewrite it with MILLRACE_WRITE_DOCS=1 ./millrace test --fast");
     }
 
     /// <summary>The part of JSON Schema that the document uses: references, types, required and unknown properties, items.</summary>

@@ -20,8 +20,8 @@ public sealed class RoutesTests
 
         var detail = await console.GetJsonAsync("/api/jobs/orders_by_country");
         Assert.StartsWith("pipeline:", detail.GetProperty("file").GetString());
-        Assert.Equal(6, detail.GetProperty("plan").GetProperty("nodes").GetArrayLength());
-        Assert.Equal(5, (await console.GetJsonAsync("/api/jobs/orders_by_country/plan")).GetProperty("edges").GetArrayLength());
+        Assert.Equal(7, detail.GetProperty("plan").GetProperty("nodes").GetArrayLength());
+        Assert.Equal(6, (await console.GetJsonAsync("/api/jobs/orders_by_country/plan")).GetProperty("edges").GetArrayLength());
     }
 
     [Fact]

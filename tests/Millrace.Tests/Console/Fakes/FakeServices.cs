@@ -85,17 +85,19 @@ internal sealed class FakeJobs : IJobs
 
     public PlanInfo Graph(JobEntry job) => new(
         [
-            new PlanNode("source:orders", "source", "orders", "kafka:orders", "kafka"),
-            new PlanNode("checks:orders", "checks", "checks", "not_null(order_id, amount)", "columns"),
-            new PlanNode("quarantine:orders", "quarantine", "orders.quarantine", "topic orders.quarantine", "kafka"),
-            new PlanNode("query:by_country", "query", "by_country", job.Plan.Queries[0].Sql, "duckdb + rocksdb"),
-            new PlanNode("sink:by_country", "sink", "sales.by_country", "iceberg:sales.by_country", "iceberg"),
-            new PlanNode("alert:low_revenue", "alert", "low_revenue", "revenue < 100 for 5m", "log"),
+            new PlanNode("source/orders", "source", "orders", "kafka:orders", "kafka"),
+            new PlanNode("checks/orders", "checks", "orders", "not_null(order_id, amount)", "columns"),
+            new PlanNode("quarantine/orders", "quarantine", "orders.quarantine", "every bad row with its reasons", "librdkafka"),
+            new PlanNode("late/orders", "late", "orders.late", "rows behind their window's end", "librdkafka"),
+            new PlanNode("query/by_country", "query", "by_country", job.Plan.Queries[0].Sql, "DuckDB, memory over RocksDB"),
+            new PlanNode(
+                "sink/by_country/iceberg:sales.by_country", "sink", "iceberg:sales.by_country", "key country; a snapshot at most every 10s", "DuckDB (Parquet), Iceberg"),
+            new PlanNode("alert/low_revenue", "alert", "low_revenue", "revenue < 100 for 5m", "log"),
         ],
         [
-            new PlanEdge("source:orders", "checks:orders", null), new PlanEdge("checks:orders", "query:by_country", "good"),
-            new PlanEdge("checks:orders", "quarantine:orders", "bad"), new PlanEdge("query:by_country", "sink:by_country", null),
-            new PlanEdge("query:by_country", "alert:low_revenue", null),
+            new PlanEdge("source/orders", "checks/orders", null), new PlanEdge("checks/orders", "query/by_country", null),
+            new PlanEdge("checks/orders", "quarantine/orders", "bad rows"), new PlanEdge("checks/orders", "late/orders", "late rows"),
+            new PlanEdge("query/by_country", "sink/by_country/iceberg:sales.by_country", null), new PlanEdge("query/by_country", "alert/low_revenue", null),
         ]);
 
     private Task Call(string call)
