@@ -306,7 +306,7 @@ public sealed class JsonDecoderTwinTests(ITestOutputHelper output)
     private static (BigInteger Digits, int Exponent) Split(string text)
     {
         var e = text.IndexOfAny(['e', 'E']);
-        var exponent = e < 0 ? 0 : int.Parse(text[(e + 1)..], CultureInfo.InvariantCulture);
+        var exponent = e < 0 ? 0 : (int)BigInteger.Clamp(BigInteger.Parse(text[(e + 1)..], CultureInfo.InvariantCulture), -100_000, 100_000);
         var mantissa = e < 0 ? text : text[..e];
         var point = mantissa.IndexOf('.', StringComparison.Ordinal);
         if (point >= 0)

@@ -29,6 +29,9 @@ internal sealed class Generation(long id, long slice)
     /// <summary>The checkpoint in which the last part was written; the table may go when that is durable.</summary>
     public long SpilledAt { get; set; } = -1;
 
+    /// <summary>Parts of the table whose keys are in the filter that is being filled, if one is; see <see cref="KeyFilter"/>.</summary>
+    public int PartsInNextFilter { get; set; } = KeyTable.Parts;
+
     /// <summary>Entries since the last checkpoint.</summary>
     public ArrayBufferWriter<byte> Pending { get; } = new();
 

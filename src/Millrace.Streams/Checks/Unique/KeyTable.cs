@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Millrace.Streams.Checks.Unique;
 
 /// <summary>
-/// Keys and their event times by open addressing, 24 bytes a slot and at most three in four taken. Cut into parts that grow on their own, so
-/// that no insertion moves more than one of them.
+/// Keys and their event times by open addressing, 24 bytes a slot and at most three in four taken. Cut into parts that grow one after
+/// another: each at another fill between a half and three quarters, so that no batch meets many that grow.
 /// </summary>
 internal sealed class KeyTable
 {
@@ -38,7 +38,7 @@ internal sealed class KeyTable
         ref var entry = ref Find(slots, key);
         if (entry.Key == default)
         {
-            if ((_counts[part] + 1) * 4 > slots.Length * 3)
+            if ((_counts[part] + 1) * (4L * Parts) > slots.Length * (2L * Parts + part))
             {
                 slots = Grow(part);
                 entry = ref Find(slots, key);
@@ -54,7 +54,7 @@ internal sealed class KeyTable
     public ReadOnlySpan<Entry> Part(int part) => _parts[part];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int PartOf(in RowKey key) => (int)(key.First >> 58);
+    public static int PartOf(in RowKey key) => (int)(key.First >> 58);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ref Entry Find(Entry[] slots, in RowKey key)

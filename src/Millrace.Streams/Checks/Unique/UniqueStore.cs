@@ -15,7 +15,6 @@ namespace Millrace.Streams.Checks.Unique;
 public sealed class UniqueStore
 {
     private const int SlicesPerSpan = 8;
-    private const long FirstFilterItems = 1 << 16;
 
     // First bytes of keys in the store: log segments, moved keys, filters of moved generations.
     private const byte SegmentKey = 1;
@@ -29,7 +28,7 @@ public sealed class UniqueStore
     // Newest slices last; several generations may share a slice (after one was sealed).
     private readonly List<Generation> _generations = [];
     private readonly List<long> _expired = [];
-    private CountingBloomFilter _filter = new(FirstFilterItems);
+    private readonly KeyFilter _filter = new();
     private Generation? _last;
     private long _nextId = 1;
     private long _addedSinceCheckpoint;
@@ -65,7 +64,7 @@ public sealed class UniqueStore
     /// <summary>True when a good row with this key lies within the span of this event time, before or after it.</summary>
     public bool Contains(in RowKey key, long micros, IStateReader? stored)
     {
-        var inMemory = _filter.MayContain(key.First, key.Second);
+        var inMemory = _filter.MayContain(key);
         for (var i = _generations.Count - 1; i >= 0; i--)
         {
             var generation = _generations[i];
@@ -91,10 +90,7 @@ public sealed class UniqueStore
         generation.Add(key, micros);
         MemoryKeys++;
         _addedSinceCheckpoint++;
-        if (_filter.Count >= _filter.ExpectedItems)
-            RebuildFilter(_filter.ExpectedItems * 2);
-        else
-            _filter.Add(key.First, key.Second);
+        _filter.Add(generation, key, _generations);
     }
 
     /// <summary>Forgets what no row at or after the watermark can meet.</summary>
@@ -176,7 +172,7 @@ public sealed class UniqueStore
         _generations.AddRange(found.Values.OrderBy(g => g.Slice).ThenBy(g => g.Id));
         _nextId = found.Count == 0 ? 1 : found.Keys.Max() + 1;
         MemoryKeys = _generations.Sum(g => g.Table?.Count ?? 0);
-        RebuildFilter(Math.Max(FirstFilterItems, MemoryKeys * 2));
+        _filter.Rebuild(_generations, MemoryKeys);
     }
 
     private long SliceOf(long micros) => micros >= 0 ? micros / _slice : ((micros + 1) / _slice) - 1;
@@ -202,36 +198,11 @@ public sealed class UniqueStore
         return _last;
     }
 
-    private void RebuildFilter(long items)
-    {
-        _filter = new CountingBloomFilter(items);
-        foreach (var generation in _generations)
-        {
-            if (generation.Table is null)
-                continue;
-            for (var part = 0; part < KeyTable.Parts; part++)
-            {
-                foreach (ref readonly var entry in generation.Table.Part(part))
-                {
-                    if (entry.Key != default)
-                        _filter.Add(entry.Key.First, entry.Key.Second);
-                }
-            }
-        }
-    }
-
     private void DropFromMemory(Generation generation)
     {
         if (generation.Table is not { } table)
             return;
-        for (var part = 0; part < KeyTable.Parts; part++)
-        {
-            foreach (ref readonly var entry in table.Part(part))
-            {
-                if (entry.Key != default)
-                    _filter.Remove(entry.Key.First, entry.Key.Second);
-            }
-        }
+        _filter.Remove(generation);
         MemoryKeys -= table.Count;
         generation.Table = null;
     }
