@@ -120,6 +120,10 @@ internal static class MillraceCommand
         return command;
     }
 
+    /// <summary>The examples that <see cref="WithExamples"/> gave a command.</summary>
+    public static IReadOnlyList<string> ExamplesOf(Command command) =>
+        command.Options.OfType<HelpOption>().Select(h => h.Action).OfType<ExamplesHelp>().FirstOrDefault()?.Examples ?? [];
+
     private static string CommandPath(ParseResult parsed)
     {
         var names = new List<string>();
@@ -130,6 +134,8 @@ internal static class MillraceCommand
 
     private sealed class ExamplesHelp(HelpAction inner, string[] examples) : System.CommandLine.Invocation.SynchronousCommandLineAction
     {
+        public IReadOnlyList<string> Examples => examples;
+
         public override int Invoke(ParseResult parseResult)
         {
             var code = inner.Invoke(parseResult);

@@ -1,0 +1,52 @@
+using System.Net;
+using Millrace.Host.Settings;
+
+namespace Millrace.Tests.Host;
+
+public sealed class SettingsFileTests
+{
+    [Fact]
+    public void Every_setting_is_read()
+    {
+        var settings = SettingsFile.Parse(
+            """
+            data: /tmp/elsewhere
+            brokers: kafka1:9092
+            kafka: {port: 1}
+            http: {address: 0.0.0.0, port: 2}
+            postgres: {port: 3}
+            query: {memory: 512MiB, spill: 2GiB, threads: 3, timeout_seconds: 9}
+            targets:
+              slack:
+                ops: https://example.com/secret
+            """, "millrace.yaml");
+        Assert.Equal("/tmp/elsewhere", settings.Data);
+        Assert.Equal("kafka1:9092", settings.BrokersOrOwn);
+        Assert.Equal(1, settings.Kafka.Port);
+        Assert.Equal(IPAddress.Any, settings.Http.Address);
+        Assert.Equal("127.0.0.1:2", settings.Http.ToString());
+        Assert.Equal(3, settings.Postgres.Port);
+        Assert.Equal(512L << 20, settings.Query.MemoryBytes);
+        Assert.Equal(TimeSpan.FromSeconds(9), settings.Query.Timeout);
+        Assert.Equal(new Uri("https://example.com/secret"), settings.Targets["slack:ops"]);
+    }
+
+    [Theory]
+    [InlineData("kafak: {port: 1}", "m.yaml:1:1: unknown setting 'kafak'")]
+    [InlineData("http:\n  port: 70000", "m.yaml:2:9: '70000' is no whole number from 0 to 65535")]
+    [InlineData("http: {address: here}", "m.yaml:1:17: 'here' is no IP address")]
+    [InlineData("query: {memory: lots}", "m.yaml:1:17: 'lots' is no size")]
+    [InlineData("data: [a", "m.yaml:2:1: ")]
+    public void A_fault_is_told_with_its_place(string yaml, string message)
+    {
+        var fault = Assert.Throws<SettingsException>(() => SettingsFile.Parse(yaml, "m.yaml"));
+        Assert.StartsWith(message, fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_bad_webhook_address_is_not_repeated_in_the_message()
+    {
+        var fault = Assert.Throws<SettingsException>(() => SettingsFile.Parse("targets: {slack: {ops: secret-token}}", "m.yaml"));
+        Assert.DoesNotContain("secret-token", fault.Message);
+    }
+}
