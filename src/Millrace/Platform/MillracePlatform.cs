@@ -1,0 +1,187 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Millrace.Host.Settings;
+using Millrace.Iceberg.Catalogs;
+using Millrace.Kafka.Clients;
+using Millrace.Log;
+using Millrace.Pipelines.Jobs;
+using Millrace.Pipelines.Linting;
+using Millrace.Query;
+using Millrace.Query.Wire;
+using Millrace.Storage.Files;
+using Millrace.Streams.Running;
+using Millrace.WebConsole;
+using Millrace.WebConsole.Seams;
+
+namespace Millrace.Host.Platform;
+
+/// <summary>A listener's port is taken.</summary>
+internal sealed class PortInUseException(string name, ListenerSettings listener, Exception inner)
+    : Exception($"{name}: port {listener.Port} on {listener.Address} is in use", inner)
+{
+    public int Port { get; } = listener.Port;
+}
+
+/// <summary>
+/// The whole platform in this process: log, catalog, jobs, SQL, PostgreSQL wire, console. Rooms start from the bottom up and stop from the
+/// top down, so that each finds what it stands on.
+/// </summary>
+internal sealed class MillracePlatform : IAsyncDisposable
+{
+    private readonly Stack<Func<ValueTask>> _stops = new();
+    private string? _notReady = "starting";
+
+    private MillracePlatform()
+    {
+    }
+
+    /// <summary>The console's and API's address.</summary>
+    public Uri Console { get; private set; } = null!;
+
+    /// <summary>host:port of the embedded log.</summary>
+    public string Kafka { get; private set; } = null!;
+
+    /// <summary>host:port of the PostgreSQL wire.</summary>
+    public string Postgres { get; private set; } = null!;
+
+    /// <summary>Starts everything; what has started is stopped again when something fails.</summary>
+    /// <exception cref="FolderLockedException">Another process has the data folder.</exception>
+    /// <exception cref="PortInUseException">A port is taken.</exception>
+    public static async Task<MillracePlatform> StartAsync(
+        PlatformSettings settings, ILoggerFactory logs, TimeProvider time, CancellationToken cancellation)
+    {
+        var platform = new MillracePlatform();
+        try
+        {
+            await platform.StartRoomsAsync(settings, logs, time, cancellation);
+            return platform;
+        }
+        catch
+        {
+            await platform.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _notReady = "stopping";
+        while (_stops.TryPop(out var stop))
+            await stop();
+    }
+
+    private async Task StartRoomsAsync(PlatformSettings settings, ILoggerFactory logs, TimeProvider time, CancellationToken cancellation)
+    {
+        var folder = FolderLock.Take(settings.Data);
+        OnStop(folder.Dispose);
+        var broker = await ListenAsync("Kafka", settings.Kafka, () => Broker.StartAsync(
+            new BrokerOptions { DataFolder = Path.Combine(settings.Data, "log"), Address = settings.Kafka.Address, Port = settings.Kafka.Port },
+            logs, time, cancellation));
+        OnStop(broker.DisposeAsync);
+        Kafka = broker.BootstrapServers;
+        settings = settings with { Kafka = settings.Kafka with { Port = broker.Endpoint.Port } };
+
+        var catalog = FolderCatalog.Open(DiskFileSystem.Instance, Path.Combine(settings.Data, "warehouse"), time);
+        var jobs = Jobs(settings, catalog, logs, time);
+        OnStop(jobs.DisposeAsync);
+
+        var live = new LiveOutputs(jobs);
+        var engine = SqlEngine.Create(
+            new QueryOptions
+            {
+                MemoryLimit = settings.Query.MemoryBytes, Threads = settings.Query.Threads, StatementTimeout = settings.Query.Timeout,
+                MaxTempBytes = settings.Query.SpillBytes, TempFolder = Path.Combine(settings.Data, "spill"),
+            },
+            catalog, live, time, logs);
+        OnStop(engine.DisposeAsync);
+        var postgres = await ListenAsync("PostgreSQL", settings.Postgres, () => PostgresServer.StartAsync(
+            new PostgresOptions { Address = settings.Postgres.Address, Port = settings.Postgres.Port }, engine, logs, time, cancellation));
+        OnStop(postgres.DisposeAsync);
+        Postgres = (settings.Postgres with { Port = postgres.Endpoint.Port }).ToString();
+
+        var console = await ListenAsync("HTTP", settings.Http, () => ConsoleServer.StartAsync(
+            new ConsoleOptions { Address = settings.Http.Address, Port = settings.Http.Port },
+            new ConsoleServices
+            {
+                Jobs = new JobSeam(jobs, () => Context(settings, time)),
+                Topics = new TopicSeam(broker, time),
+                Tables = new TableSeam(catalog),
+                Sql = new SqlSeam(engine),
+                Process = new ProcessFacts(settings.Data, time),
+                Ready = () => new Readiness(_notReady is null, _notReady),
+            },
+            logs, time, cancellation));
+        OnStop(console.DisposeAsync);
+        Console = console.Address;
+
+        _notReady = "starting jobs";
+        await jobs.ResumeAsync(cancellation);
+        _notReady = null;
+    }
+
+    private static JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ILoggerFactory logs, TimeProvider time)
+    {
+        string StateFolder(string job) => Path.Combine(settings.Data, "state", job);
+        return new JobService(
+            new JobServiceOptions
+            {
+                DataFolder = settings.Data,
+                Context = () => Context(settings, time),
+                ForgetState = job =>
+                {
+                    if (Directory.Exists(StateFolder(job)))
+                        Directory.Delete(StateFolder(job), recursive: true);
+                },
+                Time = time,
+                Log = logs.CreateLogger<JobService>(),
+            },
+            async (plan, cancellation) => await StreamPipeline.StartAsync(
+                plan, new StreamEnvironment { StateFolder = StateFolder(plan.Name), Catalog = catalog, Logs = logs, Time = time }, cancellation));
+    }
+
+    private static LintContext Context(PlatformSettings settings, TimeProvider time) => LintWorld.Of(settings) with
+    {
+        Sampler = address =>
+        {
+            try
+            {
+                return new TopicSample(TopicSampler.Newest(address.Brokers, address.Topic, 1000, TimeSpan.FromSeconds(5), time));
+            }
+            catch (KafkaClientException problem)
+            {
+                return new TopicSample([], problem.Message);
+            }
+        },
+    };
+
+    private static async Task<T> ListenAsync<T>(string name, ListenerSettings listener, Func<Task<T>> start)
+    {
+        try
+        {
+            return await start();
+        }
+        catch (Exception failure) when (IsAddressInUse(failure))
+        {
+            throw new PortInUseException(name, listener, failure);
+        }
+    }
+
+    private static bool IsAddressInUse(Exception failure)
+    {
+        for (var error = failure; error is not null; error = error.InnerException)
+        {
+            if (error is SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse })
+                return true;
+        }
+        return false;
+    }
+
+    private void OnStop(Func<ValueTask> stop) => _stops.Push(stop);
+
+    private void OnStop(Action stop) => _stops.Push(() =>
+    {
+        stop();
+        return ValueTask.CompletedTask;
+    });
+}
