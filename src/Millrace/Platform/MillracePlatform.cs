@@ -12,6 +12,7 @@ using Millrace.Query.Wire;
 using Millrace.Storage.Files;
 using Millrace.Streams.Running;
 using Millrace.WebConsole;
+using Millrace.Host.Platform.Seams;
 using Millrace.WebConsole.Seams;
 
 namespace Millrace.Host.Platform;
@@ -104,8 +105,8 @@ internal sealed class MillracePlatform : IAsyncDisposable
             new ConsoleOptions { Address = settings.Http.Address, Port = settings.Http.Port },
             new ConsoleServices
             {
-                Jobs = new JobSeam(jobs, () => Context(settings, time)),
-                Topics = new TopicSeam(broker, time),
+                Jobs = new JobSeam(jobs),
+                Topics = new TopicSeam(broker),
                 Tables = new TableSeam(catalog),
                 Sql = new SqlSeam(engine),
                 Process = new ProcessFacts(settings.Data, time),

@@ -1,0 +1,85 @@
+using Millrace.Pipelines.Files;
+using Millrace.Pipelines.Graph;
+using Millrace.Pipelines.Jobs;
+using Millrace.Pipelines.Linting;
+using Millrace.WebConsole.Seams;
+using Millrace.WebConsole.Wire;
+using PlanEdge = Millrace.WebConsole.Wire.PlanEdge;
+using PlanNode = Millrace.WebConsole.Wire.PlanNode;
+
+namespace Millrace.Host.Platform.Seams;
+
+/// <summary>The job service for the console.</summary>
+internal sealed class JobSeam : IJobs
+{
+    private const string FileName = "pipeline.yaml";
+    private readonly JobService _jobs;
+
+    public JobSeam(JobService jobs)
+    {
+        _jobs = jobs;
+        jobs.Changed += _ => Changed?.Invoke();
+    }
+
+    public event Action? Changed;
+
+    public string FileSchema => PipelineSchema.Json;
+
+    public IReadOnlyList<JobEntry> List() => [.. _jobs.List().Where(j => j.Plan is not null).Select(Entry)];
+
+    public JobEntry? Find(string name) => _jobs.Find(name) is { Plan: not null } job ? Entry(job) : null;
+
+    public async Task<SubmitAnswer> SubmitAsync(string file, bool dryRun, CancellationToken cancellation)
+    {
+        if (dryRun)
+        {
+            var preview = await _jobs.PreviewAsync(file, FileName, cancellation);
+            return new SubmitAnswer(preview.Plan?.Name, preview.Accepted, Describe(preview.Diagnostics));
+        }
+        return await _jobs.SubmitAsync(file, FileName, cancellation) switch
+        {
+            SubmitResult.Accepted accepted => new SubmitAnswer(accepted.Job.Name, true, Describe(accepted.Warnings)),
+            SubmitResult.Refused refused => new SubmitAnswer(null, false, Describe(refused.Diagnostics)),
+            SubmitResult.AlreadyRunning running => throw new ConsoleException(
+                409, "Already running", $"the job '{running.Job.Name}' runs with this very file", $"see: ./millrace job show {running.Job.Name}"),
+            var other => throw new InvalidOperationException($"unknown result {other}"),
+        };
+    }
+
+    public async Task<IReadOnlyList<DiagnosticInfo>> LintAsync(string file, CancellationToken cancellation) =>
+        Describe((await _jobs.PreviewAsync(file, FileName, cancellation)).Diagnostics);
+
+    public Task StopAsync(string name, CancellationToken cancellation) => Known(() => _jobs.StopAsync(name, cancellation));
+
+    public Task RestartAsync(string name, CancellationToken cancellation) => Known(() => _jobs.RestartAsync(name, cancellation));
+
+    public Task RemoveAsync(string name, CancellationToken cancellation) => Known(() => _jobs.RemoveAsync(name, cancellation));
+
+    public PlanInfo Graph(JobEntry job)
+    {
+        var graph = PlanGraph.Of(job.Plan, job.Running?.Status);
+        return new PlanInfo(
+            [.. graph.Nodes.Select(n => new PlanNode(n.Id, n.Kind, n.Name, n.Detail, n.RunsOn))],
+            [.. graph.Edges.Select(e => new PlanEdge(e.From, e.To, e.Label))]);
+    }
+
+    private static JobEntry Entry(Job job) => new(job.Name, job.Plan!, job.Yaml, job.SubmittedAt, job.Running, job.Failure);
+
+    private static DiagnosticInfo[] Describe(IReadOnlyList<Diagnostic> diagnostics) =>
+    [
+        .. diagnostics.Select(d => new DiagnosticInfo(
+            d.Severity == Severity.Error ? "error" : "warning", d.Message, d.Line, d.Column, d.Length, d.Hint, d.Code)),
+    ];
+
+    private static async Task Known(Func<Task> change)
+    {
+        try
+        {
+            await change();
+        }
+        catch (NoSuchJobException missing)
+        {
+            throw new ConsoleException(404, "No such job", missing.Message, "see: ./millrace job list");
+        }
+    }
+}
