@@ -97,7 +97,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
             catalog, live, time, logs);
         OnStop(engine.DisposeAsync);
         var postgres = await ListenAsync("PostgreSQL", settings.Postgres, () => PostgresServer.StartAsync(
-            new PostgresOptions { Address = settings.Postgres.Address, Port = settings.Postgres.Port }, engine, logs, time, cancellation));
+            new PostgresOptions { Address = settings.Postgres.Address, Port = settings.Postgres.Port }, engine, time, logs, cancellation));
         OnStop(postgres.DisposeAsync);
         Postgres = (settings.Postgres with { Port = postgres.Endpoint.Port }).ToString();
 

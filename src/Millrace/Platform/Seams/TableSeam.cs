@@ -37,7 +37,7 @@ internal sealed class TableSeam(FolderCatalog catalog) : ITables
 
     private static TableDetail Detail(Table table)
     {
-        var schema = table.Metadata.CurrentSchema;
+        var schema = table.Metadata.Schema;
         var keys = schema.IdentifierFieldIds.Select(id => schema.NameOf(id) ?? "").ToArray();
         return new TableDetail(
             Describe(table), table.MetadataLocation, table.Metadata.FormatVersion,

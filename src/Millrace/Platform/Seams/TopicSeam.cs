@@ -39,9 +39,9 @@ internal sealed class TopicSeam(Broker broker) : ITopics
     public Task<IReadOnlyList<TopicRecord>> ReadAsync(string topic, int partition, long offset, int limit, CancellationToken cancellation) =>
         Task.Run(() => Read(topic, partition, offset, limit, cancellation), cancellation);
 
-    public IReadOnlyList<GroupInfo> Groups() =>
+    public IReadOnlyList<WebConsole.Wire.GroupInfo> Groups() =>
     [
-        .. broker.Lags().GroupBy(l => l.Group, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal).Select(g => new GroupInfo(
+        .. broker.Lags().GroupBy(l => l.Group, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal).Select(g => new WebConsole.Wire.GroupInfo(
             g.Key, g.Any(l => l.Member is not null) ? "stable" : "empty", g.Select(l => l.Member).Where(m => m is not null).Distinct().Count(),
             g.Sum(l => l.Lag),
             [.. g.Select(l => new GroupPartition(l.Topic, l.Partition, l.CommittedOffset < 0 ? null : l.CommittedOffset, l.EndOffset, l.Lag, l.Member))])),
