@@ -99,7 +99,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
         var postgres = await ListenAsync("PostgreSQL", settings.Postgres, () => PostgresServer.StartAsync(
             new PostgresOptions { Address = settings.Postgres.Address, Port = settings.Postgres.Port }, engine, time, logs, cancellation));
         OnStop(postgres.DisposeAsync);
-        Postgres = (settings.Postgres with { Port = postgres.Endpoint.Port }).ToString();
+        Postgres = (settings.Postgres with { Port = postgres.EndPoint.Port }).ToString();
 
         var console = await ListenAsync("HTTP", settings.Http, () => ConsoleServer.StartAsync(
             new ConsoleOptions { Address = settings.Http.Address, Port = settings.Http.Port },
