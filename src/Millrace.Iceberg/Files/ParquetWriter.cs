@@ -132,7 +132,9 @@ public sealed class ParquetWriter : IDisposable
         var sql = new StringBuilder("COPY (").Append(select).Append(") TO ").Append(Sql.Text(target))
             .Append(" (FORMAT parquet, COMPRESSION ").Append(Sql.Text(_options.Compression))
             .Append(CultureInfo.InvariantCulture, $", ROW_GROUP_SIZE {_options.RowGroupRows}, RETURN_STATS, FIELD_IDS {{")
-            .AppendJoin(", ", Schema.Fields.Select(f => Sql.Name(f.Name) + ": " + FieldIds(f.Id, f.Type))).Append('}');
+            .AppendJoin(", ", Schema.Fields.Select(f => Sql.Name(f.Name) + ": " + FieldIds(f.Id, f.Type)))
+            // Readers that do not look at field ids find the names of the time here, as in files of Iceberg's own writers.
+            .Append("}, KV_METADATA {'iceberg.schema': ").Append(Sql.Text(SchemaJson.Text(Schema))).Append('}');
         if (partitions is not null)
         {
             sql.Append(", PARTITION_BY (").AppendJoin(", ", partitions.Names.Select(Sql.Name))
