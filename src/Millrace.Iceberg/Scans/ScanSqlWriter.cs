@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Files;
 using Millrace.Iceberg.Manifests;
 using Millrace.Iceberg.Schemas;
 using Millrace.Iceberg.Values;
@@ -27,9 +29,81 @@ internal static class ScanSqlWriter
         if (scan.Files.Count == 0)
             return $"SELECT {string.Join(", ", fields.Select(f => $"NULL::{f.Type.SqlName} AS {Sql.Name(f.Name)}"))} WHERE false";
         var parts = new List<string>();
-        foreach (var group in scan.Files.GroupBy(DeletesKey))
-            parts.Add(Group(table, schema, fields, output, group.ToList()));
+        foreach (var group in scan.Files.GroupBy(task => (Deletes: DeletesKey(task), Names: NamesKey(table, task), Constants: ConstantsKey(table, task))))
+        {
+            var files = group.ToList();
+            parts.Add(group.Key.Names is null ? Group(table, schema, WithConstants(table, fields, files[0], group.Key.Constants), output, files) : ByName(table, fields, files));
+        }
         return string.Join(" UNION ALL ", parts);
+    }
+
+    /// <summary>
+    /// Null for files that carry field ids. Files without them exist only in tables that say how names map to ids; reading such a file
+    /// by id would give nulls without a word.
+    /// </summary>
+    private static string? NamesKey(Table table, FileScanTask task)
+    {
+        if (!table.Metadata.Properties.ContainsKey(NameMapping.Property) || task.File.Format != "parquet")
+            return null;
+        var columns = ParquetFooter.ReadColumns(table.Storage.Files, table.Storage.Resolve(task.File.Path));
+        return columns.Any(c => c.FieldId is not null) ? null : string.Join('\n', columns.Select(c => c.Name));
+    }
+
+    /// <summary>
+    /// Ids of identity partition columns that the file itself does not hold, as in files taken over from Hive: their value is the
+    /// partition's. Metrics tell that a column is there; the footer is asked where they are missing or the table says that its writer
+    /// left partition columns out.
+    /// </summary>
+    private static string? ConstantsKey(Table table, FileScanTask task)
+    {
+        List<int>? missing = null;
+        IReadOnlyList<ParquetColumn>? columns = null;
+        var spec = table.Metadata.SpecById(task.File.SpecId)!;
+        var trusted = table.Metadata.Properties.GetValueOrDefault("write.parquet.write-partition-values") != "false"
+            && table.Metadata.Properties.GetValueOrDefault("write.data.partition-columns") != "false";
+        foreach (var field in spec.Fields)
+        {
+            if (field.Transform.Kind != TransformKind.Identity || task.File.Format != "parquet"
+                || (trusted && task.File.Metrics.Find(field.SourceId) is not null))
+                continue;
+            columns ??= ParquetFooter.ReadColumns(table.Storage.Files, table.Storage.Resolve(task.File.Path));
+            if (!columns.Any(c => c.FieldId == field.SourceId))
+                (missing ??= []).Add(field.SourceId);
+        }
+        // Files of one partition alone have the same constants.
+        return missing is null ? null : string.Join(',', missing) + "|" + Commits.SummaryChange.KeyOf(task.File);
+    }
+
+    private static IReadOnlyList<NestedField> WithConstants(Table table, IReadOnlyList<NestedField> fields, FileScanTask task, string? key)
+    {
+        if (key is null)
+            return fields;
+        var spec = table.Metadata.SpecById(task.File.SpecId)!;
+        var missing = key[..key.IndexOf('|', StringComparison.Ordinal)].Split(',').Select(int.Parse).ToHashSet();
+        return fields.Select(field =>
+        {
+            if (!missing.Contains(field.Id) || field.Type is not PrimitiveType type)
+                return field;
+            var index = spec.Fields.ToList().FindIndex(f => f.SourceId == field.Id && f.Transform.Kind == TransformKind.Identity);
+            JsonElement? constant = task.File.Partition[index] is { } value ? SingleValue.ToJson(type, value) : null;
+            return field with { InitialDefault = constant };
+        }).ToArray();
+    }
+
+    /// <summary>Files without field ids: columns by the table's name mapping.</summary>
+    private static string ByName(Table table, IReadOnlyList<NestedField> fields, List<FileScanTask> files)
+    {
+        if (files[0].Deletes.Count > 0)
+            throw new IcebergException($"{files[0].File.Path} has no field ids but deletes, which cannot be matched; rewrite it with Iceberg's own tools");
+        var mapping = NameMapping.Read(table.Metadata.Properties[NameMapping.Property], table.MetadataLocation);
+        var present = ParquetFooter.ReadColumns(table.Storage.Files, table.Storage.Resolve(files[0].File.Path)).Select(c => c.Name).ToHashSet(StringComparer.Ordinal);
+        var columns = fields.Select(field =>
+        {
+            var name = mapping.NamesOf(field.Id).FirstOrDefault(present.Contains);
+            var value = name is null ? Default(field) : Sql.Name(name);
+            return $"CAST({value} AS {field.Type.SqlName}) AS {Sql.Name(field.Name)}";
+        });
+        return $"SELECT {string.Join(", ", columns)} FROM read_parquet({Sql.TextList(files.Select(f => table.Storage.Resolve(f.File.Path)))}, hive_partitioning=false)";
     }
 
     /// <summary>Files with the same deletes can be read together.</summary>

@@ -195,6 +195,25 @@ public static class SingleValue
         };
     }
 
+    /// <summary>The JSON form of defaults (Iceberg spec, Appendix D, JSON single-value).</summary>
+    public static JsonElement ToJson(PrimitiveType type, object value) => value switch
+    {
+        bool or string or float or double => JsonSerializer.SerializeToElement(value),
+        int days when type.Kind == PrimitiveKind.Date =>
+            JsonSerializer.SerializeToElement(DateOnly.FromDayNumber(days + UnixEpochDay).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)),
+        int number => JsonSerializer.SerializeToElement(number),
+        long micros when type.Kind == PrimitiveKind.Time =>
+            JsonSerializer.SerializeToElement(new TimeOnly(micros * 10).ToString("HH:mm:ss.ffffff", CultureInfo.InvariantCulture)),
+        long at when type.Kind is PrimitiveKind.Timestamp or PrimitiveKind.TimestampTz =>
+            JsonSerializer.SerializeToElement(DateTime.UnixEpoch.AddTicks(at * 10).ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff", CultureInfo.InvariantCulture)
+                + (type.Kind == PrimitiveKind.TimestampTz ? "+00:00" : "")),
+        long number => JsonSerializer.SerializeToElement(number),
+        Int128 unscaled => JsonSerializer.SerializeToElement(DecimalText(unscaled, type.Scale)),
+        Guid guid => JsonSerializer.SerializeToElement(guid.ToString("D")),
+        byte[] bytes => JsonSerializer.SerializeToElement(Convert.ToHexStringLower(bytes)),
+        _ => throw new IcebergException($"no JSON form for {value.GetType().Name} as {type}"),
+    };
+
     internal static long FloorDivide(long value, long by)
     {
         var quotient = value / by;

@@ -5,6 +5,7 @@ using Millrace.Storage.Files;
 namespace Millrace.Interop.Iceberg;
 
 /// <summary>What we write, read by programs that are not ours; and what others wrote, read by us and by DuckDB's own Iceberg reader.</summary>
+[Collection("foreign tables")]
 public sealed class ForeignReadersTests(SampleTables tables) : IClassFixture<SampleTables>
 {
     private static string LoadExtensions =>
@@ -90,29 +91,43 @@ public sealed class ForeignReadersTests(SampleTables tables) : IClassFixture<Sam
     {
         if (Repository.Shared is null)
             return;
-        var data = Path.Combine(Repository.Shared, "data", "iceberg");
+        var data = Path.Combine(Repository.Shared, "data", "iceberg", "tables");
+        // These tables name their files relative to the checkout that they come from; DuckDB finds them from a folder that looks like it.
+        var checkout = Path.Combine(tables.Folder, "checkout");
+        Directory.CreateDirectory(Path.Combine(checkout, "data"));
+        Directory.CreateSymbolicLink(Path.Combine(checkout, "data", "persistent"), Path.Combine(data, "duckdb"));
+        Directory.CreateSymbolicLink(Path.Combine(checkout, "lineitem_iceberg"), Path.Combine(data, "duckdb", "iceberg", "lineitem_iceberg"));
+        var before = Directory.GetCurrentDirectory();
         var compared = 0;
-        foreach (var line in File.ReadLines(Path.Combine(data, "tables.csv")).Skip(1))
+        try
         {
-            var cells = line.Split(',');
-            if (cells[4] == "9876543210123456789")
-                continue;
-            var file = Path.Combine(data, "tables", cells[0], cells[1]);
-            var table = Table.OpenPath(DiskFileSystem.Instance, file);
-            var ours = SampleTables.Rows(table.ScanSql(), table.Metadata.Schema);
-            List<string> theirs;
-            try
+            Directory.SetCurrentDirectory(checkout);
+            foreach (var line in File.ReadLines(Path.Combine(data, "..", "tables.csv")).Skip(1))
             {
-                theirs = SampleTables.Rows($"SELECT * FROM iceberg_scan('{Path.GetDirectoryName(Path.GetDirectoryName(file))}', allow_moved_paths=true, version='{cells[1].Replace(".metadata.json", "")}', version_name_format='%s%s.metadata.json')", table.Metadata.Schema, LoadExtensions);
+                var cells = line.Split(',');
+                // That id passes 2^63; DuckDB reads it as an unsigned number, the specification's long cannot hold it.
+                if (!cells[0].StartsWith("duckdb/", StringComparison.Ordinal) || cells[4] == "9876543210123456789")
+                    continue;
+                var file = Path.Combine(data, cells[0], cells[1]);
+                var table = Table.OpenPath(DiskFileSystem.Instance, file);
+                var ours = SampleTables.Rows(table.ScanSql(), table.Metadata.Schema);
+                // DuckDB does not read the form of version 1 that has no manifest list.
+                if (table.CurrentSnapshot!.ManifestList is null)
+                    continue;
+                var path = Path.Combine("data", "persistent", Path.GetRelativePath("duckdb", cells[0]), cells[1]);
+                var theirs = SampleTables.Rows($"SELECT * FROM iceberg_scan('{path}')", table.Metadata.Schema, LoadExtensions);
+                Assert.True(ours.SequenceEqual(theirs), $"{cells[0]}: ours {ours.Count} rows {ours.FirstOrDefault()}, theirs {theirs.Count} rows {theirs.FirstOrDefault()}");
+                compared++;
             }
-            catch (Millrace.DuckDb.DuckDbException)
-            {
-                // DuckDB refuses the oldest form of version 1 and paths that it cannot move.
-                continue;
-            }
-            Assert.True(ours.SequenceEqual(theirs), $"{cells[0]}: ours {ours.Count} rows {ours.FirstOrDefault()}, theirs {theirs.Count} rows {theirs.FirstOrDefault()}");
-            compared++;
         }
-        Assert.True(compared >= 10, $"{compared} tables compared");
+        finally
+        {
+            Directory.SetCurrentDirectory(before);
+        }
+        Assert.True(compared >= 15, $"{compared} tables compared");
     }
 }
+
+/// <summary>One test changes the process's current folder, so nothing runs beside these.</summary>
+[CollectionDefinition("foreign tables", DisableParallelization = true)]
+public sealed class ForeignTablesCollection;
