@@ -12,6 +12,7 @@ public sealed unsafe class DuckDbResult : IDisposable
     private readonly ArrowImporter _importer;
     private readonly ArrowOptionsHandle _options;
     private readonly string _sql;
+    private bool _holdsOptions;
 
     internal DuckDbResult(ResultHandle handle, ArrowImporter importer, ArrowOptionsHandle options, DuckDbStatementType type, string sql)
     {
@@ -20,6 +21,8 @@ public sealed unsafe class DuckDbResult : IDisposable
         _options = options;
         _sql = sql;
         StatementType = type;
+        // The statement may go before the result does.
+        options.DangerousAddRef(ref _holdsOptions);
         ReturnsRows = NativeMethods.duckdb_result_return_type(*handle.Pointer) == NativeReturnType.QueryResult;
         RowsChanged = ReturnsRows ? 0 : (long)NativeMethods.duckdb_rows_changed(handle.Pointer);
     }
@@ -90,5 +93,11 @@ public sealed unsafe class DuckDbResult : IDisposable
         }
     }
 
-    public void Dispose() => _handle.Dispose();
+    public void Dispose()
+    {
+        _handle.Dispose();
+        if (_holdsOptions)
+            _options.DangerousRelease();
+        _holdsOptions = false;
+    }
 }

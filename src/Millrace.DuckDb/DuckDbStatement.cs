@@ -199,7 +199,11 @@ public sealed unsafe class DuckDbStatement : IDisposable
         }
     }
 
-    public void Dispose() => _handle.Dispose();
+    public void Dispose()
+    {
+        _handle.Dispose();
+        _options?.Dispose();
+    }
 
     internal void BindAll(ReadOnlySpan<object?> parameters)
     {

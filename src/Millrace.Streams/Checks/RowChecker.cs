@@ -14,13 +14,11 @@ public sealed class RowChecker
 {
     private readonly RowRule[] _rules;
     private readonly UniqueRule[] _unique;
-    private readonly int _timeColumn;
 
-    private RowChecker(RowRule[] rules, UniqueRule[] unique, int timeColumn, IReadOnlyList<CheckPlan> plans)
+    private RowChecker(RowRule[] rules, UniqueRule[] unique, IReadOnlyList<CheckPlan> plans)
     {
         _rules = rules;
         _unique = unique;
-        _timeColumn = timeColumn;
         Plans = plans;
         UniqueStores = unique.Select(u => u.Store).ToArray();
     }
@@ -34,10 +32,9 @@ public sealed class RowChecker
     /// <summary>Compiles the checks.</summary>
     /// <param name="checks">Whose columns are in the schema and whose literals fit.</param>
     /// <param name="schema">The columns of every batch to come.</param>
-    /// <param name="timeColumn">The column of event time; unique rules need it.</param>
     /// <param name="options">Bounds of unique rules.</param>
     /// <exception cref="ArgumentException">A check does not fit the schema; the message says which and why.</exception>
-    public static RowChecker Compile(IReadOnlyList<CheckPlan> checks, Schema schema, string? timeColumn = null, UniqueOptions? options = null)
+    public static RowChecker Compile(IReadOnlyList<CheckPlan> checks, Schema schema, UniqueOptions? options = null)
     {
         var rules = new List<RowRule>();
         var unique = new List<UniqueRule>();
@@ -48,10 +45,7 @@ public sealed class RowChecker
             else
                 rules.Add(RuleCompiler.Compile(i, checks[i], schema));
         }
-        var time = timeColumn is null ? -1 : schema.IndexOf(timeColumn);
-        if (unique.Count > 0 && (time < 0 || schema[time].Type.Kind is not (TypeKind.TimestampTz or TypeKind.Timestamp)))
-            throw new ArgumentException($"'{unique[0].Plan.Text}' needs a time stamp column of event time, and '{timeColumn}' is none");
-        return new RowChecker(rules.ToArray(), unique.ToArray(), time, checks);
+        return new RowChecker(rules.ToArray(), unique.ToArray(), checks);
     }
 
     /// <summary>
@@ -59,9 +53,15 @@ public sealed class RowChecker
     /// twin may still come.
     /// </summary>
     /// <param name="batch">Rows in order of arrival. The result renders values from it and must not outlive it.</param>
+    /// <param name="eventTimes">Microseconds of each row; may be empty when there is no unique rule.</param>
+    /// <param name="refused">Rows that are bad already for another reason (no event time, say): a bit a row, or empty. Unique rules pass them over.</param>
     /// <param name="stored">Look-ups of what unique rules have moved out of memory; null where there is none.</param>
-    public CheckResult Check(ColumnBatch batch, IStateReader? stored = null)
+    /// <exception cref="ArgumentException">A unique rule has no event times.</exception>
+    public CheckResult Check(
+        ColumnBatch batch, ReadOnlySpan<long> eventTimes = default, ReadOnlySpan<ulong> refused = default, IStateReader? stored = null)
     {
+        if (_unique.Length > 0 && eventTimes.Length < batch.RowCount)
+            throw new ArgumentException($"'{_unique[0].Plan.Text}' needs an event time for each of {batch.RowCount} rows, and {eventTimes.Length} are given");
         var words = (batch.RowCount + 63) / 64;
         var failures = new ulong[Plans.Count][];
         var bad = new ulong[words];
@@ -74,7 +74,7 @@ public sealed class RowChecker
                 bad[i] |= failed[i];
         }
         if (_unique.Length > 0)
-            CheckUnique(batch, bad, failures, stored);
+            CheckUnique(batch, bad, failures, eventTimes, refused, stored);
         return new CheckResult(this, batch, bad, failures);
     }
 
@@ -95,18 +95,17 @@ public sealed class RowChecker
         return Array.Find(_unique, u => u.Index == rule)!.Render(batch, row);
     }
 
-    private void CheckUnique(ColumnBatch batch, ulong[] bad, ulong[][] failures, IStateReader? stored)
+    private void CheckUnique(
+        ColumnBatch batch, ulong[] bad, ulong[][] failures, ReadOnlySpan<long> times, ReadOnlySpan<ulong> refused, IStateReader? stored)
     {
         foreach (var rule in _unique)
         {
             failures[rule.Index] = new ulong[bad.Length];
             rule.Begin(batch);
         }
-        var times = batch.Columns[_timeColumn].Values<long>();
         for (var row = 0; row < batch.RowCount; row++)
         {
-            // A row without event time has no place in a span.
-            if (batch.Columns[_timeColumn].IsNull(row))
+            if (!refused.IsEmpty && (refused[row >> 6] & (1UL << (row & 63))) != 0)
                 continue;
             ref var word = ref bad[row >> 6];
             var bit = 1UL << (row & 63);

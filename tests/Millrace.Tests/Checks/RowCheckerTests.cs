@@ -69,7 +69,6 @@ public sealed class RowCheckerTests(ITestOutputHelper output)
         Assert.Contains("order_id is VARCHAR", error.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => RowChecker.Compile([new NotNullCheck("not_null(nope)", ["nope"])], Orders));
         Assert.Throws<ArgumentException>(() => RowChecker.Compile([new MatchesCheck("country matches '('", "country", "(", false)], Orders));
-        Assert.Throws<ArgumentException>(() => RowChecker.Compile([new UniqueCheck("unique(order_id) within 1h", ["order_id"], TimeSpan.FromHours(1))], Orders));
     }
 
     [Fact]

@@ -95,7 +95,7 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
         [
             new UniqueCheck("unique(id, n) within 1s", ["id", "n"], TimeSpan.FromSeconds(1)),
             new ComparisonCheck("n > 0", "n", ComparisonOperator.Greater, new Literal.Integer(0)),
-        ], schema, "ts");
+        ], schema);
         using var decoder = new JsonColumnDecoder(schema);
         foreach (var row in new[]
         {
@@ -104,10 +104,15 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
         })
             Assert.True(decoder.TryDecode(Encoding.UTF8.GetBytes(row), out _));
         using var batch = decoder.Build();
-        var result = checker.Check(batch);
+        Assert.Throws<ArgumentException>(() => checker.Check(batch));
+        var result = checker.Check(batch, batch["ts"].Values<long>());
         Assert.Equal([1, 5, 6], result.BadRows());
         Assert.Equal(["unique(id, n) within 1s: id = 'a', n = 1 was seen before"], result.Reasons(1));
         Assert.Equal(["n > 0: n = -1"], result.Reasons(6));
+        // A row refused elsewhere is neither looked up nor remembered.
+        var again = checker.Check(batch, batch["ts"].Values<long>(), [0b0010_0001UL]);
+        Assert.Equal([1, 2, 5, 6, 7], again.BadRows());
+        Assert.Equal(["n > 0: n = -1"], again.Reasons(5));
     }
 
     [Fact]

@@ -223,4 +223,36 @@ public sealed class DuckDbQueryTests : IDisposable
         batch.Dispose();
         Assert.Throws<ObjectDisposedException>(() => result.Next());
     }
+
+    [Theory]
+    [InlineData("'10:11:12+02'::TIMETZ", "TIME")]
+    [InlineData("'10101'::BIT", "BLOB")]
+    [InlineData("1::UHUGEINT", "DECIMAL(38,0)")]
+    [InlineData("NULL", "INTEGER")]
+    [InlineData("{'a': NULL}", null)]
+    [InlineData("123456789012345678901234567890123456789012345::BIGNUM", null)]
+    [InlineData("'[1]'::JSON", "VARCHAR")]
+    public void Rare_types_come_as_something_or_are_refused_by_name(string expression, string? type)
+    {
+        try
+        {
+            using var result = _connection.Query($"SELECT {expression} AS v");
+            using var row = result.ReadAll();
+            Assert.Equal(1, row.RowCount);
+            if (type is not null)
+                Assert.Equal(type, row[0].Type.ToString());
+        }
+        catch (NotSupportedException error) when (type is null)
+        {
+            Assert.Contains("column 'v'", error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_union_is_refused_with_what_to_do()
+    {
+        var error = Assert.Throws<NotSupportedException>(() => _connection.Query("SELECT union_value(a := 1) AS v"));
+        Assert.Contains("column 'v'", error.Message, StringComparison.Ordinal);
+        Assert.Contains("cast", error.Message, StringComparison.Ordinal);
+    }
 }
