@@ -20,7 +20,13 @@ const compressed = {
 
 export default defineConfig({
   esbuild: { jsx: 'automatic', jsxImportSource: 'preact' },
-  build: { target: 'es2020', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: {
+    target: 'es2020',
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    // The server answers by ETag, so names need no hash, and a new build leaves no old file behind.
+    rollupOptions: { output: { entryFileNames: 'assets/console.js', chunkFileNames: 'assets/[name].js', assetFileNames: 'assets/console[extname]' } },
+  },
   plugins: [compressed],
   server: { proxy: { '/api': 'http://localhost:8080', '/metrics': 'http://localhost:8080', '/openapi.json': 'http://localhost:8080' } },
 });

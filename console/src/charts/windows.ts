@@ -4,6 +4,8 @@ export interface Bar {
   at: number;
   /** Still taking rows. */
   open: boolean;
+  /** Told by the table: it changes no more. */
+  final: boolean;
   /** By key, one value a measure. */
   values: Map<string, number[]>;
 }
@@ -31,7 +33,7 @@ export class Windows {
   }
 
   /** Rows of the output's table, its columns in any order. */
-  history(live: LiveOutput, columns: string[], rows: Cell[][]) {
+  history(live: LiveOutput, columns: string[], rows: Cell[][], cut: boolean) {
     const map = live.columns.map((c) => columns.indexOf(c.name));
     if (map.includes(-1)) return;
     const { window, keys, measures } = roles(live);
@@ -39,8 +41,13 @@ export class Windows {
     const closed = new Map<number, Bar>();
     for (const row of rows) add(closed, row, map[window], keys.map((k) => map[k]), measures.map((m) => map[m]), false);
     // The oldest one may be cut off by the row limit.
-    if (closed.size > 1) closed.delete(Math.min(...closed.keys()));
+    if (cut && closed.size > 1) closed.delete(Math.min(...closed.keys()));
     this.merge(closed, false);
+  }
+
+  /** The oldest window that the table has not told yet; null when nothing is known from it. */
+  since(): number | null {
+    return this.bars.some((b) => b.final) ? (this.bars.find((b) => !b.final)?.at ?? null) : null;
   }
 
   /** Keys by the size of their measure over what is shown, largest first. */
@@ -74,6 +81,6 @@ function add(bars: Map<number, Bar>, row: Cell[], window: number, keys: number[]
   const at = Date.parse(String(row[window]));
   if (!Number.isFinite(at)) return;
   let bar = bars.get(at);
-  if (!bar) bars.set(at, (bar = { at, open, values: new Map() }));
+  if (!bar) bars.set(at, (bar = { at, open, final: !open, values: new Map() }));
   bar.values.set(keys.map((k) => (row[k] === null ? 'null' : String(row[k]))).join(' · '), measures.map((m) => Number(row[m])));
 }

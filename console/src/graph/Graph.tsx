@@ -81,13 +81,13 @@ function Node(props: { placed: Placed; width: number; told: Told }) {
         <Icon name={node.kind} />
       </svg>
       <text class="name" x="38" y="24">
-        {cut(plain(node.name), room)}
+        {cut(node.kind === 'checks' ? `checks on ${node.name}` : plain(node.name), room)}
       </text>
       <text class="figure" x="14" y="46">
         {props.told.figure} <tspan class="unit">{props.told.unit}</tspan>
       </text>
       <text class="where" x="14" y="63">
-        {cut(node.where, Math.floor((props.width - 24) / 6.2))}
+        {cut(node.where, Math.floor((props.width - 22) / 6.6))}
       </text>
     </g>
   );

@@ -62,7 +62,11 @@ class Live {
     source.addEventListener('overview', (e) => this.overview(JSON.parse((e as MessageEvent<string>).data) as OverviewFrame));
     source.addEventListener('output', (e) => this.output(JSON.parse((e as MessageEvent<string>).data) as OutputFrame));
     source.onopen = () => {
-      if (this.connection === 'lost') void this.loadHistory();
+      // Nothing is sent to one who has seen the newest frame, so the open connection itself is the good news.
+      if (this.connection === 'lost') {
+        if (this.jobs) this.connection = 'live';
+        void this.loadHistory();
+      }
     };
     source.onerror = () => {
       if (source !== this.source) return;

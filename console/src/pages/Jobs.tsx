@@ -85,7 +85,7 @@ function OneJob(props: { name: string }) {
       {job.reason && <div class="problem"><p class="strong">{job.state === 'paused' ? 'Paused' : 'Failed'}</p><p>{job.reason}</p></div>}
       <dl class="tiles">
         <Tile label="Events a second" value={rate(perSecond(job))} sub={`${count(taken)} in total`} series={own.perSecond} />
-        <Tile label="Latency, P99" value={millis(job.latency.p99)} sub={`P50 ${millis(job.latency.p50)} · P95 ${millis(job.latency.p95)}`} series={own.p99} />
+        <Tile label="Latency, P99" value={millis(job.latency.p99)} sub={`P50 ${millis(job.latency.p50)}, P95 ${millis(job.latency.p95)}`.replace(/ ms,/, ',')} series={own.p99} />
         <Tile label="Lag" value={count(lag(job))} unit="records" sub={lag(job) === 0 ? 'caught up' : 'not read yet'} series={own.lag} />
         <Tile label="Quarantined" value={percent(taken ? bad / taken : 0)} sub={`${count(bad)} bad, ${count(late)} late`} series={own.quarantinedPerSecond} />
         <Tile

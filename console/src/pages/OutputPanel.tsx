@@ -7,6 +7,9 @@ import { useFetched } from '../live/fetched';
 import { useLive } from '../live/store';
 import { Choice, Empty, Grid, Panel } from '../ui/parts';
 
+/** Rows of the table's past that the chart starts with. */
+const PAST = 1500;
+
 /** One output: its windows as bars that fill live, or its newest rows. */
 export function OutputPanel(props: { job: string; output: string }) {
   const live = useLive();
@@ -27,9 +30,12 @@ export function OutputPanel(props: { job: string; output: string }) {
     if (!table || !frame) return;
     const { window } = roles(frame);
     if (window < 0) return;
-    const sql = `SELECT ${frame.columns.map((c) => quote(c.name)).join(', ')} FROM ${table} ORDER BY ${quote(frame.columns[window].name)} DESC LIMIT 1500`;
-    post<SqlReply>('/api/sql', { sql, maxRows: 1500 }).then(
-      (reply) => windows.history(frame, reply.columns.map((c) => c.name), reply.rows),
+    const start = quote(frame.columns[window].name);
+    const since = windows.since();
+    const newer = since === null ? '' : ` WHERE ${start} >= TIMESTAMPTZ '${new Date(since).toISOString()}'`;
+    const sql = `SELECT ${frame.columns.map((c) => quote(c.name)).join(', ')} FROM ${table}${newer} ORDER BY ${start} DESC LIMIT ${PAST}`;
+    post<SqlReply>('/api/sql', { sql, maxRows: PAST }).then(
+      (reply) => windows.history(frame, reply.columns.map((c) => c.name), reply.rows, reply.rowCount >= PAST),
       () => undefined, // Without the table's past the chart starts with what is live.
     );
   }, [ready, sink?.lastCommit, windows]);

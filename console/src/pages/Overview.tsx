@@ -80,7 +80,7 @@ function Tiles() {
       <Tile label="Events a second" value={rate(events)} sub={`${count(taken)} in total`} series={series.total('perSecond')} />
       <Tile
         label="Latency, P99" value={millis(p99)} tone={p99 > 1000 ? 'warn' : ''}
-        sub={`P50 ${millis(worst((j) => j.latency.p50))} · P95 ${millis(worst((j) => j.latency.p95))}`} series={series.total('p99', 'max')}
+        sub={`P50 ${millis(worst((j) => j.latency.p50))}, P95 ${millis(worst((j) => j.latency.p95))}`.replace(/ ms,/, ',')} series={series.total('p99', 'max')}
       />
       <Tile label="Lag" value={count(behind)} unit={behind === 1 ? 'record' : 'records'} tone={behind > 50_000 ? 'warn' : ''} sub={behind === 0 ? 'caught up' : 'not read yet'} series={series.total('lag')} />
       <Tile label="Quarantined" value={percent(taken ? bad / taken : 0)} sub={`${plural(bad, 'row')} of ${count(taken)}`} series={series.total('quarantinedPerSecond')} />

@@ -54,7 +54,8 @@ export function Sql(props: { parts: string[] }) {
       const position = error instanceof ProblemError ? error.problem.position : undefined;
       if (position && area.current) {
         area.current.focus();
-        area.current.setSelectionRange(position - 1, endOfWord(sql, position - 1));
+        const from = [...sql].slice(0, position - 1).join('').length; // code points to UTF-16
+        area.current.setSelectionRange(from, endOfWord(sql, from));
       }
     } finally {
       if (abort.current === mine) setBusy(false);

@@ -45,7 +45,7 @@ internal sealed partial class EventHub : IAsyncDisposable
         _log = log;
         _origin = time.GetTimestamp();
         _pacer = new FramePacer(options.FrameInterval);
-        _builder = new FrameBuilder(services, options, time);
+        _builder = new FrameBuilder(services, options, time, log);
         services.Jobs.Changed += OnJobsChanged;
         _loop = Task.Run(RunAsync);
     }
@@ -102,7 +102,8 @@ internal sealed partial class EventHub : IAsyncDisposable
     {
         _services.Jobs.Changed -= OnJobsChanged;
         await _stop.CancelAsync();
-        await _loop;
+        // A broken loop has told so already.
+        await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (_gate)
         {
             foreach (var running in _listened.Values)

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Text;
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Millrace.WebConsole.Seams;
 using Millrace.WebConsole.Wire;
 using Millrace.Streams.Running;
@@ -8,7 +9,7 @@ using Millrace.Streams.Running;
 namespace Millrace.WebConsole.Events;
 
 /// <summary>Builds the bytes of frames. Used by one thread.</summary>
-internal sealed class FrameBuilder(ConsoleServices services, ConsoleOptions options, TimeProvider time)
+internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOptions options, TimeProvider time, ILogger log)
 {
     private readonly string _boot = time.GetUtcNow().ToUnixTimeMilliseconds().ToString("x");
     private readonly ArrayBufferWriter<byte> _body = new(16 << 10);
@@ -16,6 +17,8 @@ internal sealed class FrameBuilder(ConsoleServices services, ConsoleOptions opti
     private readonly Dictionary<string, byte[]> _pieces = new(StringComparer.Ordinal);
     private readonly Dictionary<string, TimeSpan> _notBefore = new(StringComparer.Ordinal);
     private readonly LiveRows _live = new();
+    private static readonly TimeSpan FaultPause = TimeSpan.FromSeconds(5);
+
     private byte[] _lastOverview = [];
     private long _sequence;
 
@@ -121,6 +124,13 @@ internal sealed class FrameBuilder(ConsoleServices services, ConsoleOptions opti
             // The job stopped meanwhile; the list of jobs tells soon.
             return _pieces.Remove(name);
         }
+        catch (Exception e)
+        {
+            // This job's live rows cannot be trusted now: they are left out and asked for again later. The other jobs' are not touched.
+            LogUnreadable(log, e, name, FaultPause);
+            _notBefore[name] = now + FaultPause;
+            return _pieces.Remove(name);
+        }
         _notBefore[name] = now + (time.GetElapsedTime(started) / options.LiveShare);
         if (_pieces.TryGetValue(name, out var old) && _body.WrittenSpan.SequenceEqual(old))
             return false;
@@ -188,6 +198,9 @@ internal sealed class FrameBuilder(ConsoleServices services, ConsoleOptions opti
         _frame.Write("}\n\n"u8);
         return _frame.WrittenSpan.ToArray();
     }
+
+    [LoggerMessage(3, LogLevel.Error, "the live rows of job {Job} cannot be read; tried again after {Pause}")]
+    private static partial void LogUnreadable(ILogger log, Exception exception, string job, TimeSpan pause);
 
     private void WriteNumber(long value)
     {

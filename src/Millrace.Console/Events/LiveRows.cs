@@ -1,16 +1,18 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Millrace.Columnar;
 using Millrace.WebConsole.Seams;
 using Millrace.WebConsole.Wire;
+using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
 
 namespace Millrace.WebConsole.Events;
 
-/// <summary>Writes an output's present rows as JSON (<see cref="Wire.LiveOutput"/>), cut to what a chart can show.</summary>
+/// <summary>Writes an output's present rows as JSON (<see cref="Wire.LiveOutput"/>), cut to what a chart can show. Thread-safe.</summary>
 internal sealed class LiveRows
 {
-    private readonly ConditionalWeakTable<Schema, OutputShape> _shapes = [];
+    private readonly ConditionalWeakTable<PipelinePlan, ConcurrentDictionary<string, OutputShape>> _shapes = [];
 
     /// <returns>False when the pipeline has no such output.</returns>
     public bool Write(Utf8JsonWriter writer, JobEntry job, IRunningPipeline running, string output, int windows, int keys)
@@ -39,8 +41,9 @@ internal sealed class LiveRows
 
     private OutputShape Shape(JobEntry job, string output, Schema schema)
     {
-        if (!_shapes.TryGetValue(schema, out var shape))
-            _shapes.AddOrUpdate(schema, shape = OutputShape.Of(job.Plan, output, schema));
+        var shapes = _shapes.GetOrCreateValue(job.Plan);
+        if (!shapes.TryGetValue(output, out var shape) || !shape.Schema.Equals(schema))
+            shapes[output] = shape = OutputShape.Of(job.Plan, output, schema);
         return shape;
     }
 }

@@ -122,9 +122,16 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
 
     private static (int? Line, int? Column) Place(string sql, int? position)
     {
-        if (position is not { } at || at < 1 || at > sql.Length + 1)
+        if (position is not { } at || at < 1)
             return (null, null);
-        var before = sql.AsSpan(0, at - 1);
-        return (before.Count('\n') + 1, at - 1 - before.LastIndexOf('\n'));
+        var (line, column) = (1, 1);
+        foreach (var rune in sql.EnumerateRunes())
+        {
+            if (--at == 0)
+                break;
+            (line, column) = rune.Value == '\n' ? (line + 1, 1) : (line, column + 1);
+        }
+        // Behind the last character is still a place: where something is missing.
+        return at > 1 ? (null, null) : (line, column);
     }
 }

@@ -6,7 +6,7 @@ namespace Millrace.WebConsole.Pages;
 
 /// <summary>
 /// The built page, read once into memory with its compressed twins (<c>.br</c>, <c>.gz</c> from the build; gzip is made here where they are
-/// missing). Files under <c>assets/</c> carry their hash in their name and are kept for ever; the others are asked for by ETag.
+/// missing). A browser asks for each file by its ETag.
 /// </summary>
 internal sealed class PageFiles
 {
@@ -52,7 +52,7 @@ internal sealed class PageFiles
         var headers = context.Response.Headers;
         headers.ETag = file.ETag;
         headers.Vary = "Accept-Encoding";
-        headers.CacheControl = request.Path.StartsWithSegments("/assets") ? "public, max-age=31536000, immutable" : "no-cache";
+        headers.CacheControl = "no-cache";
         if (request.Headers.IfNoneMatch.ToString().Contains(file.ETag, StringComparison.Ordinal))
         {
             context.Response.StatusCode = 304;

@@ -24,7 +24,7 @@ public abstract record SqlAnswer : IDisposable
     }
 
     /// <param name="SqlState">Five characters (SQL standard, PostgreSQL's table of error codes).</param>
-    /// <param name="Position">Character of the statement where it went wrong, from 1; null when unknown.</param>
+    /// <param name="Position">Character (code point) of the statement where it went wrong, from 1; null when unknown.</param>
     public sealed record Fault(string SqlState, string Message, int? Position, string? Hint) : SqlAnswer
     {
         public override void Dispose()

@@ -41,7 +41,7 @@ public sealed record Problem
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Hint { get; init; }
 
-    [Description("SQL: character of the statement, from 1")]
+    [Description("SQL: character (code point) of the statement, from 1")]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? Position { get; init; }
 

@@ -143,6 +143,25 @@ public sealed class EventHubTests
     }
 
     [Fact]
+    public async Task A_job_whose_live_rows_fail_does_not_silence_the_others()
+    {
+        await using var play = new Play();
+        var broken = play.Services.Jobs.Start("broken");
+        var sound = play.Services.Jobs.Start("sound");
+        broken.Rows = _ => throw new InvalidOperationException("boom");
+        var connection = play.Join();
+        await play.PassAsync(TimeSpan.FromSeconds(1), connection);
+        broken.Raise();
+        sound.Status = sound.Reading(77);
+        sound.Raise();
+        var frames = await play.PassAsync(TimeSpan.FromSeconds(1), connection);
+        Assert.Contains(frames, f => f.Kind == "output" && f.Text.Contains("\"in\":77"));
+        broken.Rows = _ => FakePipeline.Batch([("DE", 0, 1, 1)]);
+        broken.Raise();
+        Assert.Contains(await play.PassAsync(TimeSpan.FromSeconds(6), connection), f => f.Kind == "output" && f.Text.Contains("\"job\":\"broken\""));
+    }
+
+    [Fact]
     public async Task Connections_beyond_the_bound_are_refused()
     {
         await using var play = new Play(new ConsoleOptions { MaxEventConnections = 1 });

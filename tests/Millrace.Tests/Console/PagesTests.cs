@@ -12,9 +12,9 @@ public sealed class PagesTests : IDisposable
     {
         Directory.CreateDirectory(Path.Combine(_folder, "assets"));
         File.WriteAllText(Path.Combine(_folder, "index.html"), "<!doctype html><title>Millrace</title>" + new string(' ', 1000));
-        File.WriteAllText(Path.Combine(_folder, "assets", "main-abc.js"), "console.log('" + new string('x', 1000) + "')");
-        using var brotli = new BrotliStream(File.Create(Path.Combine(_folder, "assets", "main-abc.js.br")), CompressionLevel.Fastest);
-        brotli.Write(File.ReadAllBytes(Path.Combine(_folder, "assets", "main-abc.js")));
+        File.WriteAllText(Path.Combine(_folder, "assets", "console.js"), "console.log('" + new string('x', 1000) + "')");
+        using var brotli = new BrotliStream(File.Create(Path.Combine(_folder, "assets", "console.js.br")), CompressionLevel.Fastest);
+        brotli.Write(File.ReadAllBytes(Path.Combine(_folder, "assets", "console.js")));
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -26,18 +26,17 @@ public sealed class PagesTests : IDisposable
     public async Task Files_go_out_compressed_as_the_browser_asks(string accepted, string? expected)
     {
         await using var console = await ConsoleFixture.StartAsync(new ConsoleOptions { Pages = _folder });
-        using var request = new HttpRequestMessage(HttpMethod.Get, "/assets/main-abc.js");
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/assets/console.js");
         request.Headers.Add("Accept-Encoding", accepted);
         using var response = await console.Client.SendAsync(request);
         Assert.Equal(expected, response.Content.Headers.ContentEncoding.SingleOrDefault());
         Assert.Equal("text/javascript", response.Content.Headers.ContentType?.MediaType);
-        Assert.Contains("immutable", response.Headers.CacheControl?.ToString());
         using var body = await response.Content.ReadAsStreamAsync();
         using Stream plain = expected switch
         {
             "br" => new BrotliStream(body, CompressionMode.Decompress), "gzip" => new GZipStream(body, CompressionMode.Decompress), _ => body,
         };
-        Assert.Equal(File.ReadAllText(Path.Combine(_folder, "assets", "main-abc.js")), await new StreamReader(plain).ReadToEndAsync());
+        Assert.Equal(File.ReadAllText(Path.Combine(_folder, "assets", "console.js")), await new StreamReader(plain).ReadToEndAsync());
     }
 
     [Fact]
@@ -56,7 +55,7 @@ public sealed class PagesTests : IDisposable
     public async Task Nothing_outside_the_folder_is_served()
     {
         await using var console = await ConsoleFixture.StartAsync(new ConsoleOptions { Pages = _folder });
-        foreach (var path in new[] { "/../secret", "/%2e%2e/secret", "/assets/..%2f..%2fetc/passwd", "/assets/main-abc.js.br" })
+        foreach (var path in new[] { "/../secret", "/%2e%2e/secret", "/assets/..%2f..%2fetc/passwd", "/assets/console.js.br" })
             Assert.Equal(404, (await console.SendAsync("GET", path)).Status);
     }
 

@@ -155,6 +155,10 @@ public sealed class RoutesTests
         Assert.Equal("42601", problem.GetProperty("sqlState").GetString());
         Assert.Equal(2, problem.GetProperty("line").GetInt32());
         Assert.Equal(3, problem.GetProperty("column").GetInt32());
+        console.Services.Sql.Answer = (_, _) => new Millrace.WebConsole.Seams.SqlAnswer.Fault("42703", "no", 12, null);
+        // Places count characters, not UTF-16 units: the flag before the twelfth is one.
+        (_, var second) = await console.SendAsync("POST", "/api/sql", JsonSerializer.Serialize(new { sql = "select '\U0001F600', x" }));
+        Assert.Equal(12, second.GetProperty("column").GetInt32());
         Assert.Equal("did you mean SELECT?", problem.GetProperty("hint").GetString());
     }
 
