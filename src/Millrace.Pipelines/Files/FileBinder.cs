@@ -2,6 +2,7 @@ using System.Collections;
 using Millrace.Pipelines.Linting;
 using Millrace.Streams.Sql;
 using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
 
 namespace Millrace.Pipelines.Files;
@@ -10,6 +11,7 @@ namespace Millrace.Pipelines.Files;
 internal sealed class FileBinder(DiagnosticBag faults)
 {
     private const int DeepestNesting = 32;
+    private const int LongestFile = 1 << 20;
 
     /// <summary>Reads a whole file; null when it is no YAML mapping at all.</summary>
     public PipelineFile? Bind(string file)
@@ -26,20 +28,29 @@ internal sealed class FileBinder(DiagnosticBag faults)
 
     private YamlNode? Load()
     {
+        if (faults.Source.Content.Length > LongestFile)
+        {
+            faults.Error(new Place(1, 1, 1), "too-long", $"the file has more than {LongestFile} characters");
+            return null;
+        }
+        var parser = new Parser(new StringReader(faults.Source.Content));
         var stream = new YamlStream();
         try
         {
-            stream.Load(new StringReader(faults.Source.Content));
+            if (!CheckEvents())
+                return null;
+            stream.Load(parser);
         }
         catch (YamlException error)
         {
-            var start = (int)Math.Min(error.Start.Index, faults.Source.Content.Length);
-            var at = faults.Source.PlaceOf(start, (int)Math.Max(error.End.Index, start + 1));
-            var message = error.InnerException?.Message ?? error.Message;
-            if (message.StartsWith("Duplicate key", StringComparison.Ordinal))
-                faults.Error(at, "duplicate-name", $"'{faults.Source.Line(at.Line).Trim().Split(':')[0]}' stands twice in one map", "keep one, or rename one");
-            else
-                faults.Error(at, "yaml", $"this is not valid YAML: {Lower(message)}", YamlHint(faults.Source.Line(at.Line)));
+            TellBroken(error);
+            return null;
+        }
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException)
+        {
+            // YamlDotNet's scanner trips so over some broken flow maps; where it stood is near enough.
+            var start = (int)Math.Min(parser.Current?.End.Index ?? 0, faults.Source.Content.Length);
+            faults.Error(faults.Source.PlaceOf(start, start + 1), "yaml", "this is not valid YAML", "is every { [ and quote closed, and on one line?");
             return null;
         }
         if (stream.Documents.Count == 0)
@@ -53,6 +64,41 @@ internal sealed class FileBinder(DiagnosticBag faults)
             return null;
         }
         return stream.Documents[0].RootNode;
+    }
+
+    // Nodes are read by recursion, and aliases would let a small file stand for a huge one: both are refused before.
+    private bool CheckEvents()
+    {
+        var parser = new Parser(new StringReader(faults.Source.Content));
+        var depth = 0;
+        while (parser.MoveNext())
+        {
+            var at = faults.Source.PlaceOf((int)parser.Current!.Start.Index, (int)parser.Current.End.Index);
+            depth += parser.Current.NestingIncrease;
+            if (depth > DeepestNesting)
+            {
+                faults.Error(at, "too-deep", $"maps and lists are nested more than {DeepestNesting} deep");
+                return false;
+            }
+            if (parser.Current is AnchorAlias)
+            {
+                faults.Error(at, "yaml", "aliases (*name) are not supported", "write the value again");
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void TellBroken(YamlException error)
+    {
+        var start = (int)Math.Min(error.Start.Index, faults.Source.Content.Length);
+        var at = faults.Source.PlaceOf(start, (int)Math.Max(error.End.Index, start + 1));
+        var message = error.InnerException?.Message ?? error.Message;
+        var line = faults.Source.Line(at.Line);
+        if (message.StartsWith("Duplicate key", StringComparison.Ordinal))
+            faults.Error(at, "duplicate-name", $"'{line.Trim().Split(':')[0]}' stands twice in one map", "keep one, or rename one");
+        else
+            faults.Error(at, "yaml", $"this is not valid YAML: {Lower(message)}", YamlHint(line, message));
     }
 
     private object? BindRecord(YamlNode node, Type type, string where, int depth)
@@ -71,6 +117,7 @@ internal sealed class FileBinder(DiagnosticBag faults)
             faults.Error(PlaceOf(node), "not-a-map", $"{where} is a map with the fields {fields}", ExampleOf(model));
             return null;
         }
+        var misspelt = new HashSet<string>();
         foreach (var (keyNode, value) in mapping.Children)
         {
             if (keyNode is not YamlScalarNode key)
@@ -80,12 +127,12 @@ internal sealed class FileBinder(DiagnosticBag faults)
             }
             if (model.Find(key.Value ?? "") is { } field)
                 BindField(record, field, key, value, depth);
-            else
-                TellUnknown(model, key, value, where);
+            else if (TellUnknown(model, key, value, where) is { } meant)
+                misspelt.Add(meant);
         }
         foreach (var field in model.Fields)
         {
-            if (field.About.Required && !mapping.Children.Keys.OfType<YamlScalarNode>().Any(k => k.Value == field.About.Name))
+            if (field.About.Required && !misspelt.Contains(field.About.Name) && !mapping.Children.Keys.OfType<YamlScalarNode>().Any(k => k.Value == field.About.Name))
                 faults.Error(StartOf(mapping), "missing-field", $"{where} has no '{field.About.Name}'", $"{field.About.Name}: {field.About.Example ?? "..."}");
         }
         return record;
@@ -96,11 +143,6 @@ internal sealed class FileBinder(DiagnosticBag faults)
         var where = $"'{field.About.Name}'";
         if (value is YamlScalarNode scalar && TellEmpty(scalar, where, field))
             return;
-        if (depth > DeepestNesting)
-        {
-            faults.Error(PlaceOf(key), "too-deep", $"maps are nested more than {DeepestNesting} deep");
-            return;
-        }
         if (BindValue(value, field.Type, where, field.About, depth + 1) is { } bound)
             field.Property.SetValue(record, bound);
     }
@@ -172,14 +214,17 @@ internal sealed class FileBinder(DiagnosticBag faults)
         return Activator.CreateInstance(typeof(FileList<>).MakeGenericType(element), items);
     }
 
-    private void TellUnknown(FileModel model, YamlScalarNode key, YamlNode value, string where)
+    /// <summary>Tells of a field that there is not, and gives the one that was meant, if one is near.</summary>
+    private string? TellUnknown(FileModel model, YamlScalarNode key, YamlNode value, string where)
     {
         var name = key.Value ?? "";
-        var hint = NearestName.Hint(name, model.Fields.Select(f => f.About.Name).ToArray(), "its fields are");
+        var names = model.Fields.Select(f => f.About.Name).ToArray();
+        var hint = NearestName.Hint(name, names, "its fields are");
         // In {to: iceberg:a.b?key=x,y} YAML ends the address at the comma; the rest looks like a field without value.
         if (value is YamlScalarNode { Value: null or "" } && model.ShortForm is not null)
             hint = "an address with a comma inside { } stands in quotes: \"...\"";
         faults.Error(PlaceOf(key), "unknown-field", $"{where} has no field '{name}'", hint);
+        return NearestName.Find(name, names);
     }
 
     private bool TellEmpty(YamlScalarNode scalar, string where, FileModelField field)
@@ -193,9 +238,14 @@ internal sealed class FileBinder(DiagnosticBag faults)
     private static string? ExampleOf(FileModel model) =>
         model.ShortForm?.About is { Example: { } example } ? $"e.g. {example}" : null;
 
-    private static string? YamlHint(string line) => line.Contains('\t', StringComparison.Ordinal)
-        ? "YAML is indented by spaces, never by tabs"
-        : line.Contains(": ", StringComparison.Ordinal) ? "a text that holds ': ' or begins with a sign stands in quotes" : null;
+    private static string? YamlHint(string line, string message)
+    {
+        if (line.Contains('\t', StringComparison.Ordinal))
+            return "YAML is indented by spaces, never by tabs";
+        if (message.Contains("expected key", StringComparison.Ordinal))
+            return "is it indented as the lines around it?";
+        return line.Contains(": ", StringComparison.Ordinal) ? "a text that holds ': ' or begins with a sign stands in quotes" : null;
+    }
 
     private static string Lower(string message) =>
         message.Length > 0 ? char.ToLowerInvariant(message[0]) + message[1..].TrimEnd('.') : "unknown reason";

@@ -85,13 +85,16 @@ internal sealed class PlanGraphBuilder(PipelinePlan plan, PipelineStatus? status
             var state = now is null ? null : $"{Number(now.Quarantined)} rows";
             Add(new PlanNode($"quarantine/{source.Name}", "quarantine", source.QuarantineTopic, "every bad row with its reasons", "librdkafka", state), outlet, "bad rows");
         }
-        if (plan.Queries.Any(q => q is WindowedQueryPlan))
+        if (plan.Queries.Any(q => q is WindowedQueryPlan && SourceOf(q) == source.Name))
         {
             var state = now is null ? null : $"{Number(now.Late)} rows";
             Add(new PlanNode($"late/{source.Name}", "late", source.LateTopic, "rows behind their window's end", "librdkafka", state), outlet, "late rows");
         }
         _outlets[source.Name] = outlet;
     }
+
+    private string SourceOf(QueryPlan query) =>
+        plan.Queries.FirstOrDefault(q => q.Name == query.Input) is { } before ? SourceOf(before) : query.Input;
 
     private void AddQuery(QueryPlan query)
     {

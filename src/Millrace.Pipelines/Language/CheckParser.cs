@@ -76,7 +76,7 @@ internal sealed class CheckParser
                 "not_null" => ParseNotNull(),
                 "unique" => ParseUnique(),
                 "length" => ParseLength(),
-                _ => Fail(first, $"there is no rule '{first.Value}'", NearestName.Hint(first.Value, Functions, "the rules are")),
+                _ => Fail(first, $"there is no rule '{first.Value}'", RuleHint(first.Value)),
             };
         }
         return ParseOverColumn(TakeColumn());
@@ -208,7 +208,7 @@ internal sealed class CheckParser
         catch (RegexParseException error)
         {
             _faults.Add(new TextFault(
-                Math.Min(token.Offset + 1 + error.Offset, token.End - 1), 1, "bad-pattern", $"the pattern is not valid: {error.Error}"));
+                Math.Min(token.Offset + 1 + error.Offset, token.End - 1), 1, "bad-pattern", $"the pattern is not valid: {Reason(error)}"));
             return null;
         }
         catch (NotSupportedException)
@@ -315,6 +315,18 @@ internal sealed class CheckParser
         _faults.Add(new TextFault(token.Offset, Math.Max(1, token.Length), "bad-check", message, hint));
         return null;
     }
+
+    // "Invalid pattern '(' at offset 1. Not enough )'s.": the place is shown by the caret.
+    private static string Reason(RegexParseException error)
+    {
+        var offset = error.Message.IndexOf($"at offset {error.Offset}. ", StringComparison.Ordinal);
+        var reason = offset < 0 ? error.Message : error.Message[(error.Message.IndexOf(". ", offset, StringComparison.Ordinal) + 2)..];
+        return BindFault.Sentence(reason);
+    }
+
+    private static string? RuleHint(string name) => Operators.Contains(name.ToLowerInvariant())
+        ? $"'{name}' stands behind the column: {(name.Equals("matches", StringComparison.OrdinalIgnoreCase) ? "country matches '^[A-Z]{2}$'" : "amount between 0 and 100")}"
+        : NearestName.Hint(name, Functions, "the rules are");
 
     private static string FormsHint => "checks look like: " + string.Join(", ", Forms.Select(f => f.Form).Take(5));
 

@@ -85,11 +85,11 @@ internal sealed class AlertRules(PipelineFile file, string fileName, LintContext
         {
             if (context.Targets.TryGetValue(rest, out named))
                 return named;
-            var nearest = NearestName.Find(rest, context.Targets.Keys);
+            var nearest = NearestName.Find(text.Value, context.Targets.Keys) ?? (NearestName.Find(rest, context.Targets.Keys) is { } bare ? $"{scheme}:{bare}" : null);
             // A laptop has no Slack: the file still runs, and the alert is told where it can be.
             faults.Warning(
                 text.Place, "unknown-target", $"no target '{rest}' stands in millrace.yaml; the alert goes to the log",
-                nearest is not null ? $"did you mean '{scheme}:{nearest}'?" : $"targets: {{{rest}: {{{scheme}: https://...}}}} in millrace.yaml", "millrace doctor");
+                nearest is not null ? $"did you mean '{nearest}'?" : $"in millrace.yaml: targets: {{{scheme}: {{{rest}: https://...}}}}", "millrace doctor");
             return new AlertTarget.Log();
         }
         faults.Error(

@@ -76,6 +76,11 @@ internal sealed class CheckRules(DiagnosticBag faults, Schema? schema)
                 faults.Error(rule.At(bad.Span.Offset, bad.Span.Length), "type", $"'{bad.Name}' is nested and cannot be compared");
             return nested.Length == 0 ? check.Plan : null;
         }
+        if (type.Kind == TypeKind.Boolean && check.Plan is BetweenCheck or ComparisonCheck { Operator: not (ComparisonOperator.Equal or ComparisonOperator.NotEqual) })
+        {
+            faults.Error(rule.At(column.Span.Offset, column.Span.Length), "type", $"'{column.Name}' is BOOLEAN and has no order", $"{column.Name} = true");
+            return null;
+        }
         var fitted = new List<Literal>();
         foreach (var literal in check.Literals)
         {

@@ -4,11 +4,11 @@ using Millrace.DuckDb;
 namespace Millrace.Streams.Sql;
 
 /// <summary>DuckDB's errors as faults: shorter, with a hint where one is known.</summary>
-internal static class BindFault
+public static class BindFault
 {
     private const string Candidates = "Candidate functions:";
 
-    public static TextFault Explain(DuckDbException error, SqlPlaces places, Schema columns)
+    internal static TextFault Explain(DuckDbException error, SqlPlaces places, Schema columns)
     {
         var at = error.Position is { } position ? places.OfCharacter(position) : places.Whole;
         var message = error.Message;

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Millrace.Columnar;
 using Millrace.DuckDb;
@@ -78,9 +79,9 @@ public sealed class SqlAnalyzer : IDisposable
     /// <summary>Checks that a text is a boolean expression over the columns. False when a fault was added.</summary>
     public bool CheckCondition(string condition, Schema columns, List<TextFault> faults)
     {
-        const string prefix = "SELECT (";
+        const string prefix = "SELECT ";
         const string table = "rows";
-        var sql = $"{prefix}{condition}\n) AS holds FROM \"{table}\"";
+        var sql = $"{prefix}{condition}\nFROM \"{table}\"";
         var before = faults.Count;
         var found = new List<TextFault>();
         var places = new SqlPlaces(sql);
@@ -91,6 +92,8 @@ public sealed class SqlAnalyzer : IDisposable
                 var at = places.Of(aggregate);
                 found.Add(new TextFault(at.Offset, at.Length, "unsupported-sql", "a condition looks at one row; it cannot aggregate", "aggregate in a SQL step and name its column here"));
             }
+            if (select["select_list"]!.AsArray() is not [JsonObject single] || SyntaxTree.AliasOf(single).Length > 0 || select["where_clause"] is not null)
+                found.Add(new TextFault(prefix.Length, condition.Length, "bad-condition", "a condition is one expression", "e.g. revenue < 100 AND orders > 3"));
             CheckColumns(select, table, columns, null, places, found);
             if (found.Count == 0)
                 BindCondition(sql, table, columns, places, found);
@@ -103,6 +106,13 @@ public sealed class SqlAnalyzer : IDisposable
         return faults.Count == before;
     }
 
+    /// <summary>The name as SQL writes it: in double quotes where it needs them.</summary>
+    public string Identifier(string name) =>
+        name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_')
+        && !_session.Keywords.Contains(name.ToLowerInvariant())
+            ? name
+            : DuckDbSql.Identifier(name);
+
     public void Dispose() => _session.Dispose();
 
     private void BindCondition(string sql, string table, Schema columns, SqlPlaces places, List<TextFault> faults)
@@ -112,7 +122,7 @@ public sealed class SqlAnalyzer : IDisposable
         {
             var type = _session.Describe(sql)[0].Type;
             if (type != "BOOLEAN")
-                faults.Add(new TextFault(8, sql.Length, "bad-condition", $"the condition gives {type}, not true or false", "compare: revenue < 100"));
+                faults.Add(new TextFault(0, sql.Length, "bad-condition", $"the condition gives {type}, not true or false", "compare: revenue < 100"));
         }
         catch (DuckDbException error)
         {
@@ -126,7 +136,16 @@ public sealed class SqlAnalyzer : IDisposable
 
     private JsonObject? ParseSelect(string text, SqlPlaces places, List<TextFault> faults)
     {
-        var parsed = _session.Parse(text);
+        JsonObject parsed;
+        try
+        {
+            parsed = _session.Parse(text);
+        }
+        catch (JsonException)
+        {
+            faults.Add(new TextFault(places.Whole.Offset, places.Whole.Length, "too-deep", "the expressions are nested too deep", "compute parts in an earlier step"));
+            return null;
+        }
         if (parsed["error"]!.GetValue<bool>())
         {
             var message = (string?)parsed["error_message"] ?? "it cannot be parsed";

@@ -10,6 +10,11 @@ namespace Millrace.Streams.Sql;
 /// <summary>A DuckDB database in memory that parses, prints and binds statements; it never holds a row.</summary>
 internal sealed class SqlSession : IDisposable
 {
+    /// <summary>Levels of a syntax tree's JSON; an expression has some three a level. Walking a tree takes stack for each.</summary>
+    public const int DeepestTree = 900;
+
+    private static KnownNames? s_known;
+
     private readonly DuckDbDatabase _database;
     private readonly DuckDbConnection _connection;
 
@@ -17,21 +22,22 @@ internal sealed class SqlSession : IDisposable
     {
         _database = DuckDbDatabase.Open(null, new DuckDbOptions { MemoryLimit = 128L << 20, Threads = 1 });
         _connection = _database.Connect();
-        var functions = Rows("SELECT function_name, function_type, coalesce(stability, '') FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')");
-        Aggregates = Names(functions, f => f[1] == "aggregate");
-        // What gives another value at each run would give other rows after a restart.
-        Volatile = Names(functions, f => f[2] is not ("CONSISTENT" or ""));
-        Functions = Names(functions, _ => true);
+        // The library's functions are the same for every session, and listing them takes longer than all else here.
+        var known = LazyInitializer.EnsureInitialized(ref s_known, ReadNames);
+        (Aggregates, Volatile, Keywords) = (known.Aggregates, known.Volatile, known.Keywords);
     }
 
     public FrozenSet<string> Aggregates { get; }
 
+    /// <summary>Functions that give another value at each run: after a restart they would give other rows.</summary>
     public FrozenSet<string> Volatile { get; }
 
-    public FrozenSet<string> Functions { get; }
+    /// <summary>Words that name nothing unless they are quoted.</summary>
+    public FrozenSet<string> Keywords { get; }
 
     /// <summary>The statement's syntax tree as DuckDB serializes it, or its error object.</summary>
-    public JsonObject Parse(string sql) => JsonNode.Parse(Rows("SELECT CAST(json_serialize_sql(CAST($1 AS VARCHAR)) AS VARCHAR)", sql)[0][0]!)!.AsObject();
+    /// <exception cref="JsonException">Expressions are nested deeper than <see cref="DeepestTree"/>.</exception>
+    public JsonObject Parse(string sql) => JsonNode.Parse(Rows("SELECT CAST(json_serialize_sql(CAST($1 AS VARCHAR)) AS VARCHAR)", sql)[0][0]!, null, new JsonDocumentOptions { MaxDepth = DeepestTree })!.AsObject();
 
     /// <summary>A tree's text.</summary>
     public string Print(JsonNode selectNode)
@@ -89,6 +95,17 @@ internal sealed class SqlSession : IDisposable
         return rows;
     }
 
+    private KnownNames ReadNames()
+    {
+        var functions = Rows(
+            "SELECT function_name, function_type, coalesce(stability, '') FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')");
+        var keywords = Rows("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'");
+        return new KnownNames(
+            Names(functions, f => f[1] == "aggregate"), Names(functions, f => f[2] is not ("CONSISTENT" or "")), Names(keywords, _ => true));
+    }
+
     private static FrozenSet<string> Names(List<string?[]> functions, Func<string?[], bool> chosen) =>
         functions.Where(chosen).Select(f => f[0]!.ToLowerInvariant()).ToFrozenSet(StringComparer.Ordinal);
+
+    private sealed record KnownNames(FrozenSet<string> Aggregates, FrozenSet<string> Volatile, FrozenSet<string> Keywords);
 }
