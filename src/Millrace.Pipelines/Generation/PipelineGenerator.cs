@@ -75,19 +75,22 @@ public static partial class PipelineGenerator
         yaml.Append("\nsql:\n");
         var sums = profile.Columns.Where(c => c.Field.Type.Kind == TypeKind.Float64 && !groups.Contains(c)).Take(2).ToArray();
         foreach (var group in groups)
-            AppendStep(yaml, name, group, sums, analyzer);
+            AppendStep(yaml, name, profile.Rows, group, sums, analyzer);
         if (groups.Count == 0)
-            AppendStep(yaml, name, null, sums, analyzer);
+            AppendStep(yaml, name, profile.Rows, null, sums, analyzer);
     }
 
-    private static void AppendStep(StringBuilder yaml, string name, ColumnProfile? group, IReadOnlyList<ColumnProfile> sums, SqlAnalyzer analyzer)
+    private static void AppendStep(
+        StringBuilder yaml, string name, int rows, ColumnProfile? group, IReadOnlyList<ColumnProfile> sums, SqlAnalyzer analyzer)
     {
         var columns = new List<string> { "window_start", "count(*) AS events" };
+        // A key may not be null; a group of rows without the value gets a name.
+        var named = group is { } g && (g.Nulls > 0 || rows < FewestRows);
         if (group is not null)
-            columns.Insert(0, analyzer.Identifier(group.Name));
+            columns.Insert(0, named ? $"coalesce(CAST({analyzer.Identifier(group.Name)} AS VARCHAR), 'none') AS {analyzer.Identifier(group.Name)}" : analyzer.Identifier(group.Name));
         foreach (var sum in sums)
             columns.Add($"sum({analyzer.Identifier(sum.Name)}) AS {analyzer.Identifier("sum_" + Linter.SuggestName(sum.Name))}");
-        var keys = group is null ? "window_start" : $"{analyzer.Identifier(group.Name)}, window_start";
+        var keys = group is null ? "window_start" : named ? "1, window_start" : $"{analyzer.Identifier(group.Name)}, window_start";
         yaml.Append($"  {StepName(name, group)}: |\n    SELECT {string.Join(", ", columns)}\n    FROM tumble({name}, 1m) GROUP BY {keys}\n");
     }
 

@@ -98,13 +98,15 @@ internal sealed partial class JobRun
             return failure;
         try
         {
-            if (failure is null && !running.Completion.IsCompleted)
+            await using (running)
             {
-                _tell(JobState.Stopping, running, null);
-                using var limit = new CancellationTokenSource(_options.StopWithin, _options.Time);
-                await running.StopAsync(limit.Token);
+                if (failure is null && !running.Completion.IsCompleted)
+                {
+                    _tell(JobState.Stopping, running, null);
+                    using var limit = new CancellationTokenSource(_options.StopWithin, _options.Time);
+                    await running.StopAsync(limit.Token);
+                }
             }
-            await running.DisposeAsync();
         }
         catch (Exception error)
         {

@@ -23,7 +23,8 @@ public sealed record TopicAddress(string Brokers, string Topic);
 
 /// <param name="Records">Values of the newest records.</param>
 /// <param name="Problem">Why there are none, e.g. <c>topic 'orders' does not exist</c>.</param>
-public sealed record TopicSample(IReadOnlyList<byte[]> Records, string? Problem = null);
+/// <param name="Unreachable">No broker answered: the file is then checked as far as it can be, with a warning.</param>
+public sealed record TopicSample(IReadOnlyList<byte[]> Records, string? Problem = null, bool Unreachable = false);
 
 /// <summary>What the linter found.</summary>
 /// <param name="Diagnostics">In the file's order.</param>

@@ -162,7 +162,10 @@ internal sealed class Outputs(IReadOnlyList<LintedSource> sources, IReadOnlyList
     /// <summary>Names with columns, steps before sources.</summary>
     public IEnumerable<(string Name, Schema Columns)> Known =>
         queries.Where(q => q.Analysis is not null).Select(q => (q.Name, q.Analysis!.Plan.Output))
-            .Concat(sources.Where(s => s.Plan is not null).Select(s => (s.Name, s.Plan!.Schema)));
+            .Concat(sources.Where(s => s.Plan is not null).Select(s => (s.Name, GoodRowsOf(s.Plan!))));
+
+    // A raw sink does not get the Kafka timestamp that SQL steps see.
+    private static Schema GoodRowsOf(SourcePlan source) => new(SqlInput.Of(source).Columns.Fields.Where(f => source.Schema.IndexOf(f.Name) >= 0).ToArray());
 
     public Schema? ColumnsOf(string name) => Known.FirstOrDefault(o => o.Name == name).Columns;
 

@@ -74,7 +74,21 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
                 to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "no-key", $"'{output}' gives one row for each group and window, and this sink does not say which columns identify it",
                 $"iceberg:{endpoint.Path}?key={columns}");
         }
-        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], key, commit);
+        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit);
+    }
+
+    // Iceberg's identifier fields are required (spec, Identifier Field IDs); a table with one that may be null could not be written.
+    private List<string> WithoutNulls(string output, List<string> key, Text to, Outputs outputs)
+    {
+        if (outputs.ColumnsOf(output) is not { } columns)
+            return key;
+        var nullable = key.Where(k => columns[columns.IndexOf(k)].Nullable).ToArray();
+        if (nullable.Length == 0)
+            return key;
+        faults.Warning(
+            to.Place, "nullable-key", $"{string.Join(" and ", nullable.Select(n => $"'{n}'"))} may be null, so the table gets no identifier fields",
+            $"add the check not_null({string.Join(", ", nullable)}), or select coalesce({nullable[0]}, ...) AS {nullable[0]}");
+        return [];
     }
 
     private TopicSinkPlan? LintTopic(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)

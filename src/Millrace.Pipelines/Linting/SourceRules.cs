@@ -51,8 +51,9 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
             plan = plan with { IdleAfter = idle };
         if (settings.Size("max_record", entry.Value.MaxRecord) is { } most)
             plan = plan with { MaxRecordBytes = (int)Math.Min(most, int.MaxValue / 2) };
-        if (schema is not null && time is not null)
-            CheckTime(time, schema);
+        // SQL is checked further with the record's timestamp, so that one fault is told once.
+        if (schema is not null && time is not null && !CheckTime(time, schema))
+            plan = plan with { TimeColumn = null };
         var (rules, onFail, breaker) = new CheckRules(faults, schema).Lint(checks?.Value);
         return schema is null ? null : plan with { Checks = rules, OnFail = onFail, Breaker = breaker };
     }
@@ -96,12 +97,15 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
     {
         var at = entry.Value.From!.Place;
         const string hint = "declare them: {from: \"kafka:...\", schema: {order_id: bigint, amount: double, ts: timestamptz}}";
-        if (context.Sampler is null)
+        var sample = context.Sampler?.Invoke(topic);
+        if (sample is null or { Unreachable: true })
         {
-            faults.Warning(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not declared and no server was asked, so columns and SQL are not checked", hint, $"millrace lint {faults.Source.FileName}");
+            var why = sample?.Problem is { } problem ? $"no server was reached ({problem})" : "no server was asked";
+            faults.Warning(
+                at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not declared and {why}, so columns and SQL are not checked", hint,
+                sample is null ? $"millrace lint {faults.Source.FileName}" : "millrace up");
             return null;
         }
-        var sample = context.Sampler(topic);
         var reason = sample.Problem ?? (sample.Records.Count == 0 ? $"topic '{topic.Topic}' has no records yet" : null);
         if (reason is null)
         {
@@ -162,18 +166,21 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         return columns;
     }
 
-    private void CheckTime(Setting time, Schema schema)
+    private bool CheckTime(Setting time, Schema schema)
     {
         var index = schema.IndexOf(time.Value);
         if (index < 0)
         {
             faults.Error(time.Place, "unknown-column", $"there is no column '{time.Value}'", NearestName.Hint(time.Value, schema.Fields.Select(f => f.Name).ToArray(), "the columns are"));
+            return false;
         }
-        else if (schema[index].Type.Kind != TypeKind.TimestampTz)
+        if (schema[index].Type.Kind != TypeKind.TimestampTz)
         {
             var candidates = schema.Fields.Where(f => f.Type.Kind == TypeKind.TimestampTz).Select(f => f.Name).ToArray();
             var hint = candidates.Length > 0 ? $"timestamptz columns are: {string.Join(", ", candidates)}" : $"declare it so under schema: {time.Value}: timestamptz";
             faults.Error(time.Place, "type", $"event time needs a timestamptz column and '{time.Value}' is {schema[index].Type}", hint);
+            return false;
         }
+        return true;
     }
 }

@@ -246,15 +246,21 @@ public sealed class SqlAnalyzer : IDisposable
         return faults.Count == before ? new OutputShape(columns) : null;
     }
 
-    private static bool Nullable(JsonObject? item, string name, SqlInput input)
+    // Without an item (under *) the result's column is the input's of that name.
+    private static bool Nullable(JsonObject? item, string name, SqlInput input) => item is null ? !IsPresent(name, input) : !IsPresent(item, input);
+
+    private static bool IsPresent(JsonObject expression, SqlInput input) => SyntaxTree.ClassOf(expression) switch
     {
-        if (item is not null && SyntaxTree.FunctionOf(item) is "count" or "count_star")
-            return false;
-        var column = item is null ? name : SyntaxTree.ColumnOf(item)?[^1];
-        if (column is WindowColumns.Start or WindowColumns.End)
-            return false;
-        return column is null || input.Columns.Fields.FirstOrDefault(f => Is(f.Name, column)) is not { Nullable: false };
-    }
+        "COLUMN_REF" => IsPresent(SyntaxTree.ColumnOf(expression)![^1], input),
+        "CONSTANT" => expression["value"]?["is_null"]?.GetValue<bool>() == false,
+        "FUNCTION" => SyntaxTree.FunctionOf(expression) is "count" or "count_star",
+        "OPERATOR" => SyntaxTree.TypeOf(expression) == "OPERATOR_COALESCE" && expression["children"]!.AsArray().Any(c => IsPresent(c!.AsObject(), input)),
+        "CAST" => expression["try_cast"]?.GetValue<bool>() == false && IsPresent(expression["child"]!.AsObject(), input),
+        _ => false,
+    };
+
+    private static bool IsPresent(string column, SqlInput input) =>
+        column is WindowColumns.Start or WindowColumns.End || input.Columns.Fields.FirstOrDefault(f => Is(f.Name, column)) is { Nullable: false };
 
     private SqlAnalysis Stateless(string name, SqlStep step, SqlInput input, OutputShape output)
     {

@@ -8,7 +8,13 @@ namespace Millrace.Streams.Sql;
 /// <param name="TimeColumn">The column that carries event time, or null when there is none any more.</param>
 public sealed record SqlInput(string Name, Schema Columns, string? TimeColumn)
 {
-    public static SqlInput Of(SourcePlan source) => new(source.Name, source.RowSchema, source.TimeColumn ?? SourcePlan.KafkaTimeColumn);
+    /// <summary>A source's good rows: event time and columns under a not_null check are never null in them.</summary>
+    public static SqlInput Of(SourcePlan source)
+    {
+        var present = source.Checks.OfType<NotNullCheck>().SelectMany(c => c.Columns).Append(source.TimeColumn).ToHashSet();
+        var columns = source.RowSchema.Fields.Select(f => present.Contains(f.Name) ? f with { Nullable = false } : f).ToArray();
+        return new SqlInput(source.Name, new Schema(columns), source.TimeColumn ?? SourcePlan.KafkaTimeColumn);
+    }
 }
 
 /// <summary>An analysed step.</summary>

@@ -55,7 +55,8 @@ public class ExampleTests
             Targets = new Dictionary<string, AlertTarget> { ["ops"] = new AlertTarget.Webhook("ops", new Uri("https://hooks.example.com/x")) },
         };
         var result = Linter.Lint(yaml, "orders.yaml", context);
-        Assert.True(result.Diagnostics.Count == 0, DiagnosticText.Render(result.Diagnostics, yaml));
+        // No check says that country is present, and Iceberg's identifier fields must be.
+        Assert.True(result.Diagnostics is [{ Severity: Severity.Warning, Code: "nullable-key" }], DiagnosticText.Render(result.Diagnostics, yaml));
         var plan = result.Plan!;
         Assert.Equal(Priority.High, plan.Priority);
         var source = Assert.Single(plan.Sources);
@@ -70,7 +71,10 @@ public class ExampleTests
             string.Join(", ", query.Partial.Select(p => $"{p.Field.Name} {p.Field.Type} {p.Merge}")));
         var sink = Assert.IsType<IcebergSinkPlan>(Assert.Single(plan.Sinks));
         Assert.Equal(("sales", "by_country"), (sink.Namespace, sink.Table));
-        Assert.Equal(["country", "window_start"], sink.Key);
+        Assert.Empty(sink.Key);
+        var present = Linter.Lint(yaml.Replace("(order_id, amount)", "(order_id, country)", StringComparison.Ordinal), "orders.yaml", context);
+        Assert.Empty(present.Diagnostics);
+        Assert.Equal(["country", "window_start"], Assert.IsType<IcebergSinkPlan>(present.Plan!.Sinks[0]).Key);
         var alert = Assert.Single(plan.Alerts);
         Assert.Equal(("by_country", "revenue < 100", TimeSpan.FromMinutes(5)), (alert.Input, alert.Condition, alert.For));
     }

@@ -12,6 +12,8 @@ public sealed class JobServiceTests : IDisposable
         pipeline: counts
         sources:
           orders: {from: "kafka:orders?time=ts", schema: {country: varchar, ts: timestamptz}}
+        checks:
+          orders: not_null(country)
         sql:
           by_country: SELECT country, window_start, count(*) AS n FROM tumble(orders, 1m) GROUP BY country, window_start
         sinks:

@@ -93,7 +93,7 @@ public class WindowSplitTests(Xunit.Abstractions.ITestOutputHelper output)
             window_start + INTERVAL 10 SECONDS AS window_end FROM base
             """);
         var whole = Rows(connection, TumbleCall.Cut(sql, TumbleCall.Find(sql, [])), plan.Output);
-        Merge(connection, plan);
+        MergePieces(connection, plan);
         var merged = Rows(connection, plan.FinalSql, plan.Output);
         Assert.Equal(whole.Count, merged.Count);
         for (var i = 0; i < whole.Count; i++)
@@ -120,7 +120,7 @@ public class WindowSplitTests(Xunit.Abstractions.ITestOutputHelper output)
     }
 
     // What the stream does in memory: partials of every batch, merged by key.
-    private static void Merge(DuckDbConnection connection, WindowedQueryPlan plan)
+    private static void MergePieces(DuckDbConnection connection, WindowedQueryPlan plan)
     {
         connection.Execute("CREATE TEMP TABLE batch AS SELECT * EXCLUDE (part) FROM base LIMIT 0");
         connection.Execute($"CREATE TEMP TABLE pieces AS {plan.PartialSql}");
@@ -131,14 +131,14 @@ public class WindowSplitTests(Xunit.Abstractions.ITestOutputHelper output)
         }
         var columns = plan.Partial.Select(p => p.Merge switch
         {
-            Streams.Plans.Merge.Key => p.Field.Name,
-            Streams.Plans.Merge.Sum => $"CAST(sum({p.Field.Name}) AS {p.Field.Type.SqlName}) AS {p.Field.Name}",
-            Streams.Plans.Merge.Min => $"min({p.Field.Name}) AS {p.Field.Name}",
-            Streams.Plans.Merge.Max => $"max({p.Field.Name}) AS {p.Field.Name}",
-            Streams.Plans.Merge.And => $"bool_and({p.Field.Name}) AS {p.Field.Name}",
+            Merge.Key => p.Field.Name,
+            Merge.Sum => $"CAST(sum({p.Field.Name}) AS {p.Field.Type.SqlName}) AS {p.Field.Name}",
+            Merge.Min => $"min({p.Field.Name}) AS {p.Field.Name}",
+            Merge.Max => $"max({p.Field.Name}) AS {p.Field.Name}",
+            Merge.And => $"bool_and({p.Field.Name}) AS {p.Field.Name}",
             _ => $"bool_or({p.Field.Name}) AS {p.Field.Name}",
         });
-        var keys = plan.Partial.Where(p => p.Merge == Streams.Plans.Merge.Key).Select(p => p.Field.Name);
+        var keys = plan.Partial.Where(p => p.Merge == Merge.Key).Select(p => p.Field.Name);
         connection.Execute($"CREATE TEMP TABLE partials AS SELECT {string.Join(", ", columns)} FROM pieces GROUP BY {string.Join(", ", keys)}");
         // The stream gives rows of exactly these types.
         using var statement = connection.Prepare("SELECT * FROM partials");
