@@ -12,6 +12,9 @@ public sealed record FolderCatalogOptions
     /// <summary>The most bytes of a metadata, manifest or manifest list file that are read.</summary>
     public int MaxMetadataBytes { get; init; } = 1 << 30;
 
+    /// <summary>When a file was last written, by its path: how old an orphan is.</summary>
+    public Func<string, DateTimeOffset> LastWritten { get; init; } = path => new DateTimeOffset(File.GetLastWriteTimeUtc(path), TimeSpan.Zero);
+
     /// <summary>Where table UUIDs, snapshot ids and file names come from; tests give a seeded one.</summary>
     public Func<Guid> NewGuid { get; init; } = Guid.NewGuid;
 }

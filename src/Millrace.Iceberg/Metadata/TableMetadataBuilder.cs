@@ -329,7 +329,7 @@ public sealed class TableMetadataBuilder
         foreach (var (name, reference) in _metadata.Refs)
         {
             if (ids.Contains(reference.SnapshotId))
-                throw new IcebergException($"cannot remove snapshot {reference.SnapshotId}: the ref '{name}' needs it");
+                throw new CommitConflictException($"cannot remove snapshot {reference.SnapshotId}: the ref '{name}' needs it");
         }
         // The log stays an unbroken record of what can still be read: what lies before a removed snapshot goes too.
         var log = new List<SnapshotLogEntry>();

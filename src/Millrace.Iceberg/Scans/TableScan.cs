@@ -48,6 +48,9 @@ public sealed class TableScan
 
     public bool HasDeletes => Files.Any(f => f.Deletes.Count > 0);
 
+    /// <summary>The same state with some of its files.</summary>
+    internal TableScan Only(IReadOnlyList<FileScanTask> files) => new(Snapshot, Schema, files);
+
     internal static TableScan Plan(Table table, ScanTarget target)
     {
         var metadata = table.Metadata;
