@@ -20,7 +20,7 @@ public sealed record PlanNode(string Id, string Kind, string Name, string Detail
 public sealed record PlanEdge(string From, string To, string? Label = null);
 
 /// <summary>A pipeline as a graph: what <c>millrace plan</c> prints and the console draws. Every node has at most one node before it.</summary>
-public sealed record PlanGraph(string Name, string? State, IReadOnlyList<PlanNode> Nodes, IReadOnlyList<PlanEdge> Edges)
+public sealed record PlanGraph(string Name, string? Description, string? State, IReadOnlyList<PlanNode> Nodes, IReadOnlyList<PlanEdge> Edges)
 {
     private static readonly JsonSerializerOptions JsonOptions = new(JsonSerializerDefaults.Web)
     {
@@ -57,7 +57,7 @@ internal sealed class PlanGraphBuilder(PipelinePlan plan, PipelineStatus? status
         foreach (var alert in plan.Alerts)
             AddAlert(alert);
         var state = status is null ? null : status.State.ToString().ToLowerInvariant() + (status.Reason is { } reason ? $": {reason}" : "");
-        return new PlanGraph(plan.Name, state, _nodes, _edges);
+        return new PlanGraph(plan.Name, plan.Description, state, _nodes, _edges);
     }
 
     private void AddSource(SourcePlan source)

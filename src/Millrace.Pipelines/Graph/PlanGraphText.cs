@@ -14,6 +14,8 @@ internal static class PlanGraphText
         if (graph.State is not null)
             text.Append(": ").Append(graph.State);
         text.Append('\n');
+        if (graph.Description is not null)
+            text.Append("   ").Append(graph.Description).Append('\n');
         var targets = graph.Edges.Select(e => e.To).ToHashSet();
         var roots = graph.Nodes.Where(n => !targets.Contains(n.Id)).ToList();
         for (var i = 0; i < roots.Count; i++)

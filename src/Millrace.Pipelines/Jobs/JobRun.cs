@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Millrace.DuckDb;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
 
@@ -54,7 +55,7 @@ internal sealed partial class JobRun
                 break;
             _failure = failure.Message;
             failures = _options.Time.GetElapsedTime(began) >= _options.RecoveredAfter ? 1 : failures + 1;
-            if (failure is PipelineRefusedException or DllNotFoundException || failures > _options.MostRestarts)
+            if (!MayPass(failure) || failures > _options.MostRestarts)
             {
                 LogGivenUp(_options.Log, failure, _plan.Name);
                 var reason = failures > _options.MostRestarts ? $"{failure.Message} (given up after {failures} failures in a row: MostRestarts)" : failure.Message;
@@ -116,6 +117,15 @@ internal sealed partial class JobRun
         }
         return failure;
     }
+
+    /// <summary>Whether the same start could end otherwise: not when the plan, its state, a row's values or an installation are the reason.</summary>
+    private static bool MayPass(Exception failure) => failure switch
+    {
+        PipelineRefusedException or InvalidDataException or DllNotFoundException => false,
+        DuckDbException duck => duck.ErrorType is not (DuckDbErrorType.Conversion or DuckDbErrorType.OutOfRange or DuckDbErrorType.MismatchType
+            or DuckDbErrorType.InvalidInput or DuckDbErrorType.Binder or DuckDbErrorType.Catalog or DuckDbErrorType.Parser or DuckDbErrorType.DivideByZero),
+        _ => true,
+    };
 
     private TimeSpan Backoff(int failures)
     {

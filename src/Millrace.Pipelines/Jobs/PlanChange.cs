@@ -42,7 +42,10 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
             }
         }
         foreach (var item in old.Where(o => !onlyShared && !now.Any(n => name(n) == name(o))))
-            changes.Add(new PlanChange($"{section}.{name(item)}", "removed", false));
+        {
+            var windowed = item is WindowedQueryPlan;
+            changes.Add(new PlanChange($"{section}.{name(item)}", windowed ? "removed, and open windows hold rows" : "removed", windowed));
+        }
     }
 
     private static (string, bool)? CompareSources(SourcePlan old, SourcePlan now)
@@ -50,9 +53,12 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
         // The offsets that were kept are of the old topic; on another one they would skip or repeat rows.
         if (old.Topic != now.Topic || old.Brokers != now.Brokers)
             return ($"reads {now.Topic} at {now.Brokers} instead of {old.Topic} at {old.Brokers}", true);
+        // The watermark that was reached is one of the old column's times.
+        if (old.TimeColumn != now.TimeColumn)
+            return ($"event time from {now.TimeColumn ?? "the record"} instead of {old.TimeColumn ?? "the record"}", true);
         if (!old.Schema.Equals(now.Schema))
             return ("other columns", false);
-        var same = old.TimeColumn == now.TimeColumn && old.WatermarkDelay == now.WatermarkDelay && old.IdleAfter == now.IdleAfter
+        var same = old.WatermarkDelay == now.WatermarkDelay && old.IdleAfter == now.IdleAfter
             && old.MaxRecordBytes == now.MaxRecordBytes && old.RefuseUnknownFields == now.RefuseUnknownFields;
         return same ? null : ("other options", false);
     }

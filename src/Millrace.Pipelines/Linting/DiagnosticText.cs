@@ -8,12 +8,20 @@ public static class DiagnosticText
 {
     private const int LongestLine = 160;
 
-    /// <summary>Renders all diagnostics of one file, an empty line between two.</summary>
+    /// <summary>Renders all diagnostics of one file, an empty line between two, and a line that counts them; empty when there are none.</summary>
     public static string Render(IEnumerable<Diagnostic> diagnostics, string yaml)
     {
         var source = new SourceText("", yaml);
-        return string.Join('\n', diagnostics.Select(d => Render(d, source)));
+        var all = diagnostics.ToArray();
+        if (all.Length == 0)
+            return "";
+        var errors = all.Count(d => d.Severity == Severity.Error);
+        var counts = new[] { Count(errors, "error"), Count(all.Length - errors, "warning") }.OfType<string>();
+        var next = errors > 0 ? $"; mend and run: millrace lint {all[0].File}" : "";
+        return $"{string.Join('\n', all.Select(d => Render(d, source)))}\n{string.Join(", ", counts)}{next}\n";
     }
+
+    private static string? Count(int count, string what) => count switch { 0 => null, 1 => $"1 {what}", _ => $"{count} {what}s" };
 
     private static string Render(Diagnostic diagnostic, SourceText source)
     {

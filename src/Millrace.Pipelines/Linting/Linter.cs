@@ -68,6 +68,7 @@ internal sealed class FileLint(PipelineFile file, string fileName, LintContext c
         return new PipelinePlan
         {
             Name = file.Pipeline!.Value,
+            Description = file.Description?.Value,
             Priority = file.Priority?.Value switch { "low" => Priority.Low, "high" => Priority.High, _ => Priority.Normal },
             Sources = sources.Select(s => s.Plan!).ToArray(),
             Queries = queries.Select(q => q.Analysis!.Plan).ToArray(),

@@ -11,6 +11,9 @@ public sealed record PipelinePlan
     /// <summary>Lower-case identifier; also the consumer group's id and the state folder's name.</summary>
     public required string Name { get; init; }
 
+    /// <summary>What it is for, in its writer's words.</summary>
+    public string? Description { get; init; }
+
     public Priority Priority { get; init; } = Priority.Normal;
 
     public required IReadOnlyList<SourcePlan> Sources { get; init; }

@@ -56,4 +56,4 @@ internal static class PlanFingerprint
 
 /// <summary>A plan cannot go on from the state that is there.</summary>
 public sealed class IncompatiblePlanException(string pipeline, string detail)
-    : InvalidOperationException($"pipeline {pipeline} cannot go on from its last checkpoint: {detail}");
+    : PipelineRefusedException($"pipeline {pipeline} cannot go on from its last checkpoint: {detail}");

@@ -199,4 +199,4 @@ public sealed class StreamPipeline : IRunningPipeline
 }
 
 /// <summary>The pipeline ended by its own rules.</summary>
-public sealed class PipelineFailedException(string message) : Exception(message);
+public sealed class PipelineFailedException(string message) : PipelineRefusedException(message);

@@ -26,6 +26,23 @@ public class ExampleTests
     }
 
     [Fact]
+    public void The_guide_s_first_pipeline_lints_and_its_mistake_is_told_as_the_guide_shows()
+    {
+        var guide = File.ReadAllText(Path.Combine(Repository.Root, "docs", "guide", "first-pipeline.md"));
+        var blocks = guide.Split("```").Where((_, i) => i % 2 == 1).ToArray();
+        var yaml = blocks.Single(b => b.StartsWith("yaml\n", StringComparison.Ordinal))[5..];
+        var records = blocks[0].Split('\n').Where(l => l.Contains('{', StringComparison.Ordinal))
+            .Select(l => System.Text.Encoding.UTF8.GetBytes(l[l.IndexOf('{', StringComparison.Ordinal)..(l.LastIndexOf('}') + 1)])).ToArray();
+        Assert.Equal(3, records.Length);
+        var context = new LintContext { Sampler = _ => new TopicSample(records) };
+        var good = Linter.Lint(yaml, "orders.yaml", context);
+        Assert.True(good.Diagnostics.Count == 0, DiagnosticText.Render(good.Diagnostics, yaml));
+        var wrong = yaml.Replace("SELECT country", "SELECT contry", StringComparison.Ordinal);
+        var shown = blocks.Single(b => b.Contains("contry'", StringComparison.Ordinal)).Trim();
+        Assert.StartsWith(shown, DiagnosticText.Render(Linter.Lint(wrong, "orders.yaml", context).Diagnostics, wrong), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_file_of_the_architecture_page_makes_a_plan()
     {
         const string yaml = """
