@@ -53,13 +53,12 @@ public sealed class BatchTable : IDisposable
     /// <summary>Empties the table, giving up its handles.</summary>
     public void Clear() => Exchange([]);
 
-    /// <summary>Drops the view, if the connection is still open.</summary>
+    /// <summary>Drops the view, if the connection is still open and the name has not been given to another table. On the connection's thread.</summary>
     public void Dispose()
     {
         if (_forgotten)
             return;
-        if (!_connection.Handle.IsClosed)
-            _connection.Execute($"DROP VIEW IF EXISTS temp.{DuckDbSql.Identifier(Name)}");
+        _connection.DropView(this);
         Forget();
     }
 

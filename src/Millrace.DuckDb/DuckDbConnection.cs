@@ -12,6 +12,9 @@ public sealed unsafe class DuckDbConnection : IDisposable
 {
     private readonly BatchRegistry _batches;
 
+    // Whose view a name is now: a table that was replaced must not drop its successor's view.
+    private readonly Dictionary<string, BatchTable> _views = new(StringComparer.OrdinalIgnoreCase);
+
     internal DuckDbConnection(ConnectionHandle handle, BatchRegistry batches)
     {
         Handle = handle;
@@ -97,6 +100,7 @@ public sealed unsafe class DuckDbConnection : IDisposable
         try
         {
             Execute($"CREATE OR REPLACE TEMP VIEW {DuckDbSql.Identifier(name)} AS SELECT * FROM {BatchScan.FunctionName}({table.Id})");
+            _views[name] = table;
             return table;
         }
         catch
@@ -122,6 +126,15 @@ public sealed unsafe class DuckDbConnection : IDisposable
     }
 
     public void Dispose() => Handle.Dispose();
+
+    internal void DropView(BatchTable table)
+    {
+        if (!_views.TryGetValue(table.Name, out var current) || current != table)
+            return;
+        _views.Remove(table.Name);
+        if (!Handle.IsClosed)
+            Execute($"DROP VIEW IF EXISTS temp.{DuckDbSql.Identifier(table.Name)}");
+    }
 
     private DuckDbStatement Prepare(nint extracted, ulong index, string sql)
     {

@@ -73,6 +73,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
     }
 
     /// <summary>Room for a variable-length value of at most <paramref name="most"/> bytes; follow with <see cref="CommitBytes"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Span<byte> ReserveBytes(int most)
     {
         if ((long)_bytes + most > _values.Length)
@@ -81,6 +82,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
     }
 
     /// <summary>Ends the value begun by <see cref="ReserveBytes"/> with its true length.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void CommitBytes(int length)
     {
         if (_length == _capacity)
@@ -156,6 +158,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
         return (values, offsets, ColumnBuffer.Allocate(_capacity / 8 + 1, zeroed: true));
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void Grow()
     {
         var old = _capacity;
@@ -169,6 +172,7 @@ public sealed unsafe class ColumnBuilder : IDisposable
             _values = Enlarge(_values, (long)old * _width, (long)_capacity * _width);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void GrowBytes(int most)
     {
         var needed = (long)_bytes + most;

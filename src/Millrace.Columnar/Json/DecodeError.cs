@@ -84,7 +84,7 @@ public readonly record struct DecodeError(DecodeErrorKind Kind, int Column, int 
             DecodeErrorKind.MissingRequired => $"column {column!.Name} is missing and may not be",
             DecodeErrorKind.UnknownField => Text($"unknown field{Value(record)} at byte {Position}"),
             DecodeErrorKind.DuplicateKey => Text($"duplicate key{Value(record)} at byte {Position}"),
-            DecodeErrorKind.TooLong => Text($"the record has {record.Length} bytes, more than the {options.MaxRecordBytes} allowed (max record bytes)"),
+            DecodeErrorKind.TooLong => Text($"the record has {record.Length} bytes, more than the {options.MaxRecordBytes} allowed (max_record)"),
             DecodeErrorKind.InvalidUtf8 => Text($"invalid UTF-8 at byte {Position}"),
             DecodeErrorKind.NotFinite => Text($"NaN and Infinity are not JSON{Place(column)} (byte {Position})"),
             DecodeErrorKind.TooDeep => Text($"nested more than {options.MaxDepth} levels deep at byte {Position}"),

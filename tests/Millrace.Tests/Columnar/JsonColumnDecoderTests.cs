@@ -95,7 +95,7 @@ public sealed class JsonColumnDecoderTests
         using var decoder = new JsonColumnDecoder(Orders, new JsonDecoderOptions { MaxRecordBytes = 1000 });
         var record = Encoding.UTF8.GetBytes($"{{\"order_id\":\"{new string('x', 1000)}\"}}");
         Assert.False(decoder.TryDecode(record, out var error));
-        Assert.Equal("the record has 1015 bytes, more than the 1000 allowed (max record bytes)", decoder.Render(error, record));
+        Assert.Equal("the record has 1015 bytes, more than the 1000 allowed (max_record)", decoder.Render(error, record));
         foreach (var column in new[] { "extra", "unknown" })
         {
             record = Encoding.UTF8.GetBytes($"{{\"order_id\":\"a\",\"{column}\":{new string('[', 300)}{new string(']', 300)}}}");

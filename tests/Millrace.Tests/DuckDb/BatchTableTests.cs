@@ -78,6 +78,37 @@ public sealed class BatchTableTests : IDisposable
         Assert.Throws<DuckDbException>(() => _connection.Execute("SELECT * FROM batch"));
     }
 
+    [Fact]
+    public void A_table_that_was_replaced_does_not_drop_its_successor()
+    {
+        using var a = Make(1);
+        var first = _connection.RegisterBatches("batch", Orders, [a]);
+        using var second = _connection.RegisterBatches("batch", Orders, [a, a]);
+        first.Dispose();
+        using var result = _connection.Query("SELECT count(*) FROM batch");
+        using var rows = result.ReadAll();
+        Assert.Equal(2, rows[0].Values<long>()[0]);
+    }
+
+    [Fact]
+    public async Task Connections_of_one_database_work_beside_each_other()
+    {
+        await Task.WhenAll(Enumerable.Range(1, 4).Select(worker => Task.Run(() =>
+        {
+            using var connection = _database.Connect();
+            using var table = connection.RegisterBatches("batch", Orders);
+            using var statement = connection.Prepare("SELECT count(*) AS n, max(id) AS m FROM batch");
+            for (var round = 0; round < 50; round++)
+            {
+                using var batch = Make(worker * 100);
+                table.Set(batch);
+                using var result = statement.Execute(streaming: true);
+                using var rows = result.ReadAll();
+                Assert.Equal(worker * 100, rows[0].Values<long>()[0]);
+            }
+        })));
+    }
+
     private static ColumnBatch Make(int rows)
     {
         using var id = new ColumnBuilder(DataType.Utf8);
