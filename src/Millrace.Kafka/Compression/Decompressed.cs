@@ -60,6 +60,8 @@ public ref struct Decompressed
 
     private static unsafe void Gunzip(ReadOnlySpan<byte> block, ref PooledOutput output)
     {
+        if (block.IsEmpty)
+            throw new InvalidDataException("an empty gzip block");
         fixed (byte* start = block)
         {
             using var source = new UnmanagedMemoryStream(start, block.Length);

@@ -42,6 +42,10 @@ public sealed class RecordBatchBuilder : IDisposable
         int offsetDelta, long timestamp, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool hasKey, bool hasValue, int headerCount,
         ReadOnlySpan<byte> headers)
     {
+        if (!hasKey)
+            key = default;
+        if (!hasValue)
+            value = default;
         if (_count == 0)
             _baseTimestamp = _maxTimestamp = timestamp;
         _maxTimestamp = Math.Max(_maxTimestamp, timestamp);

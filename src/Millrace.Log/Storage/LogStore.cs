@@ -58,10 +58,11 @@ internal sealed partial class LogStore : IDisposable
         _lock = _files is DiskFileSystem ? FolderLock.Take(options.Folder) : null;
         try
         {
-            _topicsFolder = Path.Combine(options.Folder, "topics");
-            var journalFolder = Path.Combine(options.Folder, "journal");
-            _files.CreateFolder(_topicsFolder);
-            _files.CreateFolder(journalFolder);
+            var root = Path.GetFullPath(options.Folder);
+            _topicsFolder = Path.Combine(root, "topics");
+            var journalFolder = Path.Combine(root, "journal");
+            CreateDurably(_topicsFolder);
+            CreateDurably(journalFolder);
             _cluster = ClusterFile.Load(_files, options.Folder) ?? NewCluster();
             _nextProducerId = _cluster.ProducerIdsFrom;
             _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log);
@@ -71,7 +72,7 @@ internal sealed partial class LogStore : IDisposable
             // What was replayed is made durable before anything new is, so that the old generations are free.
             foreach (var partition in AllPartitions())
             {
-                if (replayed.Contains(partition))
+                if (replayed.Contains(partition) || partition.Segments.HasUnsynced)
                     _checkpointer.MarkDirty(partition);
             }
             _checkpointer.Begin(_journal.Generation, _journal.Free);
@@ -118,7 +119,10 @@ internal sealed partial class LogStore : IDisposable
             var folder = Path.Combine(_topicsFolder, name);
             // A folder without topic.json is what a crash left of a creation that nobody was told of.
             if (_files.FolderExists(folder))
+            {
                 _files.DeleteFolder(folder);
+                _files.FlushFolder(_topicsFolder);
+            }
             _files.CreateFolder(folder);
             var topic = new Topic(name, _options.NewId(), folder, configs, _options.TopicDefaults);
             for (var i = 0; i < partitions; i++)
@@ -240,6 +244,16 @@ internal sealed partial class LogStore : IDisposable
 
     private IEnumerable<Partition> AllPartitions() => _topics.Values.SelectMany(t => t.Partitions);
 
+    /// <summary>Creates a folder and makes its name durable, and those above it that had to be made.</summary>
+    private void CreateDurably(string folder)
+    {
+        if (_files.FolderExists(folder) || Path.GetDirectoryName(folder) is not { } parent)
+            return;
+        CreateDurably(parent);
+        _files.CreateFolder(folder);
+        _files.FlushFolder(parent);
+    }
+
     private ClusterFile NewCluster()
     {
         var id = _options.NewId().ToByteArray();
@@ -300,12 +314,17 @@ internal sealed partial class LogStore : IDisposable
                 }
                 else
                 {
-                    partition.Rebuild();
                     touched.Add(partition);
+                    if (checkpoint is null)
+                        partition.Rebuild();
+                    else
+                        partition.Discard();
                 }
             }
         }
         var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay);
+        foreach (var partition in touched)
+            partition.CheckRebuilt();
         replayed = touched;
         return Math.Max(highest, (checkpoint?.ReplayFrom ?? 1) - 1);
 

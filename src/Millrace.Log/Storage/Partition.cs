@@ -23,7 +23,9 @@ internal sealed class Partition : IDisposable
     private long _highWatermark;
     private long _logStart;
     private long _pendingBytes;
-    private long _lastAppend = -1;
+    private long _rebuiltFloor;
+    private string? _rebuiltPath;
+    private long _rebuiltPosition;
 
     /// <param name="files">Where the data are.</param>
     /// <param name="folder">Exists.</param>
@@ -113,7 +115,6 @@ internal sealed class Partition : IDisposable
             _nextOffset = batch.LastOffset + 1;
             _pendingBytes += bytes.Length;
             RecordsAppended += batch.RecordCount;
-            _lastAppend = now;
             _pending.Add(new PendingBatch(bytes, offset, batch.LastOffset, batch.MaxTimestamp, batch.ProducerId, marker, waiter, slot));
             Enqueue();
             return new AppendResult(ErrorCode.None, offset, appendTime);
@@ -287,7 +288,7 @@ internal sealed class Partition : IDisposable
                     active.Path, active.Written, $"{checkpoint.ActiveLength} bytes of it were durable, {active.Written} are there");
             }
             if (active.Written > checkpoint.ActiveLength)
-                active.CutTo(checkpoint.ActiveLength);
+                _segments.Cut(active, checkpoint.ActiveLength);
             active.MaxTimestamp = checkpoint.MaxTimestamp;
         }
         else if (checkpoint.ActiveLength > 0)
@@ -306,7 +307,17 @@ internal sealed class Partition : IDisposable
         _transactions.Restore(checkpoint.OpenTransactions, checkpoint.Aborted);
     }
 
-    /// <summary>Opener: builds everything from the segments, checking each batch; a torn tail of the last one is cut.</summary>
+    /// <summary>Opener: no checkpoint knows this partition, so the journal holds all of it; what reached the segments is written again.</summary>
+    public void Discard()
+    {
+        foreach (var segment in _segments.All)
+            _segments.Drop(segment);
+    }
+
+    /// <summary>
+    /// Opener: there is no checkpoint, so everything is built from the segments, checking each batch. Behind a torn place only the journal
+    /// can go on; <see cref="CheckRebuilt"/> sees whether it did.
+    /// </summary>
     public void Rebuild()
     {
         var segments = _segments.All;
@@ -314,10 +325,30 @@ internal sealed class Partition : IDisposable
         _nextOffset = _logStart;
         for (var i = 0; i < segments.Length; i++)
         {
+            var isLast = i == segments.Length - 1;
             _nextOffset = Math.Max(_nextOffset, segments[i].BaseOffset);
-            SegmentRebuild.Run(segments[i], isLast: i == segments.Length - 1, NoteReplayed);
+            var sound = SegmentRebuild.Run(segments[i], NoteReplayed);
+            var whole = sound == segments[i].Written;
+            if (!whole)
+                _segments.Cut(segments[i], sound);
+            if (isLast || (whole && sound > 0))
+                continue;
+            _rebuiltFloor = segments[^1].BaseOffset;
+            _rebuiltPath = segments[i].Path;
+            _rebuiltPosition = segments[i].Written;
+            for (var later = i + 1; later < segments.Length; later++)
+                _segments.Drop(segments[later]);
+            break;
         }
         _highWatermark = _nextOffset;
+    }
+
+    /// <summary>Opener: after the journal has been replayed on a rebuilt partition.</summary>
+    /// <exception cref="SegmentDamagedException">Records behind a damaged place are neither in the journal.</exception>
+    public void CheckRebuilt()
+    {
+        if (_nextOffset < _rebuiltFloor)
+            throw new SegmentDamagedException(_rebuiltPath!, _rebuiltPosition, $"offsets {_nextOffset} to {_rebuiltFloor} cannot be read back");
     }
 
     /// <summary>Opener: a batch of the journal that the segments may lack.</summary>

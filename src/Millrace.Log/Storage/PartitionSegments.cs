@@ -58,7 +58,8 @@ internal sealed class PartitionSegments : IDisposable
         }
     }
 
-    public bool HasUnsynced => _unsynced.Count > 0;
+    /// <summary>Something was written, cut, made or deleted that the next checkpoint must sync.</summary>
+    public bool HasUnsynced => _unsynced.Count > 0 || _namesUnsynced;
 
     /// <summary>Appends batches; readers see them after <see cref="Publish"/>.</summary>
     /// <exception cref="IOException">Part may be written: <see cref="TakeBack"/>.</exception>
@@ -127,12 +128,20 @@ internal sealed class PartitionSegments : IDisposable
         Active?.TakeBack();
     }
 
+    /// <summary>Cuts a segment. Like a write, it can be undone by a crash until the next checkpoint, so that syncs it.</summary>
+    public void Cut(Segment segment, long length)
+    {
+        segment.CutTo(length);
+        if (!_unsynced.Contains(segment))
+            _unsynced.Add(segment);
+    }
+
     /// <summary>Starts a new segment; the one before is complete.</summary>
     public Segment Roll(long baseOffset)
     {
         var segment = new Segment(_files, Folder, baseOffset, 0, isNew: true);
         if (segment.File.Length > 0)
-            segment.CutTo(0);
+            Cut(segment, 0);
         Volatile.Write(ref _segments, [.. _segments, segment]);
         _namesUnsynced = true;
         return segment;
@@ -206,11 +215,10 @@ internal sealed class PartitionSegments : IDisposable
     /// <exception cref="SegmentDamagedException">Bytes on disk are not what was written.</exception>
     public (byte[] Buffer, int Bytes) Read(long offset, long end, int maxBytes, bool atLeastOne)
     {
-        while (true)
+        var (segment, position) = Find(offset);
+        while (segment is not null && segment.TryAcquire())
         {
-            var (segment, position) = Find(offset);
-            if (segment is null || !segment.TryAcquire())
-                return ([], 0);
+            var acquired = segment;
             try
             {
                 if (position < 0)
@@ -218,17 +226,16 @@ internal sealed class PartitionSegments : IDisposable
                 var available = segment.Readable - position;
                 if (available > 0)
                     return ReadFrom(segment, position, available, offset, end, maxBytes, atLeastOne);
-                // Compaction may leave a gap at a segment's end: the next one goes on.
-                var next = After(segment);
-                if (next is null)
-                    return ([], 0);
-                offset = next.BaseOffset;
+                // The reader stands at the segment's end, or compaction has left a gap there: the next one goes on.
+                segment = After(segment);
+                position = 0;
             }
             finally
             {
-                segment.Release();
+                acquired.Release();
             }
         }
+        return ([], 0);
     }
 
     /// <summary>Bytes from an offset to the readable end.</summary>

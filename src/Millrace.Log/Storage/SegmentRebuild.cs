@@ -6,14 +6,16 @@ namespace Millrace.Log.Storage;
 internal delegate void BatchSeen(RecordBatch batch);
 
 /// <summary>
-/// Reads a whole segment when no checkpoint speaks for it. In the last segment a batch that is not whole or not sound ends the log, as a
-/// torn write does, unless sound batches follow it; anywhere else it is damage.
+/// Reads a whole segment when no checkpoint speaks for it. A batch that is not whole or not sound ends it, as a torn write does, unless
+/// sound batches follow: then it is damage.
 /// </summary>
 internal static class SegmentRebuild
 {
     private const int ChunkBytes = 1 << 20;
 
-    public static void Run(Segment segment, bool isLast, BatchSeen seen)
+    /// <returns>Bytes of sound batches; what is behind them is to be cut.</returns>
+    /// <exception cref="SegmentDamagedException">A batch in the middle is broken.</exception>
+    public static long Run(Segment segment, BatchSeen seen)
     {
         long position = 0;
         var expected = segment.BaseOffset;
@@ -42,11 +44,11 @@ internal static class SegmentRebuild
                     buffer = ArrayPool<byte>.Shared.Rent(whole);
                     continue;
                 }
-                if (!isLast || SoundBatchBehind(segment, position, length, expected))
+                if (SoundBatchBehind(segment, position, length, expected))
                     throw new SegmentDamagedException(segment.Path, position, $"the batch that should begin with offset {expected} or later is broken");
-                segment.CutTo(position);
-                return;
+                return position;
             }
+            return position;
         }
         finally
         {

@@ -1,0 +1,212 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Millrace.Kafka.Messages;
+using Millrace.Kafka.Records;
+using Millrace.Log.Storage;
+using Millrace.Storage.Files.Faults;
+using Xunit.Abstractions;
+
+namespace Millrace.Tests.Log;
+
+/// <summary>The log store on a disk that loses, tears and reorders what was not flushed.</summary>
+public sealed class CrashTests(ITestOutputHelper output)
+{
+    [Fact]
+    public void A_crash_at_any_change_of_the_disk_loses_no_acknowledged_record()
+    {
+        var seed = Seeds.Next(output);
+        const int steps = 60;
+        var whole = new CrashingFileSystem(new SimulatedFileSystem(seed));
+        using (var store = LogWorkload.Open(whole))
+        {
+            var load = new LogWorkload(seed);
+            load.Run(store, steps);
+            Assert.True(load.Acknowledged > 10);
+        }
+        for (var at = 1; at <= whole.Changes; at++)
+            CrashOnce(seed, at, steps);
+    }
+
+    [Fact]
+    public void Crash_after_crash_the_log_goes_on()
+    {
+        var seed = Seeds.Next(output);
+        for (var round = 0; round < 15; round++)
+        {
+            var random = new Random(seed + round);
+            var disk = new SimulatedFileSystem(seed + round);
+            var load = new LogWorkload(seed + round) { Trace = output.WriteLine };
+            for (var life = 0; life < 6; life++)
+            {
+                var crashing = new CrashingFileSystem(disk, random.Next(20, 400));
+                LogStore? store = null;
+                try
+                {
+                    store = LogWorkload.Open(crashing);
+                    load.Check(store);
+                    load.Run(store, 200);
+                }
+                catch (PowerOff)
+                {
+                }
+                store?.Abandon();
+                disk.Crash();
+                load.Forget();
+            }
+            using var last = LogWorkload.Open(disk);
+            load.Check(last);
+        }
+    }
+
+    [Fact]
+    public void A_failed_flush_of_the_journal_stops_all_acknowledgements_until_a_restart()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = LogWorkload.Open(disk);
+        var partition = store.Create("t", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+        var kept = Append(store, partition, 1);
+        disk.FailFlush("journal-0");
+        var lost = Append(store, partition, 2);
+        var refused = partition.Append(Batch(3), 1, Marker.None, null, 0);
+        Assert.Equal(ErrorCode.None, kept.Outcome);
+        Assert.Equal(ErrorCode.StorageError, lost.Outcome);
+        Assert.Equal(ErrorCode.StorageError, refused.Error);
+        Assert.Contains("fsync", store.Committer.Broken, StringComparison.Ordinal);
+        Assert.Equal(1, partition.HighWatermark);
+        store.Abandon();
+        disk.Crash();
+        using var again = LogWorkload.Open(disk);
+        Assert.InRange(again.Find("t")!.Partitions[0].HighWatermark, 1, 2);
+    }
+
+    [Fact]
+    public void A_full_disk_refuses_and_goes_on_when_there_is_room()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using var store = LogWorkload.Open(disk);
+        var partition = store.Create("t", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+        Assert.Equal(ErrorCode.None, Append(store, partition, 1).Outcome);
+        disk.Faults = disk.Faults with { CapacityBytes = disk.UsedBytes + 100 };
+        Assert.Equal(ErrorCode.StorageError, Append(store, partition, 2).Outcome);
+        Assert.Equal(ErrorCode.StorageError, Append(store, partition, 3).Outcome);
+        Assert.Equal(1, partition.HighWatermark);
+        disk.Faults = DiskFaults.None;
+        var after = Append(store, partition, 4);
+        Assert.Equal(ErrorCode.None, after.Outcome);
+        Assert.Equal(2, partition.HighWatermark);
+        Assert.Null(store.Committer.Broken);
+    }
+
+    [Fact]
+    public void Bit_rot_in_the_middle_of_the_journal_is_told_with_file_and_place()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = LogWorkload.Open(disk);
+        var partition = store.Create("t", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+        for (var i = 0; i < 5; i++)
+            Append(store, partition, i);
+        store.Abandon();
+        disk.Crash(CrashOutcome.NothingUnflushed);
+        disk.FlipBit("/data/log/journal/journal-0", 512 + 200);
+        var damage = Assert.Throws<SegmentDamagedException>(() => LogWorkload.Open(disk));
+        Assert.Equal(("/data/log/journal/journal-0", 512L), (damage.Path, damage.Position));
+    }
+
+    [Fact]
+    public void Bit_rot_in_a_segment_is_told_when_it_is_read()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var store = LogWorkload.Open(disk))
+        {
+            var partition = store.Create("t", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+            for (var i = 0; i < 5; i++)
+                Append(store, partition, i);
+        }
+        disk.FlipBit("/data/log/topics/t/0/00000000000000000000.log", 100);
+        using var again = LogWorkload.Open(disk);
+        var damage = Assert.Throws<SegmentDamagedException>(() => again.Find("t")!.Partitions[0].Segments.Read(0, 5, 10_000, true));
+        Assert.EndsWith("00000000000000000000.log", damage.Path, StringComparison.Ordinal);
+        Assert.Contains("CRC", damage.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Without_its_checkpoint_the_log_is_rebuilt_from_the_segments_and_a_torn_tail_is_cut()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var store = LogWorkload.Open(disk))
+        {
+            var partition = store.Create("t", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+            for (var i = 0; i < 30; i++)
+                Append(store, partition, i);
+        }
+        disk.DeleteFile("/data/log/checkpoint");
+        foreach (var journal in disk.ListFiles("/data/log/journal"))
+            disk.DeleteFile("/data/log/journal/" + journal);
+        var folder = "/data/log/topics/t/0";
+        var last = folder + "/" + disk.ListFiles(folder).Last(f => f.EndsWith(".log", StringComparison.Ordinal));
+        using (var file = disk.Open(last))
+            file.SetLength(file.Length - 10);
+        using var again = LogWorkload.Open(disk);
+        Assert.Equal(29, again.Find("t")!.Partitions[0].HighWatermark);
+        Assert.Equal(29, Append(again, again.Find("t")!.Partitions[0], 99).Offset);
+    }
+
+    [Fact]
+    public void A_damaged_checkpoint_and_topic_file_are_told_with_what_to_do()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var store = LogWorkload.Open(disk))
+            store.Create("t", 1, new Dictionary<string, string>());
+        disk.FlipBit("/data/log/checkpoint", 20);
+        Assert.Contains("move it away", Assert.Throws<CheckpointDamagedException>(() => LogWorkload.Open(disk)).Message, StringComparison.Ordinal);
+        disk.FlipBit("/data/log/checkpoint", 20);
+        disk.FlipBit("/data/log/topics/t/topic.json", 0, 6);
+        Assert.Contains("topic.json", Assert.Throws<InvalidDataException>(() => LogWorkload.Open(disk)).Message, StringComparison.Ordinal);
+    }
+
+    private void CrashOnce(int seed, int at, int steps)
+    {
+        var disk = new SimulatedFileSystem(seed + at);
+        var load = new LogWorkload(seed) { Trace = output.WriteLine };
+        var crashing = new CrashingFileSystem(disk, at);
+        LogStore? store = null;
+        try
+        {
+            store = LogWorkload.Open(crashing);
+            load.Run(store, steps);
+            store.Dispose();
+        }
+        catch (PowerOff)
+        {
+        }
+        store?.Abandon();
+        disk.Crash();
+        try
+        {
+            using var again = LogWorkload.Open(disk);
+            load.Check(again);
+        }
+        catch (Exception)
+        {
+            output.WriteLine($"crash at change {at}");
+            throw;
+        }
+    }
+
+    private static LogWorkload.Attempt Append(LogStore store, Partition partition, int value)
+    {
+        var attempt = new LogWorkload.Attempt(Batch(value), -1);
+        var result = partition.Append(attempt.Bytes, 1, Marker.None, attempt, 0);
+        if (result.Error != ErrorCode.None)
+            attempt.Appended(0, result.Error);
+        attempt.Offset = result.BaseOffset;
+        store.Committer.RunCycle();
+        return attempt;
+    }
+
+    private static byte[] Batch(int value)
+    {
+        using var builder = new RecordBatchBuilder();
+        builder.Add(value, "key"u8, new byte[200]);
+        return builder.Build();
+    }
+}
