@@ -17,11 +17,14 @@ public sealed class StreamPipelineTests
         bed.Produce(2000);
         bed.CloseAllWindows();
         await OrderAssertions.SettledAsync(bed, pipeline);
+        TestLogs.Note("settled");
         OrderAssertions.Exact(bed, pipeline);
+        TestLogs.Note("compared");
         var newest = pipeline.NewestQuarantined(5);
         Assert.Equal(5, newest.Count);
         Assert.All(newest, q => Assert.StartsWith("not JSON", q.Reasons.Single(), StringComparison.Ordinal));
         await pipeline.StopAsync(CancellationToken.None);
+        TestLogs.Note("stopped");
         Assert.Equal(PipelineState.Stopped, pipeline.Status.State);
         await pipeline.Completion;
     }

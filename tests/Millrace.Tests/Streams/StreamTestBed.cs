@@ -127,9 +127,9 @@ internal sealed class StreamTestBed : IAsyncDisposable
         };
     }
 
-    public StreamEnvironment Environment_(StreamFailPoints? failPoints = null) => new()
+    public StreamEnvironment EnvironmentOf(StreamFailPoints? failPoints = null) => new()
     {
-        StateFolder = StateFolder, Catalog = Catalog, FailPoints = failPoints ?? StreamFailPoints.None,
+        StateFolder = StateFolder, Catalog = Catalog, FailPoints = failPoints ?? StreamFailPoints.None, Logs = TestLogs.Factory,
         Options = new StreamOptions
         {
             Delivery = new DeliveryOptions { MinBackoff = TimeSpan.FromMilliseconds(20), Settle = TimeSpan.FromMilliseconds(200) },
@@ -138,7 +138,7 @@ internal sealed class StreamTestBed : IAsyncDisposable
     };
 
     public Task<StreamPipeline> StartPipelineAsync(PipelinePlan plan, StreamFailPoints? failPoints = null) =>
-        StreamPipeline.StartAsync(plan, Environment_(failPoints), CancellationToken.None);
+        StreamPipeline.StartAsync(plan, EnvironmentOf(failPoints), CancellationToken.None);
 
     /// <summary>Produces orders of consecutive ids and event times; every <paramref name="badEvery"/>th is no JSON. Returns when all are acknowledged.</summary>
     public void Produce(int count, int badEvery = 50)
@@ -208,6 +208,7 @@ internal sealed class StreamTestBed : IAsyncDisposable
     public static async Task UntilAsync(Func<bool> condition, string what, IRunningPipeline? pipeline = null, int seconds = 60)
     {
         var deadline = DateTime.UtcNow.AddSeconds(seconds);
+        TestLogs.Note("waiting: " + what);
         while (!condition())
         {
             if (pipeline is { Completion.IsFaulted: true })
