@@ -2,17 +2,21 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
 using Millrace.Storage.RocksDb;
+using Millrace.Streams.Checks.Unique;
 using Millrace.Streams.Windows;
 
 namespace Millrace.Streams.Checkpoints;
 
 /// <summary>
 /// The layout of a pipeline's state in RocksDB. Keys: <c>c</c> the newest checkpoint record; <c>w NAME 0 START KEY</c> a row of an open
-/// window; <c>u NAME 0 CHECKPOINT</c> the entries that a unique check learned; <c>p NAME 0 CHECKPOINT</c> rows owed to a topic. NAME is
+/// window; <c>u SOURCE 0 NAME 0 ...</c> what a unique check remembers; <c>p NAME 0 CHECKPOINT</c> rows owed to a topic. NAME is
 /// UTF-8 without zero bytes; START and CHECKPOINT are big-endian, so that byte order is their order.
 /// </summary>
 internal sealed class StateStore : IDisposable
 {
+    /// <summary>First byte of the keys of unique checks.</summary>
+    public const byte Unique = (byte)'u';
+
     private static readonly byte[] CurrentKey = [(byte)'c'];
 
     private readonly RocksStore _store;
@@ -89,14 +93,8 @@ internal sealed class StateStore : IDisposable
         batch.DeletePrefix(_key.WrittenSpan);
     }
 
-    public static void PutUnique(RocksWriteBatch batch, string check, long checkpoint, ReadOnlySpan<byte> entries) =>
-        batch.Put(NumberedKey((byte)'u', check, checkpoint), entries);
-
-    public static void DeleteUnique(RocksWriteBatch batch, string check, long checkpoint) =>
-        batch.Delete(NumberedKey((byte)'u', check, checkpoint));
-
-    /// <summary>Gives all stored entries of a unique check, oldest first, to <paramref name="segment"/>.</summary>
-    public void LoadUnique(string check, Action<long, byte[]> segment) => LoadNumbered((byte)'u', check, segment);
+    /// <summary>A part of the store that lays out its own keys behind a name, e.g. of a unique check of a source.</summary>
+    public RocksState Part(byte kind, string owner, string name) => new(_store, [kind, .. Encoding.UTF8.GetBytes(owner), 0, .. Encoding.UTF8.GetBytes(name), 0]);
 
     public static void PutOwed(RocksWriteBatch batch, string topic, long checkpoint, ReadOnlySpan<byte> rows) =>
         batch.Put(NumberedKey((byte)'p', topic, checkpoint), rows);
@@ -110,15 +108,6 @@ internal sealed class StateStore : IDisposable
     public void Commit(RocksWriteBatch batch) => _store.Write(batch, sync: true);
 
     public void Dispose() => _store.Dispose();
-
-    private void LoadNumbered(byte kind, string name, Action<long, byte[]> found)
-    {
-        NamePrefix(kind, name);
-        var prefix = _key.WrittenCount;
-        using var scan = _store.Scan(_key.WrittenSpan);
-        while (scan.MoveNext())
-            found(BinaryPrimitives.ReadInt64BigEndian(scan.Key[prefix..]), scan.Value.ToArray());
-    }
 
     private void NamePrefix(byte kind, string name)
     {

@@ -1,73 +1,47 @@
+using Millrace.Structures.Histograms;
+
 namespace Millrace.Streams.Running;
 
-/// <summary>
-/// Latencies of the last seconds: milliseconds in buckets of one up to a second and of a sixteenth of their size above. For one thread.
-/// </summary>
+/// <summary>Latencies of the last five to ten seconds, in milliseconds. For one thread.</summary>
 internal sealed class LatencyWindow(TimeProvider time)
 {
-    private const int Fine = 1024;
-    private const int Buckets = Fine + (16 * 14);
     private static readonly TimeSpan Slot = TimeSpan.FromSeconds(5);
 
-    private int[] _counts = new int[Buckets];
-    private int[] _before = new int[Buckets];
+    private LatencyHistogram _present = new();
+    private LatencyHistogram _before = new();
     private long _began = time.GetTimestamp();
 
+    /// <summary>Notes records that were made at these times (milliseconds; -1: unknown) and show now.</summary>
     public void Add(ReadOnlySpan<long> timestamps, long nowMillis)
     {
-        if (time.GetElapsedTime(_began) >= Slot)
+        Turn();
+        // Records of one poll come in runs of the same millisecond.
+        for (var i = 0; i < timestamps.Length;)
         {
-            (_counts, _before) = (_before, _counts);
-            Array.Clear(_counts);
-            _began = time.GetTimestamp();
-        }
-        foreach (var timestamp in timestamps)
-        {
-            if (timestamp >= 0)
-                _counts[BucketOf(nowMillis - timestamp)]++;
+            var end = i + 1;
+            while (end < timestamps.Length && timestamps[end] == timestamps[i])
+                end++;
+            if (timestamps[i] >= 0)
+                _present.Record(nowMillis - timestamps[i], end - i);
+            i = end;
         }
     }
 
-    /// <summary>Percentiles over the last five to ten seconds; zeros when nothing came.</summary>
+    /// <summary>Zeros when nothing came.</summary>
     public LatencyPercentiles Percentiles()
     {
-        long total = 0;
-        var highest = 0;
-        for (var i = 0; i < Buckets; i++)
-        {
-            var count = _counts[i] + _before[i];
-            total += count;
-            highest = count > 0 ? i : highest;
-        }
-        return total == 0 ? default : new LatencyPercentiles(At(total, 0.5), At(total, 0.95), At(total, 0.99), ValueOf(highest));
+        Turn();
+        var larger = _present.Count >= _before.Count / 4 ? _present : _before;
+        return new LatencyPercentiles(
+            larger.Percentile(0.5), larger.Percentile(0.95), larger.Percentile(0.99), Math.Max(_present.Max, _before.Max));
     }
 
-    private double At(long total, double share)
+    private void Turn()
     {
-        var rank = (long)Math.Ceiling(total * share);
-        long seen = 0;
-        for (var i = 0; i < Buckets; i++)
-        {
-            seen += _counts[i] + _before[i];
-            if (seen >= rank)
-                return ValueOf(i);
-        }
-        return ValueOf(Buckets - 1);
-    }
-
-    private static int BucketOf(long millis)
-    {
-        if (millis < Fine)
-            return (int)Math.Max(0, millis);
-        var shift = 63 - System.Numerics.BitOperations.LeadingZeroCount((ulong)millis) - 4;
-        return Math.Min(Buckets - 1, Fine + ((shift - 6) * 16) + (int)((millis >> shift) & 15));
-    }
-
-    private static double ValueOf(int bucket)
-    {
-        if (bucket < Fine)
-            return bucket;
-        var shift = ((bucket - Fine) / 16) + 6;
-        return (16L + ((bucket - Fine) % 16)) << shift;
+        if (time.GetElapsedTime(_began) < Slot)
+            return;
+        (_present, _before) = (_before, _present);
+        _present.Clear();
+        _began = time.GetTimestamp();
     }
 }

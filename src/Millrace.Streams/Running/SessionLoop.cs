@@ -93,8 +93,6 @@ internal sealed class SessionLoop
         _clock.Count(rows.RowCount);
         Route(_session.Output(source.Plan.Name), rows, null);
         _board.Latencies(source.LastTimestamps, _time.GetUtcNow().ToUnixTimeMilliseconds());
-        if (source.BreakerOpen is { } reason)
-            _board.Pause(reason, forGood: true);
         _changed = true;
         return true;
     }
@@ -211,6 +209,7 @@ internal sealed class SessionLoop
         {
             source.AssertBalanced();
             draft.Sources[source.Plan.Name] = source.ToCheckpoint();
+            source.PutUnique(draft.Batch, draft.Id);
             var (quarantine, late) = source.TakeOwed();
             draft.Topics.Add((_session.Topics[$"topic:{source.Plan.QuarantineTopic}"], quarantine));
             draft.Topics.Add((_session.Topics[$"topic:{source.Plan.LateTopic}"], late));
@@ -253,7 +252,10 @@ internal sealed class SessionLoop
         var result = _persisting.GetAwaiter().GetResult();
         _persisting = null;
         foreach (var source in _session.Sources)
+        {
             source.ShowProgress(result.Record.Sources[source.Plan.Name]);
+            source.OnDurable(result.Record.Id);
+        }
         foreach (var (_, alert) in result.Record.Alerts)
         {
             foreach (var notice in alert.Owed)

@@ -25,7 +25,6 @@ internal sealed class StatusBoard
     private long _published;
     private long _sessionBegan;
     private string? _pressure;
-    private string? _breaker;
     private CheckpointStatus _checkpoint = new(0, null, TimeSpan.Zero, 0, true);
     private volatile PipelineStatus _status;
 
@@ -65,17 +64,11 @@ internal sealed class StatusBoard
     public void Session(PipelineSession session)
     {
         _sessionBegan = _time.GetTimestamp();
-        _pressure = _breaker = null;
+        _pressure = null;
         _rates.Clear();
         if (session.Restored is { } restored)
             _checkpoint = _checkpoint with { Id = restored.Id, At = DateTimeOffset.FromUnixTimeMilliseconds(restored.AtMillis) };
         Publish(session, changed: true, always: true);
-    }
-
-    public void Pause(string reason, bool forGood)
-    {
-        if (forGood)
-            _breaker = reason;
     }
 
     public void Pressure(string? reason) => _pressure = reason;
@@ -123,7 +116,7 @@ internal sealed class StatusBoard
 
     private (PipelineState State, string? Reason) StateOf(PipelineSession session)
     {
-        if ((_breaker ?? _pressure) is { } pause)
+        if (_pressure is { } pause)
             return (PipelineState.Paused, pause);
         foreach (var source in session.Sources)
         {

@@ -3,6 +3,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Iceberg.Catalogs;
 using Millrace.Storage.RocksDb;
 using Millrace.Streams.Alerts;
+using Millrace.Streams.Checks;
+using Millrace.Streams.Checks.Unique;
 using Millrace.Streams.Sinks;
 
 namespace Millrace.Streams.Running;
@@ -58,8 +60,11 @@ public sealed record StreamOptions
     /// <summary>Kibibytes that the Kafka client prefetches.</summary>
     public int PrefetchKilobytes { get; init; } = 32 << 10;
 
-    /// <summary>Rows in the breaker's span below which it does not judge.</summary>
-    public int BreakerLeastRows { get; init; } = 100;
+    /// <summary>When breakers judge, and how they try again.</summary>
+    public CircuitBreakerOptions Breaker { get; init; } = new();
+
+    /// <summary>Bounds of unique checks.</summary>
+    public UniqueOptions Unique { get; init; } = new();
 
     /// <summary>Different reasons that are counted by name for a source; further ones count as <c>other</c>.</summary>
     public int MaxReasons { get; init; } = 200;

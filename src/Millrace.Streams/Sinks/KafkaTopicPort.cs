@@ -17,6 +17,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
 {
     private const int MaxMessageBytes = 64 << 20;
     private const int MaxUnacknowledged = 20_000;
+    private const int CutValueBytes = 256 << 10;
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(10);
 
     private IProducer<byte[]?, byte[]?>? _producer;
@@ -93,29 +94,61 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
                 continue;
             if (window.Sent == MaxUnacknowledged)
             {
-                await window.DrainAsync(acknowledged, cancellation);
-                window.ThrowIfFailed(topic, brokers);
+                await FinishAsync(producer, window, acknowledged, cancellation);
                 window = new SendWindow();
             }
-            var message = ToMessage(mark, record);
-            window.Sent++;
-            try
-            {
-                producer.Produce(topic, message, window.OnReport);
-            }
-            catch (ProduceException<byte[]?, byte[]?> error)
-            {
-                window.Sent--;
-                await window.DrainAsync(acknowledged, cancellation);
-                throw Unreachable(error);
-            }
+            await ProduceAsync(producer, window, ToMessage(mark, record), acknowledged, cancellation);
             failPoints.Hit(StreamFailPoints.InsideDelivery);
         }
-        await window.DrainAsync(acknowledged, cancellation);
-        window.ThrowIfFailed(topic, brokers);
+        await FinishAsync(producer, window, acknowledged, cancellation);
     }
 
     public void Dispose() => _producer?.Dispose();
+
+    private async Task ProduceAsync(
+        IProducer<byte[]?, byte[]?> producer, SendWindow window, Message<byte[]?, byte[]?> message, IDictionary<int, long> acknowledged,
+        CancellationToken cancellation)
+    {
+        window.Sent++;
+        try
+        {
+            producer.Produce(topic, message, window.OnReport);
+        }
+        catch (ProduceException<byte[]?, byte[]?> error)
+        {
+            window.Sent--;
+            if (error.Error.Code == ErrorCode.MsgSizeTooLarge)
+            {
+                window.TooLarge.Add(message);
+                return;
+            }
+            await window.DrainAsync(acknowledged, cancellation);
+            throw Unreachable(error);
+        }
+    }
+
+    /// <summary>Waits for all acknowledgements; a value that the topic finds too large is sent cut, with its length in a header.</summary>
+    private async Task FinishAsync(
+        IProducer<byte[]?, byte[]?> producer, SendWindow window, IDictionary<int, long> acknowledged, CancellationToken cancellation)
+    {
+        await window.DrainAsync(acknowledged, cancellation);
+        window.ThrowIfFailed(topic, brokers);
+        if (window.TooLarge.Count == 0)
+            return;
+        var again = new SendWindow();
+        foreach (var message in window.TooLarge)
+        {
+            var length = message.Value?.Length ?? 0;
+            KafkaPortLog.Cut(log, topic, length, CutValueBytes);
+            message.Headers.Add(OwedHeaderNames.Of(OwedHeader.Truncated), Encoding.UTF8.GetBytes(length.ToString(CultureInfo.InvariantCulture)));
+            message.Value = message.Value?[..Math.Min(length, CutValueBytes)];
+            await ProduceAsync(producer, again, message, acknowledged, cancellation);
+        }
+        await again.DrainAsync(acknowledged, cancellation);
+        again.ThrowIfFailed(topic, brokers);
+        if (again.TooLarge.Count > 0)
+            throw new TopicUnreachableException($"topic {topic} at {brokers} takes no message of {CutValueBytes} bytes; raise its max.message.bytes");
+    }
 
     private static int? SequenceOf(ConsumedRecord record, byte[] prefix)
     {
@@ -164,18 +197,37 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
         var metadata = admin.GetMetadata(topic, CallTimeout).Topics.Single(t => t.Topic == topic);
         if (metadata.Error.Code == ErrorCode.NoError && metadata.Partitions.Count > 0)
             return metadata.Partitions.ConvertAll(p => p.PartitionId);
-        try
-        {
-            // Partition count and replication factor of -1: the broker's defaults (KIP-464).
-            admin.CreateTopicsAsync([new TopicSpecification { Name = topic, NumPartitions = -1, ReplicationFactor = -1 }]).GetAwaiter().GetResult();
-        }
-        catch (CreateTopicsException error) when (error.Results.All(r => r.Error.Code == ErrorCode.TopicAlreadyExists))
-        {
-        }
+        MakeTopic();
         metadata = admin.GetMetadata(topic, CallTimeout).Topics.Single(t => t.Topic == topic);
         if (metadata.Error.Code != ErrorCode.NoError || metadata.Partitions.Count == 0)
             throw new TopicUnreachableException($"topic {topic} at {brokers}: {metadata.Error.Reason}; create it with ./millrace topic create {topic}");
         return metadata.Partitions.ConvertAll(p => p.PartitionId);
+    }
+
+    /// <summary>Makes the topic, wide enough for whatever the source's topic held; one that exists stays as it is.</summary>
+    private void MakeTopic()
+    {
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = brokers }).SetLogHandler(OnLog).SetErrorHandler((_, _) => { }).Build();
+        // Partition count and replication factor of -1: the broker's defaults (KIP-464).
+        var wanted = new TopicSpecification
+        {
+            Name = topic, NumPartitions = -1, ReplicationFactor = -1,
+            Configs = new Dictionary<string, string> { ["max.message.bytes"] = (MaxMessageBytes + (1 << 20)).ToString(CultureInfo.InvariantCulture) },
+        };
+        try
+        {
+            admin.CreateTopicsAsync([wanted], new CreateTopicsOptions { RequestTimeout = CallTimeout }).GetAwaiter().GetResult();
+        }
+        catch (CreateTopicsException error)
+        {
+            // Who may not create topics may still write to this one; whether it is there shows when it is written to.
+            if (!error.Results.All(r => r.Error.Code == ErrorCode.TopicAlreadyExists))
+                KafkaPortLog.NotMade(log, topic, error.Results[0].Error.Reason);
+        }
+        catch (KafkaException error)
+        {
+            throw Unreachable(error);
+        }
     }
 
     private IConsumer<byte[], byte[]> OpenConsumer()
@@ -195,6 +247,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
     private IProducer<byte[]?, byte[]?> OpenProducer()
     {
         KafkaLibraries.EnsureReady();
+        MakeTopic();
         var settings = new ProducerConfig
         {
             BootstrapServers = brokers,
@@ -229,12 +282,17 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
 
         public int Sent { get; set; }
 
+        /// <summary>Messages that are not in the topic because of their size; complete after <see cref="DrainAsync"/>.</summary>
+        public List<Message<byte[]?, byte[]?>> TooLarge { get; } = [];
+
         public void OnReport(DeliveryReport<byte[]?, byte[]?> report)
         {
             lock (_lock)
             {
                 _reported++;
-                if (report.Error.IsError)
+                if (report.Error.Code == ErrorCode.MsgSizeTooLarge)
+                    TooLarge.Add(report.Message);
+                else if (report.Error.IsError)
                     _failure ??= report.Error;
                 else
                     _ends[report.Partition.Value] = Math.Max(report.Offset.Value + 1, _ends.GetValueOrDefault(report.Partition.Value));
@@ -274,4 +332,10 @@ internal static partial class KafkaPortLog
 {
     [LoggerMessage(Level = LogLevel.Debug, Message = "Kafka producer {Facility}: {Text}")]
     public static partial void ClientSays(ILogger log, string facility, string text);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Topic {Topic} was not made: {Reason}")]
+    public static partial void NotMade(ILogger log, string topic, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Topic {Topic} refuses a value of {Length} bytes; its first {Kept} are sent")]
+    public static partial void Cut(ILogger log, string topic, int length, int kept);
 }

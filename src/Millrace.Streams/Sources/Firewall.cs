@@ -3,6 +3,8 @@ using Millrace.Columnar;
 using Millrace.Columnar.Json;
 using Millrace.Columnar.Kernels;
 using Millrace.Kafka.Clients;
+using Millrace.Streams.Checks;
+using Millrace.Streams.Checks.Unique;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
 
@@ -33,8 +35,11 @@ internal sealed class Firewall : IDisposable
     private readonly SourcePlan _plan;
     private readonly StreamOptions _options;
     private readonly JsonColumnDecoder _decoder;
+    private readonly RowChecker _checker;
+    private readonly RowChecker _rowRules;
     private readonly Rejections _rejections = new();
     private readonly int _timeColumn;
+    private readonly Schema _rowSchema;
     private int[] _recordOfRow = new int[1024];
     private long[] _rowTimestamps = new long[1024];
     private long[] _timestamps = new long[1024];
@@ -45,16 +50,24 @@ internal sealed class Firewall : IDisposable
     public Firewall(SourcePlan plan, StreamOptions options)
     {
         _plan = plan;
+        _rowSchema = plan.RowSchema;
         _options = options;
         _decoder = new JsonColumnDecoder(
             plan.Schema, new JsonDecoderOptions { MaxRecordBytes = plan.MaxRecordBytes, RefuseUnknownFields = plan.RefuseUnknownFields });
         _timeColumn = plan.TimeColumn is null ? -1 : plan.Schema.IndexOf(plan.TimeColumn);
         if (plan.TimeColumn is not null && (_timeColumn < 0 || plan.Schema[_timeColumn].Type.Kind != TypeKind.TimestampTz))
             throw new ArgumentException($"source {plan.Name}: the time column '{plan.TimeColumn}' is no TIMESTAMPTZ column of the schema");
+        var time = plan.TimeColumn ?? SourcePlan.KafkaTimeColumn;
+        _checker = RowChecker.Compile(plan.Checks, _rowSchema, time, options.Unique);
+        // For rows that are refused already: they must not be remembered as seen, but all their reasons are told.
+        _rowRules = RowChecker.Compile(plan.Checks.Where(c => c is not UniqueCheck).ToArray(), _rowSchema, time);
     }
 
     /// <summary>Kafka timestamps (milliseconds) of the records of this batch.</summary>
     public ReadOnlySpan<long> Timestamps => _timestamps.AsSpan(0, _records);
+
+    /// <summary>What unique checks remember.</summary>
+    public IReadOnlyList<UniqueStore> UniqueStores => _checker.UniqueStores;
 
     /// <summary>Begins a micro-batch of at most so many records.</summary>
     public void Begin(int most)
@@ -96,24 +109,37 @@ internal sealed class Firewall : IDisposable
     /// <param name="watermark">Tells the checks which of their memories are over.</param>
     public FirewallSplit Split(long nowMicros, long watermark)
     {
-        var rows = _decoder.Build();
+        foreach (var store in _checker.UniqueStores)
+        {
+            if (watermark != WatermarkTracker.None)
+                store.Advance(watermark);
+        }
+        using var rows = WithTime(_decoder.Build());
         var count = rows.RowCount;
-        try
+        var timely = _good.AsSpan(0, (count + 63) / 64);
+        timely.Fill(ulong.MaxValue);
+        CheckTimes(rows, timely, nowMicros);
+        var kept = Selection.CountSelected(timely, count);
+        if (kept != count)
         {
-            var good = _good.AsSpan(0, (count + 63) / 64);
-            good.Fill(ulong.MaxValue);
-            CheckTimes(rows, good, nowMicros);
-            var kept = Selection.CountSelected(good, count);
-            if (kept != count)
-                Compact(good, count);
-            using var selected = kept == count ? rows.Retain() : rows.Filter(good);
-            _rejections.Sort();
-            return new FirewallSplit(WithTime(selected), _rejections, _recordOfRow.AsSpan(0, kept), _eventTimes.AsSpan(0, kept));
+            TellOtherFaults(rows, timely);
+            Compact(timely, count);
         }
-        finally
+        using var candidates = kept == count ? rows.Retain() : rows.Filter(timely);
+        var result = _checker.Check(candidates);
+        var good = result.TakeGood();
+        if (result.BadCount > 0)
         {
-            rows.Dispose();
+            foreach (var row in result.BadRows())
+                Tell(_checker, result, row, _recordOfRow[row]);
+            var selected = _good.AsSpan(0, (kept + 63) / 64);
+            for (var i = 0; i < selected.Length; i++)
+                selected[i] = ~result.Bad[i];
+            Compact(selected, kept);
+            kept = good.RowCount;
         }
+        _rejections.Sort();
+        return new FirewallSplit(good, _rejections, _recordOfRow.AsSpan(0, kept), _eventTimes.AsSpan(0, kept));
     }
 
     public void Dispose() => _decoder.Dispose();
@@ -166,14 +192,45 @@ internal sealed class Firewall : IDisposable
         }
     }
 
+    /// <summary>The row rules' reasons for rows whose event time is refused.</summary>
+    private void TellOtherFaults(ColumnBatch rows, ReadOnlySpan<ulong> timely)
+    {
+        var refused = new ulong[timely.Length];
+        for (var i = 0; i < refused.Length; i++)
+            refused[i] = ~timely[i];
+        var indexes = new int[Selection.CountSelected(refused, rows.RowCount)];
+        Selection.Indexes(refused, rows.RowCount, indexes);
+        using var batch = rows.Take(indexes);
+        var result = _rowRules.Check(batch);
+        foreach (var row in result.BadRows())
+            Tell(_rowRules, result, row, _recordOfRow[indexes[row]]);
+    }
+
+    private void Tell(RowChecker checker, CheckResult result, int row, int record)
+    {
+        var reasons = result.Reasons(row);
+        var next = 0;
+        for (var rule = 0; rule < checker.Plans.Count; rule++)
+        {
+            if (result.Failed(rule, row))
+                _rejections.Add(record, checker.Plans[rule].Text, reasons[next++]);
+        }
+    }
+
+    /// <summary>The batch, with the Kafka timestamps behind its columns where the plan takes event time from them. Takes the batch over.</summary>
     private ColumnBatch WithTime(ColumnBatch rows)
     {
         if (_timeColumn >= 0)
-            return rows.Retain();
-        var times = ColumnBuffer.Allocate(rows.RowCount * 8L);
-        _eventTimes.AsSpan(0, rows.RowCount).CopyTo(times.AsSpan<long>(rows.RowCount));
-        var column = new Column(DataType.TimestampTz, rows.RowCount, 0, null, null, times);
-        return new ColumnBatch(_plan.RowSchema, rows.RowCount, [.. rows.Columns.Select(c => c.Retain()), column]);
+            return rows;
+        using (rows)
+        {
+            var times = ColumnBuffer.Allocate(rows.RowCount * 8L);
+            var micros = times.AsSpan<long>(rows.RowCount);
+            for (var row = 0; row < micros.Length; row++)
+                micros[row] = _rowTimestamps[row] * 1000;
+            var column = new Column(DataType.TimestampTz, rows.RowCount, 0, null, null, times);
+            return new ColumnBatch(_rowSchema, rows.RowCount, [.. rows.Columns.Select(c => c.Retain()), column]);
+        }
     }
 
     private string RuleOf(DecodeError error)

@@ -6,7 +6,10 @@ using Millrace.Columnar;
 using Millrace.Columnar.Json;
 using Millrace.Columnar.Kernels;
 using Millrace.Kafka.Clients;
+using Millrace.Storage.RocksDb;
 using Millrace.Streams.Checkpoints;
+using Millrace.Streams.Checks;
+using Millrace.Streams.Checks.Unique;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
 using Millrace.Streams.Sinks;
@@ -26,9 +29,11 @@ internal sealed class SourceReader : IDisposable
     private readonly Firewall _firewall;
     private readonly Dictionary<int, long> _expected = [];
     private readonly List<(int Partition, long Offset)> _ends = [];
-    private readonly BreakerWindow? _breaker;
+    private readonly CircuitBreaker? _breaker;
+    private readonly List<RocksState> _uniqueState = [];
     private readonly Dictionary<int, PartitionSpan> _spans = [];
-    private long _endsReadAt = long.MinValue;
+    private long _endsReadAt = long.MinValue / 2;
+    private string? _breakerReason;
 
     /// <param name="context">The source and what it feeds.</param>
     /// <param name="restored">What the newest durable checkpoint says of it.</param>
@@ -39,10 +44,18 @@ internal sealed class SourceReader : IDisposable
         Plan = context.Plan;
         Counters = new SourceCounters(context.Options.MaxReasons);
         Watermarks = new WatermarkTracker(Plan.WatermarkDelay, Plan.IdleAfter, restored?.Watermark ?? WatermarkTracker.None);
-        _breaker = Plan.Breaker is { } breaker ? new BreakerWindow(breaker, context.Options.BreakerLeastRows) : null;
+        _breaker = Plan.Breaker is { } breaker ? new CircuitBreaker(breaker, context.Options.Breaker) : null;
         if (restored is not null)
             Restore(restored);
         _firewall = new Firewall(Plan, context.Options);
+        foreach (var store in _firewall.UniqueStores)
+        {
+            var state = context.Store.Part(StateStore.Unique, Plan.Name, store.Name);
+            _uniqueState.Add(state);
+            store.Stored = state;
+            if (restored is not null)
+                store.Load(state);
+        }
         _consumer = Open();
     }
 
@@ -67,8 +80,8 @@ internal sealed class SourceReader : IDisposable
     /// <summary>Kafka timestamps (milliseconds) of the records of the last <see cref="Read"/>.</summary>
     public ReadOnlySpan<long> LastTimestamps => _firewall.Timestamps;
 
-    /// <summary>Set when too many rows fail: the breaker's sentence.</summary>
-    public string? BreakerOpen { get; private set; }
+    /// <summary>Set while too many rows fail: the breaker's sentence.</summary>
+    public string? BreakerOpen => _breaker is { } breaker && breaker.Tick(NowMillis()) == CircuitState.Open ? _breakerReason : null;
 
     /// <summary>Told of each quarantined record, for display.</summary>
     public Action<QuarantinedRow>? Quarantined { get; init; }
@@ -94,7 +107,9 @@ internal sealed class SourceReader : IDisposable
         _ends.Clear();
         var now = NowMillis();
         ColumnBatch? good = null;
-        using (var records = _consumer.Poll(wait, _context.Options.MaxBatchRecords))
+        // A breaker that tries again lets a few records through; one that is open has the consumer paused, and asks for none.
+        var most = (int)Math.Clamp(_breaker?.Allowed(now) ?? long.MaxValue, 1, _context.Options.MaxBatchRecords);
+        using (var records = _consumer.Poll(wait, most))
         {
             if (records.Count > 0)
             {
@@ -161,6 +176,20 @@ internal sealed class SourceReader : IDisposable
         Late = Counters.Late,
         Reasons = new Dictionary<string, long>(Counters.Reasons),
     };
+
+    /// <summary>Puts what the unique checks learned since the last barrier.</summary>
+    public void PutUnique(RocksWriteBatch batch, long checkpoint)
+    {
+        for (var i = 0; i < _uniqueState.Count; i++)
+            _firewall.UniqueStores[i].WriteChanges(checkpoint, _uniqueState[i].Into(batch));
+    }
+
+    /// <summary>A checkpoint is durable: what went into the store with it may leave memory.</summary>
+    public void OnDurable(long checkpoint)
+    {
+        foreach (var store in _firewall.UniqueStores)
+            store.OnDurable(checkpoint);
+    }
 
     public void Dispose()
     {
@@ -260,8 +289,7 @@ internal sealed class SourceReader : IDisposable
         {
             Counters.Good += good.RowCount;
             FollowTime(records, split);
-            if (_breaker is not null && _breaker.Add(taken, split.Rejections.Records, NowMillis()) && BreakerOpen is null)
-                OpenBreaker(_breaker);
+            JudgeBreaker(taken, split.Rejections.Records);
             return good;
         }
         catch
@@ -271,14 +299,20 @@ internal sealed class SourceReader : IDisposable
         }
     }
 
-    private void OpenBreaker(BreakerWindow breaker)
+    private void JudgeBreaker(int taken, int rejected)
     {
-        var (rows, failed) = breaker.Totals();
-        BreakerOpen = string.Create(
+        if (_breaker is null)
+            return;
+        var before = _breaker.State;
+        var (rows, failed) = _breaker.Totals();
+        if (_breaker.Add(taken, rejected, NowMillis()) != CircuitState.Open || before == CircuitState.Open)
+            return;
+        (rows, failed) = before == CircuitState.Closed ? (rows + taken, failed + rejected) : (taken, rejected);
+        _breakerReason = string.Create(
             CultureInfo.InvariantCulture,
-            $"breaker of {Plan.Name}: {failed} of {rows} rows failed over {Plan.Breaker!.Over.TotalSeconds:0} s, more than {Plan.Breaker.Share:P1}; "
-            + $"look at {Plan.QuarantineTopic}, then ./millrace job restart {_context.Pipeline}");
-        SourceLog.Breaker(_log, BreakerOpen);
+            $"the breaker of {Plan.Name} is open: {failed} of the last {rows} rows failed, more than {Plan.Breaker!.Share * 100:0.##} %; "
+            + $"the reasons are in {Plan.QuarantineTopic}; it tries again after {_context.Options.Breaker.OpenFor.TotalSeconds:0} s");
+        SourceLog.Breaker(_log, _breakerReason);
     }
 
     private void Reject(ConsumedBatch records, Rejections rejections)
@@ -400,6 +434,8 @@ internal sealed class SourceReader : IDisposable
         public required string Pipeline { get; init; }
 
         public required SourcePlan Plan { get; init; }
+
+        public required StateStore Store { get; init; }
 
         public required StreamOptions Options { get; init; }
 

@@ -55,7 +55,10 @@ internal sealed class WindowSplit
                 return null;
             var partialSql = _session.Print(PartialTree());
             var partial = DescribePartial(partialSql);
-            return new WindowedQueryPlan(name, _step.Sql, _step.Input, output.Schema, _size, partialSql, partial, FinalSql(final, output, partial));
+            return new WindowedQueryPlan(name, _step.Sql, _step.Input, output.Schema, _size, partialSql, partial, FinalSql(final, output, partial))
+            {
+                Keys = [.. output.Columns.Where((_, i) => _keys.Exists(k => SyntaxTree.Same(k.Expression, _items[i]))).Select(c => c.Name)],
+            };
         }
         finally
         {

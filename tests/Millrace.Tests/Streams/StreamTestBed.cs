@@ -36,7 +36,7 @@ internal sealed class StreamTestBed : IAsyncDisposable
         Brokers = brokers;
         Name = $"orders_{Environment.ProcessId}_{Interlocked.Increment(ref _count)}";
         Catalog = FolderCatalog.Open(DiskFileSystem.Instance, _folder["warehouse"], TimeProvider.System);
-        _producer = new ProducerBuilder<byte[]?, byte[]?>(new ProducerConfig { BootstrapServers = brokers, Acks = Acks.All, LingerMs = 1 }).Build();
+        _producer = new ProducerBuilder<byte[]?, byte[]?>(new ProducerConfig { BootstrapServers = brokers, Acks = Acks.All, LingerMs = 1, MessageMaxBytes = 64 << 20 }).Build();
     }
 
     public string Brokers { get; }
@@ -67,7 +67,7 @@ internal sealed class StreamTestBed : IAsyncDisposable
         }
         var bed = new StreamTestBed(broker, brokers) { _data = data };
         using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = brokers }).Build();
-        await admin.CreateTopicsAsync([new TopicSpecification { Name = bed.Topic, NumPartitions = partitions, ReplicationFactor = 1 }]);
+        await admin.CreateTopicsAsync([new TopicSpecification { Name = bed.Topic, NumPartitions = partitions, ReplicationFactor = 1, Configs = new() { ["max.message.bytes"] = "67108864" } }]);
         return bed;
     }
 

@@ -46,6 +46,9 @@ public sealed class UniqueStore
 
     public string Name { get; }
 
+    /// <summary>Where this store finds again what it has moved out; used by look-ups that are given no other reader.</summary>
+    public IStateReader? Stored { get; set; }
+
     /// <summary>Keys in memory.</summary>
     public long MemoryKeys { get; private set; }
 
@@ -64,6 +67,7 @@ public sealed class UniqueStore
     /// <summary>True when a good row with this key lies within the span of this event time, before or after it.</summary>
     public bool Contains(in RowKey key, long micros, IStateReader? stored)
     {
+        stored ??= Stored;
         var inMemory = _filter.MayContain(key);
         for (var i = _generations.Count - 1; i >= 0; i--)
         {
