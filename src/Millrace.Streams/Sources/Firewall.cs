@@ -36,7 +36,6 @@ internal sealed class Firewall : IDisposable
     private readonly StreamOptions _options;
     private readonly JsonColumnDecoder _decoder;
     private readonly RowChecker _checker;
-    private readonly RowChecker _rowRules;
     private readonly Rejections _rejections = new();
     private readonly int _timeColumn;
     private readonly Schema _rowSchema;
@@ -45,6 +44,7 @@ internal sealed class Firewall : IDisposable
     private long[] _timestamps = new long[1024];
     private long[] _eventTimes = new long[1024];
     private ulong[] _good = new ulong[16];
+    private ulong[] _refused = new ulong[16];
     private int _records;
 
     public Firewall(SourcePlan plan, StreamOptions options)
@@ -57,10 +57,7 @@ internal sealed class Firewall : IDisposable
         _timeColumn = plan.TimeColumn is null ? -1 : plan.Schema.IndexOf(plan.TimeColumn);
         if (plan.TimeColumn is not null && (_timeColumn < 0 || plan.Schema[_timeColumn].Type.Kind != TypeKind.TimestampTz))
             throw new ArgumentException($"source {plan.Name}: the time column '{plan.TimeColumn}' is no TIMESTAMPTZ column of the schema");
-        var time = plan.TimeColumn ?? SourcePlan.KafkaTimeColumn;
-        _checker = RowChecker.Compile(plan.Checks, _rowSchema, time, options.Unique);
-        // For rows that are refused already: they must not be remembered as seen, but all their reasons are told.
-        _rowRules = RowChecker.Compile(plan.Checks.Where(c => c is not UniqueCheck).ToArray(), _rowSchema, time);
+        _checker = RowChecker.Compile(plan.Checks, _rowSchema, options.Unique);
     }
 
     /// <summary>Kafka timestamps (milliseconds) of the records of this batch.</summary>
@@ -82,6 +79,7 @@ internal sealed class Firewall : IDisposable
         _timestamps = new long[size];
         _eventTimes = new long[size];
         _good = new ulong[(size + 63) / 64];
+        _refused = new ulong[_good.Length];
     }
 
     /// <summary>Decodes a record; its bytes are not needed afterwards.</summary>
@@ -109,42 +107,33 @@ internal sealed class Firewall : IDisposable
     /// <param name="watermark">Tells the checks which of their memories are over.</param>
     public FirewallSplit Split(long nowMicros, long watermark)
     {
-        foreach (var store in _checker.UniqueStores)
-        {
-            if (watermark != WatermarkTracker.None)
-                store.Advance(watermark);
-        }
+        if (watermark != WatermarkTracker.None)
+            _checker.Advance(watermark);
         using var rows = WithTime(_decoder.Build());
         var count = rows.RowCount;
-        var timely = _good.AsSpan(0, (count + 63) / 64);
-        timely.Fill(ulong.MaxValue);
-        CheckTimes(rows, timely, nowMicros);
-        var kept = Selection.CountSelected(timely, count);
-        if (kept != count)
-        {
-            TellOtherFaults(rows, timely);
-            Compact(timely, count);
-        }
-        using var candidates = kept == count ? rows.Retain() : rows.Filter(timely);
-        var result = _checker.Check(candidates);
-        var good = result.TakeGood();
+        var good = _good.AsSpan(0, (count + 63) / 64);
+        var refused = _refused.AsSpan(0, good.Length);
+        refused.Clear();
+        CheckTimes(rows, refused, nowMicros);
+        var result = _checker.Check(rows, _eventTimes.AsSpan(0, count), refused);
         if (result.BadCount > 0)
         {
             foreach (var row in result.BadRows())
-                Tell(_checker, result, row, _recordOfRow[row]);
-            var selected = _good.AsSpan(0, (kept + 63) / 64);
-            for (var i = 0; i < selected.Length; i++)
-                selected[i] = ~result.Bad[i];
-            Compact(selected, kept);
-            kept = good.RowCount;
+                Tell(result, row);
         }
+        for (var i = 0; i < good.Length; i++)
+            good[i] = ~(refused[i] | result.Bad[i]);
+        var kept = Selection.CountSelected(good, count);
+        if (kept != count)
+            Compact(good, count);
         _rejections.Sort();
-        return new FirewallSplit(good, _rejections, _recordOfRow.AsSpan(0, kept), _eventTimes.AsSpan(0, kept));
+        return new FirewallSplit(
+            kept == count ? rows.Retain() : rows.Filter(good), _rejections, _recordOfRow.AsSpan(0, kept), _eventTimes.AsSpan(0, kept));
     }
 
     public void Dispose() => _decoder.Dispose();
 
-    private void CheckTimes(ColumnBatch rows, Span<ulong> good, long nowMicros)
+    private void CheckTimes(ColumnBatch rows, Span<ulong> refused, long nowMicros)
     {
         var latest = nowMicros + (_options.MaxFutureEventTime.Ticks / TimeSpan.TicksPerMicrosecond);
         var column = _timeColumn < 0 ? null : rows[_timeColumn];
@@ -153,14 +142,14 @@ internal sealed class Firewall : IDisposable
         {
             if (column is not null && column.IsNull(row))
             {
-                Refuse(row, good, $"not_null({_plan.TimeColumn})", $"{_plan.TimeColumn} is null: the row has no event time");
+                Refuse(row, refused, $"not_null({_plan.TimeColumn})", $"{_plan.TimeColumn} is null: the row has no event time");
                 continue;
             }
             var time = column is null ? _rowTimestamps[row] * 1000 : values[row];
             if (column is null && _rowTimestamps[row] < 0)
-                Refuse(row, good, "event time", "the record has no Kafka timestamp: the row has no event time");
+                Refuse(row, refused, "event time", "the record has no Kafka timestamp: the row has no event time");
             else if (time > latest)
-                Refuse(row, good, "event time in the future", FutureReason(time));
+                Refuse(row, refused, "event time in the future", FutureReason(time));
             _eventTimes[row] = time;
         }
     }
@@ -173,9 +162,9 @@ internal sealed class Firewall : IDisposable
         ? DateTimeOffset.FromUnixTimeMilliseconds(micros / 1000).UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)
         : micros.ToString(CultureInfo.InvariantCulture) + " us since 1970";
 
-    private void Refuse(int row, Span<ulong> good, string rule, string reason)
+    private void Refuse(int row, Span<ulong> refused, string rule, string reason)
     {
-        good[row >> 6] &= ~(1UL << (row & 63));
+        refused[row >> 6] |= 1UL << (row & 63);
         _rejections.Add(_recordOfRow[row], rule, reason);
     }
 
@@ -192,28 +181,14 @@ internal sealed class Firewall : IDisposable
         }
     }
 
-    /// <summary>The row rules' reasons for rows whose event time is refused.</summary>
-    private void TellOtherFaults(ColumnBatch rows, ReadOnlySpan<ulong> timely)
-    {
-        var refused = new ulong[timely.Length];
-        for (var i = 0; i < refused.Length; i++)
-            refused[i] = ~timely[i];
-        var indexes = new int[Selection.CountSelected(refused, rows.RowCount)];
-        Selection.Indexes(refused, rows.RowCount, indexes);
-        using var batch = rows.Take(indexes);
-        var result = _rowRules.Check(batch);
-        foreach (var row in result.BadRows())
-            Tell(_rowRules, result, row, _recordOfRow[indexes[row]]);
-    }
-
-    private void Tell(RowChecker checker, CheckResult result, int row, int record)
+    private void Tell(CheckResult result, int row)
     {
         var reasons = result.Reasons(row);
         var next = 0;
-        for (var rule = 0; rule < checker.Plans.Count; rule++)
+        for (var rule = 0; rule < _checker.Plans.Count; rule++)
         {
             if (result.Failed(rule, row))
-                _rejections.Add(record, checker.Plans[rule].Text, reasons[next++]);
+                _rejections.Add(_recordOfRow[row], _checker.Plans[rule].Text, reasons[next++]);
         }
     }
 
