@@ -79,7 +79,7 @@ internal sealed class QueryPlan : IDisposable
         {
             _native.ClearBindings();
             for (var i = 0; i < count; i++)
-                _native.Bind(i + 1, Convert(values[i], i < Parameters.Count ? Parameters[i] : PostgresTypes.Text));
+                _native.Bind(i + 1, Convert(values[i], i < Parameters.Count ? Parameters[i] : PostgresTypes.Text, _sql.ArrayParameters.Contains(i + 1)));
             return _native.Execute(streaming: true);
         });
     }
@@ -151,16 +151,20 @@ internal sealed class QueryPlan : IDisposable
                 DuckDbType.TimeTz => "TIMETZ",
                 _ => type.SqlName,
             };
-            result[i] = new SqlColumn(columns[i].Name, type, sqlType);
+            result[i] = new SqlColumn(NameOf(columns[i].Name), type, sqlType);
         }
         return result;
     }
 
-    private static object? Convert(object? value, PostgresType type)
+    /// <summary>DuckDB calls an expression by its text, in which names of our own making may stand.</summary>
+    private static string NameOf(string name) =>
+        name.Contains(PostgresRewriter.CatalogSchema + ".", StringComparison.Ordinal) ? name.Replace(PostgresRewriter.CatalogSchema + ".", "", StringComparison.Ordinal) : name;
+
+    private static object? Convert(object? value, PostgresType type, bool isArray)
     {
         if (value is not string text)
             return value;
-        if (PostgresTypes.ElementOf(type.Oid) is not null)
+        if (PostgresTypes.ElementOf(type.Oid) is not null || (isArray && text.StartsWith('{')))
             return ArrayText.ToDuckDb(text);
         if (type != PostgresTypes.Numeric)
             return text;

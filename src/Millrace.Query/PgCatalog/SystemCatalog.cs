@@ -92,9 +92,11 @@ internal sealed class SystemCatalog : ICatalogNames, IDisposable
             case "regrole":
                 return 10;
             case "regproc":
-                return Procedures.TryGetValue(name.StartsWith("pg_catalog.", StringComparison.Ordinal) ? name[11..] : name, out var procedure) ? procedure : 0;
+                return Procedures.TryGetValue(name.StartsWith("pg_catalog.", StringComparison.Ordinal) ? name[11..] : name, out var procedure) ? procedure : null;
+            case "regcollation":
+                return 100;
             default:
-                return 0;
+                return null;
         }
     }
 

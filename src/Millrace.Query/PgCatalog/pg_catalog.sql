@@ -9,13 +9,13 @@ CREATE TABLE mr_relations (oid BIGINT, namespace BIGINT, name VARCHAR, kind VARC
 CREATE TABLE mr_attributes (relation BIGINT, number SMALLINT, name VARCHAR, type BIGINT, modifier INTEGER, required BOOLEAN);
 CREATE TABLE mr_types (oid BIGINT, name VARCHAR, size SMALLINT, category VARCHAR, element BIGINT, array_type BIGINT, display VARCHAR);
 
-CREATE VIEW pg_namespace AS SELECT oid, name AS nspname, 10::BIGINT AS nspowner, NULL::VARCHAR[] AS nspacl FROM mr_namespaces;
+CREATE VIEW pg_namespace AS SELECT oid, name AS nspname, 10::BIGINT AS nspowner, NULL::VARCHAR[] AS nspacl, 2615::BIGINT AS tableoid FROM mr_namespaces;
 CREATE VIEW pg_class AS SELECT
     oid, name AS relname, namespace AS relnamespace, 0::BIGINT AS reltype, 0::BIGINT AS reloftype, 10::BIGINT AS relowner,
     CASE WHEN kind = 'r' THEN 2::BIGINT ELSE 0::BIGINT END AS relam, oid AS relfilenode, 0::BIGINT AS reltablespace, 0 AS relpages, (-1)::FLOAT AS reltuples, 0 AS relallvisible,
     0::BIGINT AS reltoastrelid, false AS relhasindex, false AS relisshared, 'p' AS relpersistence, kind AS relkind, columns AS relnatts,
     0::SMALLINT AS relchecks, false AS relhasrules, false AS relhastriggers, false AS relhassubclass, false AS relrowsecurity,
-    false AS relforcerowsecurity, true AS relispopulated, 'n' AS relreplident, false AS relispartition, 0::BIGINT AS relrewrite,
+    false AS relforcerowsecurity, true AS relispopulated, 'd' AS relreplident, false AS relispartition, 0::BIGINT AS relrewrite,
     0::BIGINT AS relfrozenxid, 0::BIGINT AS relminmxid, NULL::VARCHAR[] AS relacl, NULL::VARCHAR[] AS reloptions, NULL::VARCHAR AS relpartbound,
     false AS relhasoids, false AS relhaspkey, 1259::BIGINT AS tableoid, 1::BIGINT AS xmin
     FROM mr_relations;
@@ -36,21 +36,21 @@ CREATE VIEW pg_type AS SELECT
     CASE WHEN element <> 0 THEN 2400::BIGINT ELSE oid + 300000 END AS typreceive, CASE WHEN element <> 0 THEN 2401::BIGINT ELSE oid + 400000 END AS typsend,
     0::BIGINT AS typmodin, 0::BIGINT AS typmodout, 0::BIGINT AS typanalyze, 'i' AS typalign, CASE WHEN size > 0 THEN 'p' ELSE 'x' END AS typstorage,
     false AS typnotnull, 0::BIGINT AS typbasetype, (-1) AS typtypmod, 0 AS typndims, CASE WHEN oid IN (19, 25, 1042, 1043) THEN 100::BIGINT ELSE 0::BIGINT END AS typcollation,
-    NULL::VARCHAR AS typdefaultbin, NULL::VARCHAR AS typdefault, NULL::VARCHAR[] AS typacl
+    NULL::VARCHAR AS typdefaultbin, NULL::VARCHAR AS typdefault, NULL::VARCHAR[] AS typacl, 1247::BIGINT AS tableoid
     FROM mr_types;
 CREATE VIEW pg_proc AS SELECT
     oid, proname, 11::BIGINT AS pronamespace, 10::BIGINT AS proowner, 12::BIGINT AS prolang, 1::FLOAT AS procost, 0::FLOAT AS prorows, 0::BIGINT AS provariadic,
     0::BIGINT AS prosupport, 'f' AS prokind, false AS prosecdef, false AS proleakproof, true AS proisstrict, false AS proretset, 's' AS provolatile,
     's' AS proparallel, 1::SMALLINT AS pronargs, 0::SMALLINT AS pronargdefaults, 2277::BIGINT AS prorettype, [2281]::BIGINT[] AS proargtypes,
     NULL::BIGINT[] AS proallargtypes, NULL::VARCHAR[] AS proargmodes, NULL::VARCHAR[] AS proargnames, NULL::VARCHAR AS proargdefaults,
-    NULL::BIGINT[] AS protrftypes, proname AS prosrc, NULL::VARCHAR AS probin, NULL::VARCHAR AS prosqlbody, NULL::VARCHAR[] AS proconfig, NULL::VARCHAR[] AS proacl
+    NULL::BIGINT[] AS protrftypes, proname AS prosrc, NULL::VARCHAR AS probin, NULL::VARCHAR AS prosqlbody, NULL::VARCHAR[] AS proconfig, NULL::VARCHAR[] AS proacl, 1255::BIGINT AS tableoid
     FROM (VALUES (750::BIGINT, 'array_in'), (751, 'array_out'), (2400, 'array_recv'), (2401, 'array_send')) p(oid, proname);
 CREATE VIEW pg_database AS SELECT
     16000::BIGINT AS oid, '@DATABASE@' AS datname, 10::BIGINT AS datdba, 6 AS encoding, 'c' AS datlocprovider, false AS datistemplate, true AS datallowconn,
     (-1) AS datconnlimit, 0::BIGINT AS datfrozenxid, 0::BIGINT AS datminmxid, 1663::BIGINT AS dattablespace, 'C' AS datcollate, 'C' AS datctype,
     NULL::VARCHAR AS daticulocale, NULL::VARCHAR AS datcollversion, NULL::VARCHAR[] AS datacl, 13000::BIGINT AS datlastsysoid;
 CREATE VIEW pg_roles AS SELECT
-    10::BIGINT AS oid, coalesce(getvariable('mr_user')::VARCHAR, 'millrace') AS rolname, true AS rolsuper, true AS rolinherit, false AS rolcreaterole, false AS rolcreatedb,
+    10::BIGINT AS oid, coalesce(getvariable('mr_user')::VARCHAR, 'millrace') AS rolname, false AS rolsuper, true AS rolinherit, false AS rolcreaterole, false AS rolcreatedb,
     true AS rolcanlogin, false AS rolreplication, (-1) AS rolconnlimit, '********' AS rolpassword, NULL::TIMESTAMPTZ AS rolvaliduntil, false AS rolbypassrls,
     NULL::VARCHAR[] AS rolconfig;
 CREATE VIEW pg_authid AS SELECT * FROM pg_roles;
@@ -63,52 +63,52 @@ CREATE TABLE pg_language AS SELECT 12::BIGINT AS oid, 'internal' AS lanname, 10:
 CREATE TABLE pg_collation AS SELECT 100::BIGINT AS oid, 'default' AS collname, 11::BIGINT AS collnamespace, 10::BIGINT AS collowner, 'd' AS collprovider, true AS collisdeterministic, (-1) AS collencoding, NULL::VARCHAR AS collcollate, NULL::VARCHAR AS collctype, NULL::VARCHAR AS colliculocale, NULL::VARCHAR AS collversion;
 CREATE TABLE pg_tablespace AS SELECT 1663::BIGINT AS oid, 'pg_default' AS spcname, 10::BIGINT AS spcowner, NULL::VARCHAR[] AS spcacl, NULL::VARCHAR[] AS spcoptions;
 CREATE TABLE pg_index (indexrelid BIGINT, indrelid BIGINT, indnatts SMALLINT, indnkeyatts SMALLINT, indisunique BOOLEAN, indnullsnotdistinct BOOLEAN, indisprimary BOOLEAN, indisexclusion BOOLEAN, indimmediate BOOLEAN, indisclustered BOOLEAN, indisvalid BOOLEAN, indcheckxmin BOOLEAN, indisready BOOLEAN, indislive BOOLEAN, indisreplident BOOLEAN, indkey SMALLINT[], indcollation BIGINT[], indclass BIGINT[], indoption SMALLINT[], indexprs VARCHAR, indpred VARCHAR);
-CREATE TABLE pg_constraint (oid BIGINT, conname VARCHAR, connamespace BIGINT, contype VARCHAR, condeferrable BOOLEAN, condeferred BOOLEAN, convalidated BOOLEAN, conrelid BIGINT, contypid BIGINT, conindid BIGINT, conparentid BIGINT, confrelid BIGINT, confupdtype VARCHAR, confdeltype VARCHAR, confmatchtype VARCHAR, conislocal BOOLEAN, coninhcount INTEGER, connoinherit BOOLEAN, conkey SMALLINT[], confkey SMALLINT[], conpfeqop BIGINT[], conppeqop BIGINT[], conffeqop BIGINT[], confdelsetcols SMALLINT[], conexclop BIGINT[], conbin VARCHAR);
-CREATE TABLE pg_attrdef (oid BIGINT, adrelid BIGINT, adnum SMALLINT, adbin VARCHAR);
+CREATE TABLE pg_constraint (oid BIGINT, tableoid BIGINT, conname VARCHAR, connamespace BIGINT, contype VARCHAR, condeferrable BOOLEAN, condeferred BOOLEAN, convalidated BOOLEAN, conrelid BIGINT, contypid BIGINT, conindid BIGINT, conparentid BIGINT, confrelid BIGINT, confupdtype VARCHAR, confdeltype VARCHAR, confmatchtype VARCHAR, conislocal BOOLEAN, coninhcount INTEGER, connoinherit BOOLEAN, conkey SMALLINT[], confkey SMALLINT[], conpfeqop BIGINT[], conppeqop BIGINT[], conffeqop BIGINT[], confdelsetcols SMALLINT[], conexclop BIGINT[], conbin VARCHAR);
+CREATE TABLE pg_attrdef (oid BIGINT, tableoid BIGINT, adrelid BIGINT, adnum SMALLINT, adbin VARCHAR);
 CREATE VIEW pg_description AS SELECT oid AS objoid, 1259::BIGINT AS classoid, 0 AS objsubid, comment AS description FROM mr_relations WHERE comment IS NOT NULL;
 CREATE TABLE pg_shdescription (objoid BIGINT, classoid BIGINT, description VARCHAR);
 CREATE TABLE pg_seclabel (objoid BIGINT, classoid BIGINT, objsubid INTEGER, provider VARCHAR, label VARCHAR);
 CREATE TABLE pg_inherits (inhrelid BIGINT, inhparent BIGINT, inhseqno INTEGER, inhdetachpending BOOLEAN);
 CREATE TABLE pg_range (rngtypid BIGINT, rngsubtype BIGINT, rngmultitypid BIGINT, rngcollation BIGINT, rngsubopc BIGINT, rngcanonical BIGINT, rngsubdiff BIGINT);
-CREATE TABLE pg_enum (oid BIGINT, enumtypid BIGINT, enumsortorder FLOAT, enumlabel VARCHAR);
-CREATE TABLE pg_trigger (oid BIGINT, tgrelid BIGINT, tgparentid BIGINT, tgname VARCHAR, tgfoid BIGINT, tgtype SMALLINT, tgenabled VARCHAR, tgisinternal BOOLEAN, tgconstrrelid BIGINT, tgconstrindid BIGINT, tgconstraint BIGINT, tgdeferrable BOOLEAN, tginitdeferred BOOLEAN, tgnargs SMALLINT, tgattr SMALLINT[], tgargs BLOB, tgqual VARCHAR, tgoldtable VARCHAR, tgnewtable VARCHAR);
-CREATE TABLE pg_policy (oid BIGINT, polname VARCHAR, polrelid BIGINT, polcmd VARCHAR, polpermissive BOOLEAN, polroles BIGINT[], polqual VARCHAR, polwithcheck VARCHAR);
-CREATE TABLE pg_rewrite (oid BIGINT, rulename VARCHAR, ev_class BIGINT, ev_type VARCHAR, ev_enabled VARCHAR, is_instead BOOLEAN, ev_qual VARCHAR, ev_action VARCHAR);
-CREATE TABLE pg_statistic_ext (oid BIGINT, stxrelid BIGINT, stxname VARCHAR, stxnamespace BIGINT, stxowner BIGINT, stxstattarget INTEGER, stxkeys SMALLINT[], stxkind VARCHAR[], stxexprs VARCHAR);
-CREATE TABLE pg_publication (oid BIGINT, pubname VARCHAR, pubowner BIGINT, puballtables BOOLEAN, pubinsert BOOLEAN, pubupdate BOOLEAN, pubdelete BOOLEAN, pubtruncate BOOLEAN, pubviaroot BOOLEAN);
-CREATE TABLE pg_publication_rel (oid BIGINT, prpubid BIGINT, prrelid BIGINT, prqual VARCHAR, prattrs SMALLINT[]);
-CREATE TABLE pg_publication_namespace (oid BIGINT, pnpubid BIGINT, pnnspid BIGINT);
+CREATE TABLE pg_enum (oid BIGINT, tableoid BIGINT, enumtypid BIGINT, enumsortorder FLOAT, enumlabel VARCHAR);
+CREATE TABLE pg_trigger (oid BIGINT, tableoid BIGINT, tgrelid BIGINT, tgparentid BIGINT, tgname VARCHAR, tgfoid BIGINT, tgtype SMALLINT, tgenabled VARCHAR, tgisinternal BOOLEAN, tgconstrrelid BIGINT, tgconstrindid BIGINT, tgconstraint BIGINT, tgdeferrable BOOLEAN, tginitdeferred BOOLEAN, tgnargs SMALLINT, tgattr SMALLINT[], tgargs BLOB, tgqual VARCHAR, tgoldtable VARCHAR, tgnewtable VARCHAR);
+CREATE TABLE pg_policy (oid BIGINT, tableoid BIGINT, polname VARCHAR, polrelid BIGINT, polcmd VARCHAR, polpermissive BOOLEAN, polroles BIGINT[], polqual VARCHAR, polwithcheck VARCHAR);
+CREATE TABLE pg_rewrite (oid BIGINT, tableoid BIGINT, rulename VARCHAR, ev_class BIGINT, ev_type VARCHAR, ev_enabled VARCHAR, is_instead BOOLEAN, ev_qual VARCHAR, ev_action VARCHAR);
+CREATE TABLE pg_statistic_ext (oid BIGINT, tableoid BIGINT, stxrelid BIGINT, stxname VARCHAR, stxnamespace BIGINT, stxowner BIGINT, stxstattarget INTEGER, stxkeys SMALLINT[], stxkind VARCHAR[], stxexprs VARCHAR);
+CREATE TABLE pg_publication (oid BIGINT, tableoid BIGINT, pubname VARCHAR, pubowner BIGINT, puballtables BOOLEAN, pubinsert BOOLEAN, pubupdate BOOLEAN, pubdelete BOOLEAN, pubtruncate BOOLEAN, pubviaroot BOOLEAN);
+CREATE TABLE pg_publication_rel (oid BIGINT, tableoid BIGINT, prpubid BIGINT, prrelid BIGINT, prqual VARCHAR, prattrs SMALLINT[]);
+CREATE TABLE pg_publication_namespace (oid BIGINT, tableoid BIGINT, pnpubid BIGINT, pnnspid BIGINT);
 CREATE TABLE pg_publication_tables (pubname VARCHAR, schemaname VARCHAR, tablename VARCHAR, attnames VARCHAR[], rowfilter VARCHAR);
-CREATE TABLE pg_subscription (oid BIGINT, subdbid BIGINT, subname VARCHAR, subowner BIGINT, subenabled BOOLEAN);
-CREATE TABLE pg_foreign_data_wrapper (oid BIGINT, fdwname VARCHAR, fdwowner BIGINT, fdwhandler BIGINT, fdwvalidator BIGINT, fdwacl VARCHAR[], fdwoptions VARCHAR[]);
-CREATE TABLE pg_foreign_server (oid BIGINT, srvname VARCHAR, srvowner BIGINT, srvfdw BIGINT, srvtype VARCHAR, srvversion VARCHAR, srvacl VARCHAR[], srvoptions VARCHAR[]);
+CREATE TABLE pg_subscription (oid BIGINT, tableoid BIGINT, subdbid BIGINT, subname VARCHAR, subowner BIGINT, subenabled BOOLEAN);
+CREATE TABLE pg_foreign_data_wrapper (oid BIGINT, tableoid BIGINT, fdwname VARCHAR, fdwowner BIGINT, fdwhandler BIGINT, fdwvalidator BIGINT, fdwacl VARCHAR[], fdwoptions VARCHAR[]);
+CREATE TABLE pg_foreign_server (oid BIGINT, tableoid BIGINT, srvname VARCHAR, srvowner BIGINT, srvfdw BIGINT, srvtype VARCHAR, srvversion VARCHAR, srvacl VARCHAR[], srvoptions VARCHAR[]);
 CREATE TABLE pg_foreign_table (ftrelid BIGINT, ftserver BIGINT, ftoptions VARCHAR[]);
-CREATE TABLE pg_user_mapping (oid BIGINT, umuser BIGINT, umserver BIGINT, umoptions VARCHAR[]);
+CREATE TABLE pg_user_mapping (oid BIGINT, tableoid BIGINT, umuser BIGINT, umserver BIGINT, umoptions VARCHAR[]);
 CREATE TABLE pg_sequence (seqrelid BIGINT, seqtypid BIGINT, seqstart BIGINT, seqincrement BIGINT, seqmax BIGINT, seqmin BIGINT, seqcache BIGINT, seqcycle BOOLEAN);
 CREATE TABLE pg_sequences (schemaname VARCHAR, sequencename VARCHAR, sequenceowner VARCHAR, data_type VARCHAR, start_value BIGINT, min_value BIGINT, max_value BIGINT, increment_by BIGINT, cycle BOOLEAN, cache_size BIGINT, last_value BIGINT);
 CREATE TABLE pg_depend (classid BIGINT, objid BIGINT, objsubid INTEGER, refclassid BIGINT, refobjid BIGINT, refobjsubid INTEGER, deptype VARCHAR);
 CREATE TABLE pg_shdepend (dbid BIGINT, classid BIGINT, objid BIGINT, objsubid INTEGER, refclassid BIGINT, refobjid BIGINT, deptype VARCHAR);
-CREATE TABLE pg_operator (oid BIGINT, oprname VARCHAR, oprnamespace BIGINT, oprowner BIGINT, oprkind VARCHAR, oprcanmerge BOOLEAN, oprcanhash BOOLEAN, oprleft BIGINT, oprright BIGINT, oprresult BIGINT, oprcom BIGINT, oprnegate BIGINT, oprcode BIGINT, oprrest BIGINT, oprjoin BIGINT);
-CREATE TABLE pg_opclass (oid BIGINT, opcmethod BIGINT, opcname VARCHAR, opcnamespace BIGINT, opcowner BIGINT, opcfamily BIGINT, opcintype BIGINT, opcdefault BOOLEAN, opckeytype BIGINT);
-CREATE TABLE pg_opfamily (oid BIGINT, opfmethod BIGINT, opfname VARCHAR, opfnamespace BIGINT, opfowner BIGINT);
-CREATE TABLE pg_amop (oid BIGINT, amopfamily BIGINT, amoplefttype BIGINT, amoprighttype BIGINT, amopstrategy SMALLINT, amoppurpose VARCHAR, amopopr BIGINT, amopmethod BIGINT, amopsortfamily BIGINT);
-CREATE TABLE pg_amproc (oid BIGINT, amprocfamily BIGINT, amproclefttype BIGINT, amprocrighttype BIGINT, amprocnum SMALLINT, amproc BIGINT);
+CREATE TABLE pg_operator (oid BIGINT, tableoid BIGINT, oprname VARCHAR, oprnamespace BIGINT, oprowner BIGINT, oprkind VARCHAR, oprcanmerge BOOLEAN, oprcanhash BOOLEAN, oprleft BIGINT, oprright BIGINT, oprresult BIGINT, oprcom BIGINT, oprnegate BIGINT, oprcode BIGINT, oprrest BIGINT, oprjoin BIGINT);
+CREATE TABLE pg_opclass (oid BIGINT, tableoid BIGINT, opcmethod BIGINT, opcname VARCHAR, opcnamespace BIGINT, opcowner BIGINT, opcfamily BIGINT, opcintype BIGINT, opcdefault BOOLEAN, opckeytype BIGINT);
+CREATE TABLE pg_opfamily (oid BIGINT, tableoid BIGINT, opfmethod BIGINT, opfname VARCHAR, opfnamespace BIGINT, opfowner BIGINT);
+CREATE TABLE pg_amop (oid BIGINT, tableoid BIGINT, amopfamily BIGINT, amoplefttype BIGINT, amoprighttype BIGINT, amopstrategy SMALLINT, amoppurpose VARCHAR, amopopr BIGINT, amopmethod BIGINT, amopsortfamily BIGINT);
+CREATE TABLE pg_amproc (oid BIGINT, tableoid BIGINT, amprocfamily BIGINT, amproclefttype BIGINT, amprocrighttype BIGINT, amprocnum SMALLINT, amproc BIGINT);
 CREATE TABLE pg_aggregate (aggfnoid BIGINT, aggkind VARCHAR, aggnumdirectargs SMALLINT);
-CREATE TABLE pg_cast (oid BIGINT, castsource BIGINT, casttarget BIGINT, castfunc BIGINT, castcontext VARCHAR, castmethod VARCHAR);
-CREATE TABLE pg_conversion (oid BIGINT, conname VARCHAR, connamespace BIGINT, conowner BIGINT, conforencoding INTEGER, contoencoding INTEGER, conproc BIGINT, condefault BOOLEAN);
-CREATE TABLE pg_event_trigger (oid BIGINT, evtname VARCHAR, evtevent VARCHAR, evtowner BIGINT, evtfoid BIGINT, evtenabled VARCHAR, evttags VARCHAR[]);
-CREATE TABLE pg_extension (oid BIGINT, extname VARCHAR, extowner BIGINT, extnamespace BIGINT, extrelocatable BOOLEAN, extversion VARCHAR, extconfig BIGINT[], extcondition VARCHAR[]);
+CREATE TABLE pg_cast (oid BIGINT, tableoid BIGINT, castsource BIGINT, casttarget BIGINT, castfunc BIGINT, castcontext VARCHAR, castmethod VARCHAR);
+CREATE TABLE pg_conversion (oid BIGINT, tableoid BIGINT, conname VARCHAR, connamespace BIGINT, conowner BIGINT, conforencoding INTEGER, contoencoding INTEGER, conproc BIGINT, condefault BOOLEAN);
+CREATE TABLE pg_event_trigger (oid BIGINT, tableoid BIGINT, evtname VARCHAR, evtevent VARCHAR, evtowner BIGINT, evtfoid BIGINT, evtenabled VARCHAR, evttags VARCHAR[]);
+CREATE TABLE pg_extension (oid BIGINT, tableoid BIGINT, extname VARCHAR, extowner BIGINT, extnamespace BIGINT, extrelocatable BOOLEAN, extversion VARCHAR, extconfig BIGINT[], extcondition VARCHAR[]);
 CREATE TABLE pg_available_extensions (name VARCHAR, default_version VARCHAR, installed_version VARCHAR, comment VARCHAR);
 CREATE TABLE pg_partitioned_table (partrelid BIGINT, partstrat VARCHAR, partnatts SMALLINT, partdefid BIGINT, partattrs SMALLINT[], partclass BIGINT[], partcollation BIGINT[], partexprs VARCHAR);
-CREATE TABLE pg_default_acl (oid BIGINT, defaclrole BIGINT, defaclnamespace BIGINT, defaclobjtype VARCHAR, defaclacl VARCHAR[]);
+CREATE TABLE pg_default_acl (oid BIGINT, tableoid BIGINT, defaclrole BIGINT, defaclnamespace BIGINT, defaclobjtype VARCHAR, defaclacl VARCHAR[]);
 CREATE TABLE pg_init_privs (objoid BIGINT, classoid BIGINT, objsubid INTEGER, privtype VARCHAR, initprivs VARCHAR[]);
 CREATE TABLE pg_db_role_setting (setdatabase BIGINT, setrole BIGINT, setconfig VARCHAR[]);
-CREATE TABLE pg_largeobject_metadata (oid BIGINT, lomowner BIGINT, lomacl VARCHAR[]);
-CREATE TABLE pg_ts_config (oid BIGINT, cfgname VARCHAR, cfgnamespace BIGINT, cfgowner BIGINT, cfgparser BIGINT);
-CREATE TABLE pg_ts_dict (oid BIGINT, dictname VARCHAR, dictnamespace BIGINT, dictowner BIGINT, dicttemplate BIGINT, dictinitoption VARCHAR);
-CREATE TABLE pg_ts_parser (oid BIGINT, prsname VARCHAR, prsnamespace BIGINT);
-CREATE TABLE pg_ts_template (oid BIGINT, tmplname VARCHAR, tmplnamespace BIGINT);
-CREATE TABLE pg_transform (oid BIGINT, trftype BIGINT, trflang BIGINT, trffromsql BIGINT, trftosql BIGINT);
+CREATE TABLE pg_largeobject_metadata (oid BIGINT, tableoid BIGINT, lomowner BIGINT, lomacl VARCHAR[]);
+CREATE TABLE pg_ts_config (oid BIGINT, tableoid BIGINT, cfgname VARCHAR, cfgnamespace BIGINT, cfgowner BIGINT, cfgparser BIGINT);
+CREATE TABLE pg_ts_dict (oid BIGINT, tableoid BIGINT, dictname VARCHAR, dictnamespace BIGINT, dictowner BIGINT, dicttemplate BIGINT, dictinitoption VARCHAR);
+CREATE TABLE pg_ts_parser (oid BIGINT, tableoid BIGINT, prsname VARCHAR, prsnamespace BIGINT);
+CREATE TABLE pg_ts_template (oid BIGINT, tableoid BIGINT, tmplname VARCHAR, tmplnamespace BIGINT);
+CREATE TABLE pg_transform (oid BIGINT, tableoid BIGINT, trftype BIGINT, trflang BIGINT, trffromsql BIGINT, trftosql BIGINT);
 CREATE TABLE pg_replication_slots (slot_name VARCHAR, plugin VARCHAR, slot_type VARCHAR, active BOOLEAN);
 CREATE TABLE pg_stat_ssl (pid INTEGER, ssl BOOLEAN, version VARCHAR, cipher VARCHAR, bits INTEGER);
 CREATE TABLE pg_locks (locktype VARCHAR, database BIGINT, relation BIGINT, pid INTEGER, mode VARCHAR, granted BOOLEAN);
@@ -138,17 +138,18 @@ CREATE MACRO user() AS coalesce(getvariable('mr_user')::VARCHAR, 'millrace');
 CREATE MACRO pg_backend_pid() AS getvariable('mr_pid')::INTEGER;
 CREATE MACRO pg_is_in_recovery() AS false;
 CREATE MACRO pg_client_encoding() AS 'UTF8';
+CREATE MACRO getdatabaseencoding() AS 'UTF8';
 CREATE MACRO pg_advisory_unlock_all() AS NULL::VARCHAR;
 CREATE MACRO pg_encoding_to_char(encoding) AS CASE WHEN encoding = 6 THEN 'UTF8' ELSE '' END;
 CREATE MACRO pg_char_to_encoding(name) AS CASE WHEN upper(name) IN ('UTF8', 'UTF-8') THEN 6 ELSE -1 END;
 CREATE MACRO pg_get_userbyid(role) AS 'millrace';
 CREATE MACRO set_config(name, value, is_local) AS value;
-CREATE MACRO current_setting(p_name) AS (SELECT any_value(s.setting) FROM mr_catalog.pg_settings s WHERE s.name = lower(p_name)), (p_name, missing_ok) AS (SELECT any_value(s.setting) FROM mr_catalog.pg_settings s WHERE s.name = lower(p_name));
+CREATE MACRO current_setting(p_name) AS (SELECT any_value(mr_s.setting) FROM mr_catalog.pg_settings mr_s WHERE mr_s.name = lower(p_name)), (p_name, missing_ok) AS (SELECT any_value(mr_s.setting) FROM mr_catalog.pg_settings mr_s WHERE mr_s.name = lower(p_name));
 CREATE MACRO format_type(type, modifier) AS CASE
     WHEN type IS NULL THEN NULL
     WHEN type = 1700 AND modifier > 0 THEN 'numeric(' || ((modifier - 4) >> 16) || ',' || ((modifier - 4) & 65535) || ')'
-    ELSE coalesce((SELECT any_value(t.display) FROM mr_catalog.mr_types t WHERE t.oid = type), '???') END;
-CREATE MACRO pg_table_is_visible(relation) AS coalesce((SELECT any_value(r.visible) FROM mr_catalog.mr_relations r WHERE r.oid = relation), false);
+    ELSE coalesce((SELECT any_value(mr_t.display) FROM mr_catalog.mr_types mr_t WHERE mr_t.oid = type), '???') END;
+CREATE MACRO pg_table_is_visible(relation) AS coalesce((SELECT any_value(mr_r.visible) FROM mr_catalog.mr_relations mr_r WHERE mr_r.oid = relation), false);
 CREATE MACRO pg_type_is_visible(type) AS true;
 CREATE MACRO pg_function_is_visible(f) AS true;
 CREATE MACRO pg_operator_is_visible(o) AS true;
@@ -169,7 +170,7 @@ CREATE MACRO pg_get_function_arguments(f) AS NULL::VARCHAR;
 CREATE MACRO pg_get_function_identity_arguments(f) AS NULL::VARCHAR;
 CREATE MACRO pg_get_function_sqlbody(f) AS NULL::VARCHAR;
 CREATE MACRO pg_get_serial_sequence(t, c) AS NULL::VARCHAR;
-CREATE MACRO obj_description(object) AS (SELECT any_value(d.description) FROM mr_catalog.pg_description d WHERE d.objoid = object), (object, catalog) AS (SELECT any_value(d.description) FROM mr_catalog.pg_description d WHERE d.objoid = object);
+CREATE MACRO obj_description(object) AS (SELECT any_value(mr_d.description) FROM mr_catalog.pg_description mr_d WHERE mr_d.objoid = object), (object, catalog) AS (SELECT any_value(mr_d.description) FROM mr_catalog.pg_description mr_d WHERE mr_d.objoid = object);
 CREATE MACRO col_description(relation, number) AS NULL::VARCHAR;
 CREATE MACRO shobj_description(object, catalog) AS NULL::VARCHAR;
 CREATE MACRO pg_table_size(relation) AS 0::BIGINT;
@@ -185,16 +186,16 @@ CREATE MACRO array_upper(list, dimension) AS CASE WHEN len(list) > 0 THEN len(li
 CREATE MACRO array_lower(list, dimension) AS CASE WHEN len(list) > 0 THEN 1 END;
 CREATE MACRO quote_ident(name) AS CASE WHEN regexp_full_match(name, '[a-z_][a-z0-9_$]*') THEN name ELSE '"' || replace(name, '"', '""') || '"' END;
 CREATE MACRO quote_literal(text) AS '''' || replace(text, '''', '''''') || '''';
-CREATE MACRO regclass_oid(p_name) AS coalesce(try_cast(p_name::VARCHAR AS BIGINT), (SELECT min(r.oid) FROM mr_catalog.mr_relations r JOIN mr_catalog.mr_namespaces n ON n.oid = r.namespace WHERE replace(p_name::VARCHAR, '"', '') IN (n.name || '.' || r.name, r.name)));
+CREATE MACRO regclass_oid(p_name) AS coalesce(try_cast(p_name::VARCHAR AS BIGINT), (SELECT min(mr_r.oid) FROM mr_catalog.mr_relations mr_r JOIN mr_catalog.mr_namespaces mr_n ON mr_n.oid = mr_r.namespace WHERE replace(p_name::VARCHAR, '"', '') IN (mr_n.name || '.' || mr_r.name, mr_r.name)));
 CREATE MACRO to_regclass(p_name) AS mr_catalog.regclass_oid(p_name);
-CREATE MACRO regclass_text(relation) AS coalesce((SELECT any_value(CASE WHEN r.visible THEN r.name ELSE n.name || '.' || r.name END) FROM mr_catalog.mr_relations r JOIN mr_catalog.mr_namespaces n ON n.oid = r.namespace WHERE r.oid = try_cast(relation::VARCHAR AS BIGINT)), relation::VARCHAR);
-CREATE MACRO regtype_oid(p_name) AS coalesce(try_cast(p_name::VARCHAR AS BIGINT), (SELECT min(t.oid) FROM mr_catalog.mr_types t WHERE lower(p_name::VARCHAR) IN (t.name, t.display)));
+CREATE MACRO regclass_text(relation) AS coalesce((SELECT any_value(CASE WHEN mr_r.visible THEN mr_r.name ELSE mr_n.name || '.' || mr_r.name END) FROM mr_catalog.mr_relations mr_r JOIN mr_catalog.mr_namespaces mr_n ON mr_n.oid = mr_r.namespace WHERE mr_r.oid = try_cast(relation::VARCHAR AS BIGINT)), relation::VARCHAR);
+CREATE MACRO regtype_oid(p_name) AS coalesce(try_cast(p_name::VARCHAR AS BIGINT), (SELECT min(mr_t.oid) FROM mr_catalog.mr_types mr_t WHERE lower(p_name::VARCHAR) IN (mr_t.name, mr_t.display)));
 CREATE MACRO to_regtype(p_name) AS mr_catalog.regtype_oid(p_name);
-CREATE MACRO regtype_text(type) AS coalesce((SELECT any_value(t.display) FROM mr_catalog.mr_types t WHERE t.oid = try_cast(type::VARCHAR AS BIGINT)), type::VARCHAR);
-CREATE MACRO regnamespace_oid(p_name) AS coalesce(try_cast(p_name::VARCHAR AS BIGINT), (SELECT min(n.oid) FROM mr_catalog.mr_namespaces n WHERE n.name = p_name::VARCHAR));
-CREATE MACRO regnamespace_text(namespace) AS coalesce((SELECT any_value(n.name) FROM mr_catalog.mr_namespaces n WHERE n.oid = try_cast(namespace::VARCHAR AS BIGINT)), namespace::VARCHAR);
-CREATE MACRO regproc_text(f) AS coalesce((SELECT any_value(p.proname) FROM mr_catalog.pg_proc p WHERE p.oid = try_cast(f::VARCHAR AS BIGINT)), '-');
-CREATE MACRO regproc_oid(p_name) AS coalesce((SELECT any_value(p.oid) FROM mr_catalog.pg_proc p WHERE p.proname = p_name::VARCHAR), 0::BIGINT);
+CREATE MACRO regtype_text(type) AS coalesce((SELECT any_value(mr_t.display) FROM mr_catalog.mr_types mr_t WHERE mr_t.oid = try_cast(type::VARCHAR AS BIGINT)), type::VARCHAR);
+CREATE MACRO regnamespace_oid(p_name) AS coalesce(try_cast(p_name::VARCHAR AS BIGINT), (SELECT min(mr_n.oid) FROM mr_catalog.mr_namespaces mr_n WHERE mr_n.name = p_name::VARCHAR));
+CREATE MACRO regnamespace_text(namespace) AS coalesce((SELECT any_value(mr_n.name) FROM mr_catalog.mr_namespaces mr_n WHERE mr_n.oid = try_cast(namespace::VARCHAR AS BIGINT)), namespace::VARCHAR);
+CREATE MACRO regproc_text(f) AS coalesce((SELECT any_value(mr_p.proname) FROM mr_catalog.pg_proc mr_p WHERE mr_p.oid = try_cast(f::VARCHAR AS BIGINT)), '-');
+CREATE MACRO regproc_oid(p_name) AS coalesce((SELECT any_value(mr_p.oid) FROM mr_catalog.pg_proc mr_p WHERE mr_p.proname = p_name::VARCHAR), 0::BIGINT);
 CREATE MACRO regprocedure_text(f) AS f::VARCHAR;
 CREATE MACRO regprocedure_oid(f) AS 0::BIGINT;
 CREATE MACRO regrole_text(r) AS 'millrace';

@@ -172,10 +172,16 @@ public sealed partial class SqlSession
                 () =>
                 {
                     using var result = statement.Plan!.Start(parameters);
+                    var rows = result.RowsChanged;
                     while (result.Next() is { } batch)
+                    {
+                        // DuckDB tells the count as a row.
+                        if (batch.RowCount == 1 && batch[0].Type.Kind == TypeKind.Int64)
+                            rows = batch[0].Values<long>()[0];
                         batch.Dispose();
+                    }
                     _binder.TemporaryTables.Add(create.Name);
-                    return result.RowsChanged;
+                    return rows;
                 },
                 cancellation);
             _engine.History.End(record, clock.Used, count, null);

@@ -51,7 +51,7 @@ public sealed partial class SqlSession : IAsyncDisposable
         try
         {
             Connection.Execute($"ATTACH ':memory:' AS {_database}");
-            Connection.Execute($"SET search_path = '{_database}.main,{PgCatalog.SystemCatalog.DatabaseName}.{PostgresRewriter.CatalogSchema}'");
+            Connection.Execute($"SET search_path = '{_database}.main,{PgCatalog.SystemCatalog.DatabaseName}.{PostgresRewriter.CatalogSchema},{PgCatalog.SystemCatalog.DatabaseName}.{PostgresRewriter.InformationSchema}'");
             Connection.Execute($"SET VARIABLE mr_user = {DuckDbSql.Literal(options.User.Replace("\0", "", StringComparison.Ordinal))}; SET VARIABLE mr_pid = {id}");
         }
         catch
@@ -302,6 +302,10 @@ public sealed partial class SqlSession : IAsyncDisposable
             {
                 throw error.ErrorType == DuckDbErrorType.Interrupt ? clock.ToException() : DuckDbErrors.ToSqlException(error);
             }
+            catch (Exception error) when (error is NotSupportedException or InvalidDataException)
+            {
+                throw new SqlException(error.Message, SqlStates.FeatureNotSupported, inner: error);
+            }
             finally
             {
                 Volatile.Write(ref _running, null);
@@ -323,7 +327,7 @@ public sealed partial class SqlSession : IAsyncDisposable
         try
         {
             EngineRows? rows = null;
-            var columns = await CallAsync(
+            IReadOnlyList<SqlColumn> columns = await CallAsync(
                 clock, null,
                 () =>
                 {
@@ -333,8 +337,11 @@ public sealed partial class SqlSession : IAsyncDisposable
                     return plan.ColumnsOf(result);
                 },
                 cancellation);
+            RowSource source = new OwnedRows(rows!, ownership);
+            if (plan.Tag == "EXPLAIN")
+                (columns, source) = await ExplainRows.ReadAsync(source, cancellation);
             return new SqlResult(
-                this, copy is null ? plan.Tag : "COPY", columns, new OwnedRows(rows!, ownership),
+                this, copy is null ? plan.Tag : "COPY", columns, source,
                 Math.Min(_engine.Options.MaxResultRows, Options.MaxResultRows),
                 (result, error) => _engine.History.End(record, clock.Used, result.RowCount, error?.Message))
             {

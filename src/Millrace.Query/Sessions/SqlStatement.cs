@@ -15,7 +15,7 @@ public sealed class SqlStatement : IAsyncDisposable
         Sql = sql;
         Command = command;
         Plan = plan;
-        Columns = plan is null || command is SqlCommand.CreateTemp or SqlCommand.Declare or SqlCommand.Copy ? columns : plan.Columns;
+        Columns = command is SqlCommand.Query { Tag: "EXPLAIN" } ? ExplainRows.Columns : plan is null || command is SqlCommand.CreateTemp or SqlCommand.Declare or SqlCommand.Copy ? columns : plan.Columns;
     }
 
     public string Sql { get; }

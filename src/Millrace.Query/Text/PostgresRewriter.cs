@@ -17,9 +17,9 @@ internal interface ICatalogNames
 }
 
 /// <summary>
-/// Turns what PostgreSQL's clients write and DuckDB does not read into what it does: names in <c>pg_catalog</c> and
-/// <c>information_schema</c>, <c>OPERATOR(pg_catalog.~)</c>, <c>COLLATE pg_catalog.default</c>, object identifier types, array literals.
-/// Works on tokens, so that text in strings and comments is left alone.
+/// Turns what PostgreSQL's clients write and DuckDB reads otherwise or not at all into what it does: names in <c>pg_catalog</c> and
+/// <c>information_schema</c>, <c>OPERATOR(pg_catalog.~)</c>, matching by <c>~</c>, <c>COLLATE pg_catalog.default</c>, object identifier
+/// types, array literals, the column of a function in FROM. Works on tokens, so that text in strings and comments is left alone.
 /// </summary>
 internal sealed class PostgresRewriter
 {
@@ -40,15 +40,19 @@ internal sealed class PostgresRewriter
     private static readonly FrozenSet<string> ObjectTypes = FrozenSet.Create(
         "regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole", "regoper", "regoperator", "regconfig", "regdictionary", "regcollation");
 
-    private readonly string _sql;
-    private readonly List<SqlToken> _tokens;
+    /// <summary>Functions of one column, which PostgreSQL names by the alias of the function.</summary>
+    private static readonly FrozenSet<string> OneColumn = FrozenSet.Create(
+        StringComparer.OrdinalIgnoreCase, "generate_series", "unnest", "generate_subscripts", "regexp_split_to_table", "range");
+
+    private readonly SqlTokens _tokens;
     private readonly ICatalogNames _names;
     private readonly SqlEdits _edits;
+    private readonly string _sql;
 
-    private PostgresRewriter(string sql, List<SqlToken> tokens, ICatalogNames names)
+    private PostgresRewriter(string sql, ICatalogNames names)
     {
         _sql = sql;
-        _tokens = tokens;
+        _tokens = new SqlTokens(sql);
         _names = names;
         _edits = new SqlEdits(sql);
     }
@@ -57,9 +61,10 @@ internal sealed class PostgresRewriter
     /// <param name="sql">One statement.</param>
     /// <param name="names">The catalog.</param>
     /// <param name="casts">SQL types for parameters by number, put around them as casts; null entries are left alone.</param>
+    /// <exception cref="SqlException">An object that a literal names does not exist.</exception>
     public static RewrittenSql Rewrite(string sql, ICatalogNames names, IReadOnlyList<string?>? casts = null)
     {
-        var rewriter = new PostgresRewriter(sql, SqlTokenizer.Tokenize(sql), names);
+        var rewriter = new PostgresRewriter(sql, names);
         for (var i = 0; i < rewriter._tokens.Count;)
             i = rewriter.RewriteAt(i, casts);
         return rewriter._edits.Apply();
@@ -74,14 +79,19 @@ internal sealed class PostgresRewriter
             case SqlTokenKind.Parameter when casts is not null:
                 RewriteParameter(token, casts);
                 return i + 1;
-            case SqlTokenKind.Punctuation when token.Is(_sql, "::"):
+            case SqlTokenKind.Punctuation when _tokens.Is(i, "::"):
                 return RewriteCast(i);
-            case SqlTokenKind.Word when token.Is(_sql, "OPERATOR") && Is(i + 1, "("):
+            case SqlTokenKind.Operator when _tokens.Is(i, "~") || _tokens.Is(i, "!~") || _tokens.Is(i, "~*") || _tokens.Is(i, "!~*"):
+                RewriteMatch(i, i, i, i + 1);
+                return i + 1;
+            case SqlTokenKind.Word when _tokens.Is(i, "OPERATOR") && _tokens.Is(i + 1, "("):
                 return RewriteOperator(i);
-            case SqlTokenKind.Word when token.Is(_sql, "COLLATE"):
+            case SqlTokenKind.Word when _tokens.Is(i, "COLLATE"):
                 return RewriteCollate(i);
-            case SqlTokenKind.Word or SqlTokenKind.QuotedName when Is(i + 1, ".") && !(i > 0 && Is(i - 1, ".")):
-                return RewriteQualified(i);
+            case SqlTokenKind.Word or SqlTokenKind.QuotedName:
+                if (_tokens.Is(i + 1, "(") && OneColumn.Contains(_tokens.Name(i)))
+                    NameColumn(i);
+                return _tokens.Is(i + 1, ".") && !_tokens.Is(i - 1, ".") ? RewriteQualified(i) : i + 1;
         }
         return i + 1;
     }
@@ -97,50 +107,91 @@ internal sealed class PostgresRewriter
 
     private int RewriteQualified(int i)
     {
-        var name = _tokens[i].NameIn(_sql);
-        if (name.Equals("pg_catalog", StringComparison.OrdinalIgnoreCase) && IsName(i + 2))
+        if (_tokens.NameIs(i, "pg_catalog") && _tokens.IsName(i + 2))
         {
-            var isFunction = Is(i + 3, "(");
-            if (isFunction && !_names.DefinesFunction(_tokens[i + 2].NameIn(_sql).ToLowerInvariant()))
+            var isFunction = _tokens.Is(i + 3, "(");
+            if (isFunction && !_names.DefinesFunction(_tokens.Name(i + 2).ToLowerInvariant()))
                 Replace(i, i + 1, "");
-            else if (i > 0 && Is(i - 1, "AS") && !isFunction)
+            else if (_tokens.Is(i - 1, "AS") && !isFunction)
                 Replace(i, i + 2, TypeName(i + 2));
             else
                 Replace(i, i, CatalogSchema);
-            return i + 3;
+            return isFunction ? i + 2 : i + 3;
         }
-        if (name.Equals("information_schema", StringComparison.OrdinalIgnoreCase))
+        if (_tokens.NameIs(i, "information_schema"))
         {
             Replace(i, i, InformationSchema);
             return i + 3;
         }
         // database.schema.table
-        if (name.Equals(_names.Database, StringComparison.OrdinalIgnoreCase) && IsName(i + 2) && Is(i + 3, ".") && IsName(i + 4))
+        if (_tokens.NameIs(i, _names.Database) && _tokens.IsName(i + 2) && _tokens.Is(i + 3, ".") && _tokens.IsName(i + 4))
         {
             Replace(i, i + 1, "");
             return i + 2;
         }
-        return i + 3;
+        return i + 2;
     }
+
+    /// <summary><c>FROM generate_series(1, 3) s</c> has a column <c>s</c> in PostgreSQL and <c>generate_series</c> in DuckDB.</summary>
+    private void NameColumn(int function)
+    {
+        var before = function - 1;
+        if (_tokens.Is(before, ".") && _tokens.NameIs(before - 1, "pg_catalog"))
+            before -= 2;
+        if (_tokens.Is(before, "LATERAL"))
+            before--;
+        if (!(_tokens.Is(before, "FROM") || _tokens.Is(before, "JOIN") || (_tokens.Is(before, ",") && _tokens.SeparatesTables(before))))
+            return;
+        var alias = _tokens.Closing(function + 1) + 1;
+        if (_tokens.Is(alias, "AS"))
+            alias++;
+        if (!_tokens.IsName(alias) || _tokens.Is(alias + 1, "(") || (_tokens[alias].Kind == SqlTokenKind.Word && IsClause(alias)))
+            return;
+        _edits.Replace(_tokens[alias].End, 0, $"({_tokens.Text(alias)})");
+    }
+
+    private bool IsClause(int token) => _tokens.IsKeyword(token) || _tokens.Name(token).ToUpperInvariant()
+        is "GROUP" or "ORDER" or "WINDOW" or "LEFT" or "RIGHT" or "FULL" or "INNER" or "CROSS" or "NATURAL" or "WITH" or "TABLESAMPLE" or "FETCH" or "FOR"
+        or "ASOF" or "POSITIONAL" or "SEMI" or "ANTI" or "PIVOT" or "UNPIVOT";
 
     private int RewriteOperator(int i)
     {
         // OPERATOR ( pg_catalog . ~ )
         var at = i + 2;
-        if (IsName(at) && Is(at + 1, "."))
+        if (_tokens.IsName(at) && _tokens.Is(at + 1, "."))
             at += 2;
-        if (at + 1 >= _tokens.Count || _tokens[at].Kind != SqlTokenKind.Operator || !Is(at + 1, ")"))
+        if (at + 1 >= _tokens.Count || _tokens[at].Kind != SqlTokenKind.Operator || !_tokens.Is(at + 1, ")"))
             return i + 1;
-        Replace(i, at + 1, _tokens[at].In(_sql).ToString());
+        if (_tokens.Is(at, "~") || _tokens.Is(at, "!~") || _tokens.Is(at, "~*") || _tokens.Is(at, "!~*"))
+            RewriteMatch(at, i, at + 1, at + 2);
+        else
+            Replace(i, at + 1, _tokens.Text(at));
         return at + 2;
+    }
+
+    /// <summary>PostgreSQL's ~ looks for the pattern anywhere; DuckDB's must match the whole text. So the pattern is wrapped.</summary>
+    private void RewriteMatch(int sign, int first, int last, int operand)
+    {
+        var end = _tokens.EndsOperand(first - 1) ? _tokens.OperandEnd(operand) : -1;
+        var text = _tokens.Text(sign);
+        if (end < 0)
+        {
+            if (first != last)
+                Replace(first, last, text);
+            return;
+        }
+        var flags = text.EndsWith('*') ? "is" : "s";
+        Replace(first, last, text.TrimEnd('*'));
+        _edits.Replace(_tokens[operand].Start, 0, $"('(?{flags}).*(?:' || (");
+        _edits.Replace(_tokens[end].End, 0, ") || ').*')");
     }
 
     private int RewriteCollate(int i)
     {
         var at = i + 1;
-        if (IsName(at) && Is(at + 1, "."))
+        if (_tokens.IsName(at) && _tokens.Is(at + 1, "."))
             at += 2;
-        if (!IsName(at) || !_tokens[at].NameIn(_sql).Equals("default", StringComparison.OrdinalIgnoreCase))
+        if (!_tokens.NameIs(at, "default"))
             return i + 1;
         Replace(i, at, "");
         return at + 1;
@@ -149,21 +200,27 @@ internal sealed class PostgresRewriter
     private int RewriteCast(int i)
     {
         var at = i + 1;
-        if (IsName(at) && Is(at + 1, ".") && _tokens[at].NameIn(_sql).Equals("pg_catalog", StringComparison.OrdinalIgnoreCase))
+        if (_tokens.NameIs(at, "pg_catalog") && _tokens.Is(at + 1, "."))
             at += 2;
-        if (!IsName(at))
+        if (!_tokens.IsName(at))
             return i + 1;
-        var type = _tokens[at].In(_sql).ToString().ToLowerInvariant();
+        var type = _tokens.Text(at).ToLowerInvariant();
         if (ObjectTypes.Contains(type))
         {
-            RewriteObjectCast(i, at, type);
+            if (i > 0)
+                RewriteObjectCast(i, at, type);
             return at + 1;
         }
         if (at > i + 1 || Types.ContainsKey(type))
             Replace(i + 1, at, TypeName(at));
-        if (i > 0 && _tokens[i - 1].Kind == SqlTokenKind.String && Is(at + 1, "[") && Is(at + 2, "]"))
+        if (i > 0 && _tokens[i - 1].Kind == SqlTokenKind.Parameter && _tokens.Is(at + 1, "[")
+            && int.TryParse(_tokens.Text(i - 1).AsSpan(1), CultureInfo.InvariantCulture, out var parameter))
         {
-            var literal = SqlSettingReader.Literal(_tokens[i - 1].In(_sql).ToString());
+            _edits.ArrayParameters.Add(parameter);
+        }
+        if (_tokens.IsString(i - 1) && _tokens.Is(at + 1, "[") && _tokens.Is(at + 2, "]"))
+        {
+            var literal = SqlSettingReader.Literal(_tokens.Text(i - 1));
             if (literal.StartsWith('{'))
                 Replace(i - 1, i - 1, $"'{ArrayText.ToDuckDb(literal).Replace("'", "''", StringComparison.Ordinal)}'");
         }
@@ -173,72 +230,40 @@ internal sealed class PostgresRewriter
     /// <summary>A literal becomes its number, or an error when there is no such object; an expression becomes the object's name.</summary>
     private void RewriteObjectCast(int cast, int type, string kind)
     {
-        var before = _tokens[cast - 1];
-        if (before.Kind == SqlTokenKind.String)
+        if (_tokens.IsString(cast - 1))
         {
-            var text = SqlSettingReader.Literal(before.In(_sql).ToString());
+            var text = SqlSettingReader.Literal(_tokens.Text(cast - 1));
             var number = long.TryParse(text, CultureInfo.InvariantCulture, out var oid) ? oid : text == "-" ? 0 : _names.Resolve(kind, text);
-            if (number is null)
-            {
-                throw new SqlException(
-                    kind == "regclass" ? $"relation \"{text}\" does not exist" : $"{kind[3..]} \"{text}\" does not exist",
-                    kind == "regclass" ? SqlStates.UndefinedTable : SqlStates.UndefinedObject, SqlScript.CharactersBefore(_sql, before.Start) + 1);
-            }
-            Replace(cast - 1, type, number.Value.ToString(CultureInfo.InvariantCulture));
+            Replace(cast - 1, type, (number ?? throw Missing(kind, text, _tokens[cast - 1].Start)).ToString(CultureInfo.InvariantCulture));
             return;
         }
-        var start = OperandStart(cast - 1);
-        var function = before.Kind == SqlTokenKind.Parameter ? $"{kind}_oid" : $"{kind}_text";
-        _edits.Replace(_tokens[start].Start, 0, $"{CatalogSchema}.{function}(");
+        var start = _tokens.OperandStart(cast - 1);
+        // With a further cast to oid the number is meant.
+        var toNumber = _tokens[cast - 1].Kind == SqlTokenKind.Parameter || (_tokens.Is(type + 1, "::") && _tokens.NameIs(type + 2, "oid"));
+        _edits.Replace(_tokens[start].Start, 0, $"{CatalogSchema}.{kind}_{(toNumber ? "oid" : "text")}(");
         Replace(cast, type, ")");
     }
 
-    /// <summary>The first token of the primary expression that ends at token <paramref name="end"/>.</summary>
-    private int OperandStart(int end)
-    {
-        var at = end;
-        while (true)
+    private SqlException Missing(string kind, string text, int index) => new(
+        kind switch
         {
-            if (Is(at, ")") || Is(at, "]"))
-            {
-                var depth = 0;
-                do
-                {
-                    if (Is(at, ")") || Is(at, "]"))
-                        depth++;
-                    else if (Is(at, "(") || Is(at, "["))
-                        depth--;
-                    at--;
-                }
-                while (at >= 0 && depth > 0);
-                // The name of a called function belongs to it.
-                if (at >= 0 && IsName(at) && !IsKeyword(at))
-                    continue;
-                return at + 1;
-            }
-            if (at >= 2 && Is(at - 1, ".") || at >= 2 && Is(at - 1, "::"))
-            {
-                at -= 2;
-                continue;
-            }
-            return Math.Max(at, 0);
-        }
-    }
+            "regclass" => $"relation \"{text}\" does not exist",
+            "regproc" or "regprocedure" => $"function \"{text}\" does not exist",
+            _ => $"{kind[3..]} \"{text}\" does not exist",
+        },
+        kind switch
+        {
+            "regclass" => SqlStates.UndefinedTable,
+            "regproc" or "regprocedure" => SqlStates.UndefinedFunction,
+            _ => SqlStates.UndefinedObject,
+        },
+        SqlScript.CharactersBefore(_sql, index) + 1);
 
     private string TypeName(int token)
     {
-        var name = _tokens[token].In(_sql).ToString();
+        var name = _tokens.Text(token);
         return Types.GetValueOrDefault(name.ToLowerInvariant(), name);
     }
-
-    private bool IsKeyword(int token) => _tokens[token].Kind == SqlTokenKind.Word && _tokens[token].NameIn(_sql).ToUpperInvariant()
-        is "SELECT" or "WHERE" or "AND" or "OR" or "NOT" or "ON" or "IN" or "ANY" or "ALL" or "THEN" or "ELSE" or "WHEN" or "CASE" or "AS" or "BY"
-        or "FROM" or "JOIN" or "HAVING" or "EXISTS" or "LIKE" or "IS" or "RETURNING" or "LIMIT" or "USING";
-
-    private bool Is(int token, string text) => token >= 0 && token < _tokens.Count
-        && _tokens[token].Kind is not (SqlTokenKind.String or SqlTokenKind.QuotedName) && _tokens[token].Is(_sql, text);
-
-    private bool IsName(int token) => token >= 0 && token < _tokens.Count && _tokens[token].Kind is SqlTokenKind.Word or SqlTokenKind.QuotedName;
 
     private void Replace(int first, int last, string text) =>
         _edits.Replace(_tokens[first].Start, _tokens[last].End - _tokens[first].Start, text);

@@ -9,18 +9,21 @@ internal sealed class SqlEdits(string original)
 
     public bool IsEmpty => _edits.Count == 0;
 
+    /// <summary>Parameters, by number, that are cast to an array where they stand: their text is PostgreSQL's array form.</summary>
+    public HashSet<int> ArrayParameters { get; } = [];
+
     /// <summary>Edits must not overlap; their order does not matter.</summary>
     public void Replace(int start, int length, string text) => _edits.Add((start, length, text));
 
     public RewrittenSql Apply()
     {
         if (_edits.Count == 0)
-            return new RewrittenSql(original, original, []);
-        _edits.Sort((a, b) => a.Start.CompareTo(b.Start));
+            return new RewrittenSql(original, original, [], ArrayParameters);
         var text = new StringBuilder(original.Length + 64);
         var shifts = new List<(int At, int Original)>();
         var from = 0;
-        foreach (var edit in _edits)
+        // Stable, and insertions before what is replaced at the same place.
+        foreach (var edit in _edits.OrderBy(e => e.Start).ThenBy(e => e.Length > 0))
         {
             text.Append(original, from, edit.Start - from);
             shifts.Add((text.Length, edit.Start));
@@ -29,13 +32,15 @@ internal sealed class SqlEdits(string original)
             shifts.Add((text.Length, from));
         }
         text.Append(original, from, original.Length - from);
-        return new RewrittenSql(text.ToString(), original, shifts);
+        return new RewrittenSql(text.ToString(), original, shifts, ArrayParameters);
     }
 }
 
 /// <summary>A statement as it is run, and how its places map back to what was typed.</summary>
-internal sealed class RewrittenSql(string text, string original, List<(int At, int Original)> shifts)
+internal sealed class RewrittenSql(string text, string original, List<(int At, int Original)> shifts, IReadOnlySet<int> arrayParameters)
 {
+    public IReadOnlySet<int> ArrayParameters { get; } = arrayParameters;
+
     public string Text { get; } = text;
 
     public string Original { get; } = original;

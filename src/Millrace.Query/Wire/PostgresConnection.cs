@@ -70,6 +70,12 @@ internal sealed partial class PostgresConnection : IAsyncDisposable
             if (shutdown.IsCancellationRequested)
                 await TellAsync(new SqlException("terminating connection due to administrator command", SqlStates.AdminShutdown));
         }
+        catch (Exception error)
+        {
+            // Our own bug ends this connection alone, and is told loudly.
+            Failed(error, _peer);
+            await TellAsync(new SqlException($"internal error: {error.Message}", SqlStates.InternalError));
+        }
         finally
         {
             _gone.Cancel();
@@ -289,6 +295,9 @@ internal sealed partial class PostgresConnection : IAsyncDisposable
 
     [LoggerMessage(1, LogLevel.Warning, "Closed the PostgreSQL connection of {Peer}: {Reason}")]
     private partial void Refused(string peer, string reason);
+
+    [LoggerMessage(5, LogLevel.Error, "The PostgreSQL connection of {Peer} ended by an internal error")]
+    private partial void Failed(Exception error, string peer);
 
     [LoggerMessage(2, LogLevel.Debug, "The PostgreSQL client {Peer} left: {Reason}")]
     private partial void Left(string peer, string reason);
