@@ -31,25 +31,11 @@ internal sealed class QueryPlan : IDisposable
         _native = Prepare();
         Parameters = ReadParameters();
         // Values travel as text for types that have no plain form; a cast that stands there tells DuckDB what they are.
-        var inferred = new string?[Parameters.Count];
-        var changed = false;
-        for (var i = 0; i < inferred.Length; i++)
-        {
-            inferred[i] = i < casts.Length ? casts[i] : null;
-            if (inferred[i] is not null || !NeedsCast(Parameters[i]))
-                continue;
-            inferred[i] = Parameters[i].SqlName;
-            changed = true;
-        }
-        if (changed)
-        {
-            var told = Parameters;
-            _native.Dispose();
-            (_sql, _references) = Read(inferred);
-            _native = Prepare();
-            Parameters = told;
-        }
-        Columns = ReadColumns(_native.Columns(), _native.DescribeColumns());
+        if (Refine(casts, NeedsCast))
+            Columns = ReadColumns(_native.Columns(), _native.DescribeColumns());
+        // What nothing else tells is text, as in PostgreSQL, so that the columns can be described before the values come.
+        else if ((Columns = ReadColumns(_native.Columns(), _native.DescribeColumns())) is null && Refine(casts, _ => true))
+            Columns = ReadColumns(_native.Columns(), _native.DescribeColumns());
     }
 
     /// <summary>What each parameter is told to be.</summary>
@@ -124,6 +110,27 @@ internal sealed class QueryPlan : IDisposable
         return Guard(() => _session.Connection.Prepare(_query.Prefix + _sql.Text));
     }
 
+    /// <summary>Prepares anew with casts for the parameters that are chosen and have none; false when there are none such.</summary>
+    private bool Refine(string?[] casts, Func<PostgresType, bool> choose)
+    {
+        var refined = new string?[Parameters.Count];
+        var changed = false;
+        for (var i = 0; i < refined.Length; i++)
+        {
+            refined[i] = i < casts.Length ? casts[i] : null;
+            if (refined[i] is not null || !choose(Parameters[i]))
+                continue;
+            refined[i] = Parameters[i].SqlName;
+            changed = true;
+        }
+        if (!changed)
+            return false;
+        _native.Dispose();
+        (_sql, _references) = Read(refined);
+        _native = Prepare();
+        return true;
+    }
+
     private PostgresType[] ReadParameters()
     {
         var types = new PostgresType[Math.Max(_native.ParameterCount, _declared.Count)];
@@ -175,8 +182,8 @@ internal sealed class QueryPlan : IDisposable
                 : throw new SqlException($"invalid input syntax for type numeric: \"{text}\"", SqlStates.InvalidTextRepresentation);
     }
 
-    /// <summary>A declared type is put around the parameter, unless the value's own type says it: texts, and decimals of any scale.</summary>
-    private static string? CastFor(PostgresType? type) => type is null || type.IsText || type == PostgresTypes.Numeric ? null : type.SqlName;
+    /// <summary>A declared type is put around the parameter; not a decimal's, which would fix its scale.</summary>
+    private static string? CastFor(PostgresType? type) => type is null || type == PostgresTypes.Numeric ? null : type.SqlName;
 
     private static bool NeedsCast(PostgresType type) => type == PostgresTypes.Date || type == PostgresTypes.Time || type == PostgresTypes.Timestamp
         || type == PostgresTypes.TimestampTz || type == PostgresTypes.Interval || type == PostgresTypes.Uuid;
