@@ -13,6 +13,9 @@ namespace Millrace.Tests;
 /// <summary>An engine over a small warehouse in a folder of its own. Linked into the test projects that query.</summary>
 internal sealed class QueryHouse : IAsyncDisposable
 {
+    /// <summary>Makes test rows.</summary>
+    private static readonly Lazy<DuckDbDatabase> Scratch = new(() => DuckDbDatabase.Open(null, new DuckDbOptions { Threads = 1 }));
+
     private readonly string _folder = Path.Combine(Path.GetTempPath(), "millrace-query-tests", Guid.NewGuid().ToString("N"));
 
     public QueryHouse(QueryOptions? options = null, TimeProvider? time = null)
@@ -74,8 +77,7 @@ internal sealed class QueryHouse : IAsyncDisposable
 
     internal static ColumnBatch Rows(string query)
     {
-        using var database = DuckDbDatabase.Open(null, new DuckDbOptions { Threads = 1 });
-        using var connection = database.Connect();
+        using var connection = Scratch.Value.Connect();
         using var result = connection.Query(query);
         return result.ReadAll();
     }

@@ -16,6 +16,9 @@ internal sealed class QueryPlan : IDisposable
     private DuckDbStatement _native;
     private int _version;
 
+    /// <summary>The columns by their own names and types, where the statement that runs has others.</summary>
+    private IReadOnlyList<DuckDbColumn>? _columns;
+
     /// <summary>Parses, binds and prepares.</summary>
     /// <param name="session">Whose connection and snapshots.</param>
     /// <param name="query">What to run.</param>
@@ -32,10 +35,10 @@ internal sealed class QueryPlan : IDisposable
         Parameters = ReadParameters();
         // Values travel as text for types that have no plain form; a cast that stands there tells DuckDB what they are.
         if (Refine(casts, NeedsCast))
-            Columns = ReadColumns(_native.Columns(), _native.DescribeColumns());
+            Columns = ReadColumns(_columns ?? _native.Columns(), _native.DescribeColumns());
         // What nothing else tells is text, as in PostgreSQL, so that the columns can be described before the values come.
-        else if ((Columns = ReadColumns(_native.Columns(), _native.DescribeColumns())) is null && Refine(casts, _ => true))
-            Columns = ReadColumns(_native.Columns(), _native.DescribeColumns());
+        else if ((Columns = ReadColumns(_columns ?? _native.Columns(), _native.DescribeColumns())) is null && Refine(casts, _ => true))
+            Columns = ReadColumns(_columns ?? _native.Columns(), _native.DescribeColumns());
     }
 
     /// <summary>What each parameter is told to be.</summary>
@@ -70,7 +73,7 @@ internal sealed class QueryPlan : IDisposable
         });
     }
 
-    public IReadOnlyList<SqlColumn> ColumnsOf(DuckDbResult result) => ReadColumns(result.Columns(), result.Schema)!;
+    public IReadOnlyList<SqlColumn> ColumnsOf(DuckDbResult result) => ReadColumns(_columns ?? result.Columns(), result.Schema)!;
 
     /// <summary>Tells DuckDB's errors as the user's, with their place in what was typed.</summary>
     public T Guard<T>(Func<T> work)
@@ -107,8 +110,19 @@ internal sealed class QueryPlan : IDisposable
     {
         _session.Bind(_references, _sql, _query.Start);
         _version = _session.BindingVersion;
-        return Guard(() => _session.Connection.Prepare(_query.Prefix + _sql.Text));
+        _columns = null;
+        var native = Guard(() => _session.Connection.Prepare(_query.Prefix + _sql.Text));
+        if (_query.Prefix.Length > 0 || native.Columns() is not { } columns || !columns.Any(c => TravelsAsText(c.Type)))
+            return native;
+        // Batches hold no such values: the query is asked again with texts in their stead, under names that are surely distinct.
+        native.Dispose();
+        _columns = columns;
+        var names = string.Join(", ", columns.Select((_, i) => $"c{i}"));
+        var values = string.Join(", ", columns.Select((c, i) => TravelsAsText(c.Type) ? $"c{i}::VARCHAR" : $"c{i}"));
+        return Guard(() => _session.Connection.Prepare($"SELECT {values} FROM ({_sql.Text}\n) AS mr_rows({names})"));
     }
+
+    private static bool TravelsAsText(DuckDbType type) => type is DuckDbType.TimeTz or DuckDbType.Bit or DuckDbType.Union or DuckDbType.BigNum;
 
     /// <summary>Prepares anew with casts for the parameters that are chosen and have none; false when there are none such.</summary>
     private bool Refine(string?[] casts, Func<PostgresType, bool> choose)

@@ -267,7 +267,14 @@ public sealed partial class SqlSession : IAsyncDisposable
     /// <summary>Does engine work on a pool thread, within the caps: one at a time in this session, MaxConcurrent in all, in its time.</summary>
     private async Task<T> CallAsync<T>(StatementClock clock, EngineRows? reader, Func<T> work, CancellationToken cancellation)
     {
-        await _gate.WaitAsync(cancellation);
+        try
+        {
+            await _gate.WaitAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new SqlException("canceling statement due to user request", SqlStates.QueryCanceled);
+        }
         try
         {
             ObjectDisposedException.ThrowIf(_isDisposed, this);

@@ -95,7 +95,7 @@ internal static class NumericText
                 throw new ProtocolException("invalid binary numeric", SqlStates.InvalidBinaryRepresentation);
         }
         for (var i = 0; i <= weight; i++)
-            text.Append((i < groups ? digits[i] : 0).ToString("0000", CultureInfo.InvariantCulture));
+            text.Append((i < groups ? digits[i] : 0).ToString(i == 0 ? "0" : "0000", CultureInfo.InvariantCulture));
         if (weight < 0)
             text.Append('0');
         if (scale == 0)
