@@ -53,6 +53,9 @@ public sealed record ConsoleOptions
     /// <summary>Newest windows of an output that a live frame shows.</summary>
     public int LiveWindows { get; init; } = 4;
 
+    /// <summary>Newest rows that a live frame shows of an output without windows.</summary>
+    public int LiveNewest { get; init; } = 25;
+
     /// <summary>Share of one core that reading one job's live rows may take; costlier outputs are sent less often.</summary>
     public double LiveShare { get; init; } = 0.05;
 

@@ -4,7 +4,7 @@ import { count, plural, rate } from '../format';
 import { Rates } from '../live/rates';
 import { live, useLive } from '../live/store';
 import { Icon } from '../ui/parts';
-import { heightOf, layout, NODE, side, SIDE, type Placed } from './layout';
+import { heightOf, layout, NODE, side, small, SMALL, type Placed } from './layout';
 
 interface Told {
   figure: string;
@@ -24,7 +24,13 @@ export function Graph(props: { plan: Plan; job: Job }) {
     resize.observe(box.current!);
     return () => resize.disconnect();
   }, []);
-  const plan = useMemo(() => layout(props.plan, room), [props.plan, room]);
+  // A flow that has not carried a row yet is no news.
+  const late = props.job.sources.some((s) => s.late > 0);
+  const drawn = useMemo(() => {
+    const nodes = props.plan.nodes.filter((n) => late || n.kind !== 'late');
+    return { nodes, edges: props.plan.edges.filter((e) => nodes.some((n) => n.id === e.to)) };
+  }, [props.plan, late]);
+  const plan = useMemo(() => layout(drawn, room), [drawn, room]);
   const vertical = room < 560;
   const width = vertical ? Math.min(NODE.width, widthFor(plan.nodes, room)) : NODE.width;
   const places = new Map(plan.nodes.map((p) => [p.node.id, p]));
@@ -32,7 +38,7 @@ export function Graph(props: { plan: Plan; job: Job }) {
   return (
     <div class="graph" ref={box} tabIndex={0} role="region" aria-label="Pipeline graph">
       <svg width={plan.width} height={plan.height} aria-hidden="true">
-        {props.plan.edges.map((edge) => (
+        {drawn.edges.map((edge) => (
           <Edge key={edge.from + edge.to} edge={edge} from={places.get(edge.from)!} to={places.get(edge.to)!} width={width} vertical={vertical} told={told.get(edge.to)!} />
         ))}
         {plan.nodes.map((p) => (
@@ -54,17 +60,17 @@ export function Graph(props: { plan: Plan; job: Job }) {
 function Node(props: { placed: Placed; width: number; told: Told }) {
   const { node, x, y } = props.placed;
   const room = Math.floor((props.width - 46) / 7.7);
-  if (side(node)) {
+  if (small(node)) {
     return (
       <g class={`node side ${node.kind} ${props.told.tone}`} transform={`translate(${x} ${y})`}>
         <title>{`${node.kind}: ${node.detail}`}</title>
-        <rect class="card" width={props.width} height={SIDE} rx="10" />
-        <rect class="edge" width="4" height={SIDE - 20} x="0" y="10" rx="2" />
+        <rect class="card" width={props.width} height={SMALL} rx="10" />
+        <rect class="edge" width="4" height={SMALL - 20} x="0" y="10" rx="2" />
         <svg x="14" y="7" width="15" height="15" viewBox="0 0 24 24">
           <Icon name={node.kind} />
         </svg>
         <text class="name" x="35" y="19">
-          {cut(node.name, room)}
+          {cut(plain(node.name), room + 2)}
         </text>
         <text class="figure" x="14" y="37">
           {props.told.figure} <tspan class="unit">{props.told.unit}</tspan>
@@ -145,7 +151,9 @@ function tell(node: PlanNode, job: Job, rates: Rates): Told {
     case 'sink': {
       const own = job.sinks.filter((s) => s.input === part(node.id, 1));
       const sink = own.find((s) => plain(s.target).split('?')[0] === plain(node.name)) ?? own[0];
-      return { figure: count(sink?.committed ?? 0), unit: sink && sink.pending > 0 ? `rows, ${count(sink.pending)} due` : 'rows', tone: 'ok', rate: per('c', (sink?.committed ?? 0) + (sink?.pending ?? 0)) };
+      const from = job.sources.find((s) => s.name === sink?.input);
+      const through = from ? Math.max(0, from.perSecond - per('bad', from.quarantined)) : per('c', (sink?.committed ?? 0) + (sink?.pending ?? 0));
+      return { figure: count(sink?.committed ?? 0), unit: sink && sink.pending > 0 ? `rows, ${count(sink.pending)} due` : 'rows', tone: 'ok', rate: idle ? 0 : through };
     }
     case 'alert': {
       const alert = job.alerts.find((a) => a.name === node.name);

@@ -13,10 +13,12 @@ export interface Layout {
 }
 
 export const NODE = { width: 184, height: 72 };
-/** Side flows are told in two lines. */
-export const SIDE = 46;
+/** Ends of flows are told in two lines. */
+export const SMALL = 46;
 
-export const heightOf = (node: PlanNode) => (side(node) ? SIDE : NODE.height);
+export const small = (node: PlanNode) => side(node) || node.kind === 'sink';
+
+export const heightOf = (node: PlanNode) => (small(node) ? SMALL : NODE.height);
 
 /**
  * Layers by longest path from the sources (Sugiyama's first step); inside a layer nodes stand at the mean of their predecessors, so

@@ -7,7 +7,7 @@ import { lag, perSecond } from '../live/series';
 import { live, useLive } from '../live/store';
 import { link } from '../router';
 import { Chip, Empty, Grid, Panel, ProblemNote, Tile } from '../ui/parts';
-import { OutputPanel } from './OutputPanel';
+import { OutputPanel, shownOutputs } from './OutputPanel';
 import { LatencyPanel, Throughput } from './Overview';
 import { QuarantinePanel } from './QuarantinePanel';
 
@@ -99,7 +99,7 @@ function OneJob(props: { name: string }) {
           <Graph plan={detail.plan} job={job} />
         </Panel>
       )}
-      {job.outputs.map((o) => (
+      {shownOutputs(job).map((o) => (
         <OutputPanel key={o.name} job={job.name} output={o.name} />
       ))}
       <div class="split">

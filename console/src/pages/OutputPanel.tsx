@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { post, type Cell, type JobDetail, type SqlReply } from '../api';
+import { post, type Cell, type Job, type JobDetail, type LiveOutput, type Output, type SqlReply } from '../api';
 import { WindowChart } from '../charts/WindowChart';
 import { roles, Windows } from '../charts/windows';
 import { cell, plural } from '../format';
@@ -56,14 +56,34 @@ export function OutputPanel(props: { job: string; output: string }) {
         <WindowChart windows={windows} measure={Math.min(measure, windows.measures.length - 1)} stacked={adds(query, name)} />
       )}
       {frame && (roles(frame).window < 0 || (windows.bars.length > 0 && windows.measures.length === 0)) && (
-        <Grid
-          label={`Newest rows of ${props.output}`} tall rows={frame.rows.slice(0, 25)} rowKey={(_, i) => String(i)}
-          columns={frame.columns.map((c, i) => ({ name: c.name, right: frame.roles[i] === 'measure', cell: (row: Cell[]) => cell(row[i]) }))}
-        />
+        <Newest frame={frame} />
       )}
       {frame && roles(frame).window >= 0 && windows.bars.length === 0 && <Empty title="No window yet">The first one shows with the first good row.</Empty>}
     </Panel>
   );
+}
+
+/** Rows go by too fast to read ten times a second: they are shown anew each second. */
+function Newest(props: { frame: LiveOutput }) {
+  const shown = useRef(props.frame);
+  const at = useRef(0);
+  if (performance.now() - at.current >= 1000) {
+    shown.current = props.frame;
+    at.current = performance.now();
+  }
+  const { columns, roles: parts, rows, output } = shown.current;
+  return (
+    <Grid
+      label={`Newest rows of ${output}`} tall rows={rows.slice(0, 25)} rowKey={(_, i) => String(i)}
+      columns={columns.map((c, i) => ({ name: c.name, right: parts[i] === 'measure', cell: (row: Cell[]) => cell(row[i]) }))}
+    />
+  );
+}
+
+/** What queries make comes first; a source that a sink reads directly is an output too, and stands last. */
+export function shownOutputs(job: Job): Output[] {
+  const plain = (o: Output) => Number(job.sources.some((s) => s.name === o.name));
+  return [...job.outputs].sort((a, b) => plain(a) - plain(b));
 }
 
 /** Sums and counts of keys add up to a whole, so they may stand on one another; averages and extremes may not. */

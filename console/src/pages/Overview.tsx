@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { get, type Job, type JobDetail, type Plan, type Table } from '../api';
-import { OutputPanel } from './OutputPanel';
+import { OutputPanel, shownOutputs } from './OutputPanel';
 import { QuarantinePanel } from './QuarantinePanel';
 import { LineChart } from '../charts/LineChart';
 import { ago, bytes, count, duration, integer, millis, percent, plural, rate } from '../format';
@@ -39,12 +39,12 @@ export function Overview() {
           )}
           <JobGraph job={job} />
           <div class="split wide-left">
-            {job.outputs.slice(0, 1).map((o) => (
+            {shownOutputs(job).slice(0, 1).map((o) => (
               <OutputPanel key={job.name + o.name} job={job.name} output={o.name} />
             ))}
             <QuarantinePanel job={job.name} rows={8} />
           </div>
-          {job.outputs.slice(1).map((o) => (
+          {shownOutputs(job).slice(1, 3).map((o) => (
             <OutputPanel key={job.name + o.name} job={job.name} output={o.name} />
           ))}
         </>

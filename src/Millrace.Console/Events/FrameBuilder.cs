@@ -32,13 +32,13 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
     public byte[]? Overview(bool evenIfSame)
     {
         _body.ResetWrittenCount();
-        using (var writer = new Utf8JsonWriter(_body, new JsonWriterOptions { SkipValidation = true }))
+        using (var writer = new Utf8JsonWriter(_body, ConsoleJson.Writer))
         {
             var list = services.Jobs.List();
             var infos = new JobInfo[list.Count];
             for (var i = 0; i < infos.Length; i++)
                 infos[i] = JobInfos.Of(list[i]);
-            JsonSerializer.Serialize(writer, infos, ConsoleJson.Default.JobInfoArray);
+            JsonSerializer.Serialize(writer, infos, ConsoleJson.Relaxed.JobInfoArray);
         }
         OverviewChanged = !_body.WrittenSpan.SequenceEqual(_lastOverview);
         if (!OverviewChanged && !evenIfSame)
@@ -46,8 +46,8 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
         _lastOverview = _body.WrittenSpan.ToArray();
         Begin("overview"u8);
         _frame.Write(",\"process\":"u8);
-        using (var writer = new Utf8JsonWriter(_frame))
-            JsonSerializer.Serialize(writer, services.Process.Look(), ConsoleJson.Default.ProcessInfo);
+        using (var writer = new Utf8JsonWriter(_frame, ConsoleJson.Writer))
+            JsonSerializer.Serialize(writer, services.Process.Look(), ConsoleJson.Relaxed.ProcessInfo);
         _frame.Write(",\"jobs\":"u8);
         _frame.Write(_lastOverview);
         return End();
@@ -116,7 +116,7 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
         _body.ResetWrittenCount();
         try
         {
-            using var writer = new Utf8JsonWriter(_body, new JsonWriterOptions { SkipValidation = true });
+            using var writer = new Utf8JsonWriter(_body, ConsoleJson.Writer);
             WritePiece(writer, job, running);
         }
         catch (ObjectDisposedException)
@@ -151,7 +151,7 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
         writer.WriteEndArray();
         writer.WriteStartArray("outputs"u8);
         foreach (var output in status.Outputs)
-            _live.Write(writer, job, running, output.Name, options.LiveWindows, options.LiveKeys);
+            _live.Write(writer, job, running, output.Name, options.LiveWindows, options.LiveKeys, options.LiveNewest);
         writer.WriteEndArray();
         writer.WriteEndObject();
     }

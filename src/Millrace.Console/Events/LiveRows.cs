@@ -15,13 +15,13 @@ internal sealed class LiveRows
     private readonly ConditionalWeakTable<PipelinePlan, ConcurrentDictionary<string, OutputShape>> _shapes = [];
 
     /// <returns>False when the pipeline has no such output.</returns>
-    public bool Write(Utf8JsonWriter writer, JobEntry job, IRunningPipeline running, string output, int windows, int keys)
+    public bool Write(Utf8JsonWriter writer, JobEntry job, IRunningPipeline running, string output, int windows, int keys, int newest)
     {
         using var batch = running.LiveRows(output);
         if (batch is null)
             return false;
         var shape = Shape(job, output, batch.Schema);
-        var rows = shape.Pick(batch, windows, keys);
+        var rows = shape.Pick(batch, windows, keys, newest);
         writer.WriteStartObject();
         writer.WriteString("job"u8, job.Name);
         writer.WriteString("output"u8, output);

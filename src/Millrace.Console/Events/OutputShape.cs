@@ -70,14 +70,14 @@ internal sealed class OutputShape
 
     /// <summary>
     /// Rows to show: of the newest <paramref name="windows"/> windows, newest first, each the <paramref name="keys"/> rows with the
-    /// largest first measure. Without a window column the last rows, newest first.
+    /// largest first measure. Without a window column the last <paramref name="most"/> rows, newest first.
     /// </summary>
-    public int[] Pick(ColumnBatch batch, int windows, int keys)
+    public int[] Pick(ColumnBatch batch, int windows, int keys, int most)
     {
         var count = batch.RowCount;
         if (Window < 0 || batch[Window].Type.Width != sizeof(long))
         {
-            var newest = new int[Math.Min(count, windows * keys)];
+            var newest = new int[Math.Min(count, most)];
             for (var i = 0; i < newest.Length; i++)
                 newest[i] = count - 1 - i;
             return newest;

@@ -16,7 +16,7 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
     private static readonly FlagParameter DryRun = new("dryRun", "check the file and start nothing");
     private static readonly IntegerParameter Limit = new("limit", ParameterPlace.Query, "rows at most", 50, 1, 1000);
     private static readonly IntegerParameter Windows = new("windows", ParameterPlace.Query, "newest windows to show", 4, 1, 100);
-    private static readonly IntegerParameter Keys = new("keys", ParameterPlace.Query, "rows of a window to show, largest first measure first", 100, 1, 10_000);
+    private static readonly IntegerParameter Keys = new("keys", ParameterPlace.Query, "rows of a window to show, largest first measure first; without windows, newest rows", 100, 1, 10_000);
 
     private static readonly string[] Yaml = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
     private static readonly Answer NoJob = Answer.Problem(404, "no such job");
@@ -27,9 +27,9 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
     [
         new("GET", "/api/jobs", Tag, "listJobs", "Jobs and what they do now")
         {
-            Answers = [new(200, "every job", Type: ConsoleJson.Default.JobList)],
+            Answers = [new(200, "every job", Type: ConsoleJson.Relaxed.JobList)],
             Serve = context => Replies.JsonAsync(
-                context, new JobList([.. services.Jobs.List().Select(JobInfos.Of)]), ConsoleJson.Default.JobList),
+                context, new JobList([.. services.Jobs.List().Select(JobInfos.Of)]), ConsoleJson.Relaxed.JobList),
         },
         new("POST", "/api/jobs", Tag, "submitJob", "Submit a pipeline file")
         {
@@ -37,8 +37,8 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
             Body = new("the pipeline file", Yaml, null, "pipeline: orders_by_country\nsources:\n  orders: kafka:orders?format=json&time=ts\n"),
             Answers =
             [
-                new(200, "a dry run found no error", Type: ConsoleJson.Default.SubmitReply),
-                new(201, "the job runs", Type: ConsoleJson.Default.SubmitReply),
+                new(200, "a dry run found no error", Type: ConsoleJson.Relaxed.SubmitReply),
+                new(201, "the job runs", Type: ConsoleJson.Relaxed.SubmitReply),
                 Answer.Problem(409, "a job of that name is there"),
                 Answer.Problem(422, "the file has errors; see diagnostics"),
             ],
@@ -47,12 +47,12 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
         new("GET", "/api/jobs/{name}", Tag, "getJob", "One job with its file and plan")
         {
             Parameters = [Name],
-            Answers = [new(200, "the job", Type: ConsoleJson.Default.JobDetail), NoJob],
+            Answers = [new(200, "the job", Type: ConsoleJson.Relaxed.JobDetail), NoJob],
             Serve = context =>
             {
                 var job = Find(context);
                 return Replies.JsonAsync(
-                    context, new JobDetail(JobInfos.Of(job), job.File, services.Jobs.Graph(job)), ConsoleJson.Default.JobDetail);
+                    context, new JobDetail(JobInfos.Of(job), job.File, services.Jobs.Graph(job)), ConsoleJson.Relaxed.JobDetail);
             },
         },
         new("DELETE", "/api/jobs/{name}", Tag, "removeJob", "Stop a job and forget it with its state")
@@ -77,29 +77,29 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
         new("GET", "/api/jobs/{name}/plan", Tag, "getPlan", "The job's steps as a graph")
         {
             Parameters = [Name],
-            Answers = [new(200, "the graph", Type: ConsoleJson.Default.PlanInfo), NoJob],
-            Serve = context => Replies.JsonAsync(context, services.Jobs.Graph(Find(context)), ConsoleJson.Default.PlanInfo),
+            Answers = [new(200, "the graph", Type: ConsoleJson.Relaxed.PlanInfo), NoJob],
+            Serve = context => Replies.JsonAsync(context, services.Jobs.Graph(Find(context)), ConsoleJson.Relaxed.PlanInfo),
         },
         new("GET", "/api/jobs/{name}/quarantine", Tag, "listQuarantined", "The newest quarantined rows with their reasons")
         {
             Parameters = [Name, Limit],
-            Answers = [new(200, "rows, newest first", Type: ConsoleJson.Default.QuarantinePage), NoJob],
-            Serve = context => Replies.JsonAsync(context, Quarantine(context), ConsoleJson.Default.QuarantinePage),
+            Answers = [new(200, "rows, newest first", Type: ConsoleJson.Relaxed.QuarantinePage), NoJob],
+            Serve = context => Replies.JsonAsync(context, Quarantine(context), ConsoleJson.Relaxed.QuarantinePage),
         },
         new("GET", "/api/jobs/{name}/outputs/{output}", Tag, "getOutput", "An output's present rows: open windows, or the newest rows")
         {
             Parameters = [Name, Output, Windows, Keys],
-            Answers = [new(200, "the rows", Type: ConsoleJson.Default.LiveOutput), Answer.Problem(404, "no such job or output")],
+            Answers = [new(200, "the rows", Type: ConsoleJson.Relaxed.LiveOutput), Answer.Problem(404, "no such job or output")],
             Serve = OutputAsync,
         },
         new("POST", "/api/lint", Tag, "lint", "Check a pipeline file")
         {
             Body = new("the pipeline file", Yaml, null),
-            Answers = [new(200, "what was found; ok without errors", Type: ConsoleJson.Default.LintAnswer)],
+            Answers = [new(200, "what was found; ok without errors", Type: ConsoleJson.Relaxed.LintAnswer)],
             Serve = async context =>
             {
                 var found = await services.Jobs.LintAsync(await Replies.ReadTextAsync(context), context.RequestAborted);
-                await Replies.JsonAsync(context, new LintAnswer(!found.Any(d => d.Severity == "error"), found), ConsoleJson.Default.LintAnswer);
+                await Replies.JsonAsync(context, new LintAnswer(!found.Any(d => d.Severity == "error"), found), ConsoleJson.Relaxed.LintAnswer);
             },
         },
         new("GET", "/api/pipeline.schema.json", Tag, "pipelineSchema", "JSON Schema of the pipeline file, for editors")
@@ -132,7 +132,7 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
             if (!dryRun)
                 context.Response.Headers.Location = $"/api/jobs/{Uri.EscapeDataString(name)}";
             await Replies.JsonAsync(
-                context, new SubmitReply(name, dryRun, answer.Diagnostics), ConsoleJson.Default.SubmitReply, dryRun ? 200 : 201);
+                context, new SubmitReply(name, dryRun, answer.Diagnostics), ConsoleJson.Relaxed.SubmitReply, dryRun ? 200 : 201);
             return;
         }
         var errors = answer.Diagnostics.Count(d => d.Severity == "error");
@@ -178,9 +178,9 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
         if (job.Running is not { } running)
             throw new ConsoleException(404, "No such output", $"job '{job.Name}' does not run", $"start it: ./millrace job restart {job.Name}");
         var buffer = new System.Buffers.ArrayBufferWriter<byte>(4096);
-        await using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true }))
+        await using (var writer = new Utf8JsonWriter(buffer, ConsoleJson.Writer))
         {
-            if (!_live.Write(writer, job, running, output, (int)Windows.Read(context), (int)Keys.Read(context)))
+            if (!_live.Write(writer, job, running, output, (int)Windows.Read(context), (int)Keys.Read(context), (int)Keys.Read(context)))
             {
                 throw new ConsoleException(
                     404, "No such output", $"job '{job.Name}' has no output '{output}'",

@@ -31,7 +31,7 @@ internal static class Replies
         context.Response.StatusCode = problem.Status;
         context.Response.ContentType = "application/problem+json";
         context.Response.Headers.CacheControl = "no-store";
-        await JsonSerializer.SerializeAsync(context.Response.Body, problem, ConsoleJson.Default.Problem, context.RequestAborted);
+        await JsonSerializer.SerializeAsync(context.Response.Body, problem, ConsoleJson.Relaxed.Problem, context.RequestAborted);
     }
 
     public static Task ProblemAsync(HttpContext context, ConsoleException fault) => ProblemAsync(context, new Problem

@@ -27,7 +27,7 @@ internal sealed record Answer(int Status, string Description, string? ContentTyp
 {
     /// <summary>A problem that this route can answer with.</summary>
     public static Answer Problem(int status, string description) =>
-        new(status, description, "application/problem+json", Wire.ConsoleJson.Default.Problem);
+        new(status, description, "application/problem+json", Wire.ConsoleJson.Relaxed.Problem);
 }
 
 internal enum ParameterPlace

@@ -24,13 +24,13 @@ internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, Statu
     [
         new("GET", "/api/status", Tag, "getStatus", "Everything at a glance")
         {
-            Answers = [new(200, "the process, its jobs and counts of the rest", Type: ConsoleJson.Default.StatusInfo)],
+            Answers = [new(200, "the process, its jobs and counts of the rest", Type: ConsoleJson.Relaxed.StatusInfo)],
             Serve = StatusAsync,
         },
         new("GET", "/api/history", Tag, "getHistory", "The last ten minutes, a sample a second")
         {
-            Answers = [new(200, "rates, latency and lag by job", Type: ConsoleJson.Default.HistoryInfo)],
-            Serve = context => Replies.JsonAsync(context, history.Read(), ConsoleJson.Default.HistoryInfo),
+            Answers = [new(200, "rates, latency and lag by job", Type: ConsoleJson.Relaxed.HistoryInfo)],
+            Serve = context => Replies.JsonAsync(context, history.Read(), ConsoleJson.Relaxed.HistoryInfo),
         },
         new("GET", "/api/events", Tag, "listenEvents", "Live changes as server-sent events")
         {
@@ -52,20 +52,20 @@ internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, Statu
         },
         new("GET", "/healthz", Tag, "health", "The process is alive")
         {
-            Answers = [new(200, "alive", Type: ConsoleJson.Default.Health)],
-            Serve = context => Replies.JsonAsync(context, new Health("ok", null), ConsoleJson.Default.Health),
+            Answers = [new(200, "alive", Type: ConsoleJson.Relaxed.Health)],
+            Serve = context => Replies.JsonAsync(context, new Health("ok", null), ConsoleJson.Relaxed.Health),
         },
         new("GET", "/readyz", Tag, "ready", "The platform serves requests")
         {
             Answers =
             [
-                new(200, "ready", Type: ConsoleJson.Default.Health), new(503, "not ready, with the reason", Type: ConsoleJson.Default.Health),
+                new(200, "ready", Type: ConsoleJson.Relaxed.Health), new(503, "not ready, with the reason", Type: ConsoleJson.Relaxed.Health),
             ],
             Serve = context =>
             {
                 var ready = services.Ready();
                 return Replies.JsonAsync(
-                    context, new Health(ready.Ready ? "ready" : "not ready", ready.Reason), ConsoleJson.Default.Health, ready.Ready ? 200 : 503);
+                    context, new Health(ready.Ready ? "ready" : "not ready", ready.Reason), ConsoleJson.Relaxed.Health, ready.Ready ? 200 : 503);
             },
         },
         new("GET", "/openapi.json", Tag, "openApi", "This API as OpenAPI 3.1")
@@ -94,7 +94,7 @@ internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, Statu
             new StatusInfo(
                 services.Process.Look(), ready.Ready, ready.Reason, [.. services.Jobs.List().Select(JobInfos.Of)],
                 topics.Count, topics.Sum(t => t.Bytes), tables.Count),
-            ConsoleJson.Default.StatusInfo);
+            ConsoleJson.Relaxed.StatusInfo);
     }
 
     private async Task EventsAsync(HttpContext context)

@@ -18,30 +18,30 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
     [
         new("GET", "/api/tables", Tag, "listTables", "Iceberg tables")
         {
-            Answers = [new(200, "every table", Type: ConsoleJson.Default.TableList)],
+            Answers = [new(200, "every table", Type: ConsoleJson.Relaxed.TableList)],
             Serve = async context => await Replies.JsonAsync(
-                context, new TableList(await services.Tables.ListAsync(context.RequestAborted)), ConsoleJson.Default.TableList),
+                context, new TableList(await services.Tables.ListAsync(context.RequestAborted)), ConsoleJson.Relaxed.TableList),
         },
         new("GET", "/api/tables/{namespace}/{table}", Tag, "getTable", "One table: schema, snapshots, files")
         {
             Parameters = [Namespace, Table],
-            Answers = [new(200, "the table", Type: ConsoleJson.Default.TableDetail), Answer.Problem(404, "no such table")],
+            Answers = [new(200, "the table", Type: ConsoleJson.Relaxed.TableDetail), Answer.Problem(404, "no such table")],
             Serve = async context =>
             {
                 var (space, name) = (Namespace.Read(context), Table.Read(context));
                 var table = await services.Tables.FindAsync(space, name, context.RequestAborted)
                     ?? throw new ConsoleException(404, "No such table", $"no table is named '{space}.{name}'", "list them: ./millrace table list");
-                await Replies.JsonAsync(context, table, ConsoleJson.Default.TableDetail);
+                await Replies.JsonAsync(context, table, ConsoleJson.Relaxed.TableDetail);
             },
         },
         new("POST", "/api/sql", "sql", "runSql", "Run one SQL statement")
         {
             Description = "The same engine, caps and views as on the PostgreSQL port.",
-            Body = new("the statement", ["application/json"], ConsoleJson.Default.SqlRequest,
+            Body = new("the statement", ["application/json"], ConsoleJson.Relaxed.SqlRequest,
                 """{"sql": "SELECT 1 AS one", "maxRows": 100}"""),
             Answers =
             [
-                new(200, "the rows", Type: ConsoleJson.Default.SqlReply),
+                new(200, "the rows", Type: ConsoleJson.Relaxed.SqlReply),
                 Answer.Problem(400, "the statement is wrong; position, line and column say where"),
             ],
             Serve = SqlAsync,
@@ -50,7 +50,7 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
 
     private async Task SqlAsync(HttpContext context)
     {
-        var request = await Replies.ReadJsonAsync(context, ConsoleJson.Default.SqlRequest);
+        var request = await Replies.ReadJsonAsync(context, ConsoleJson.Relaxed.SqlRequest);
         var maxRows = request.MaxRows ?? Math.Min(DefaultRows, options.MaxSqlRows);
         if (maxRows < 1 || maxRows > options.MaxSqlRows)
             throw new ConsoleException(400, "Bad parameter", $"'maxRows' must be from 1 to {options.MaxSqlRows} (MaxSqlRows), not {maxRows}");
@@ -69,7 +69,7 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
     private async Task WriteRowsAsync(HttpContext context, SqlAnswer.Rows rows, int maxRows, TimeSpan took)
     {
         var buffer = new ArrayBufferWriter<byte>(64 << 10);
-        await using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true }))
+        await using (var writer = new Utf8JsonWriter(buffer, ConsoleJson.Writer))
         {
             writer.WriteStartObject();
             JsonTables.WriteColumns(writer, rows.Schema);

@@ -22,31 +22,31 @@ internal sealed class TopicRoutes(ConsoleServices services, ConsoleOptions optio
     [
         new("GET", "/api/topics", Tag, "listTopics", "Topics of the embedded log")
         {
-            Answers = [new(200, "every topic", Type: ConsoleJson.Default.TopicList)],
-            Serve = context => Replies.JsonAsync(context, new TopicList(services.Topics.List()), ConsoleJson.Default.TopicList),
+            Answers = [new(200, "every topic", Type: ConsoleJson.Relaxed.TopicList)],
+            Serve = context => Replies.JsonAsync(context, new TopicList(services.Topics.List()), ConsoleJson.Relaxed.TopicList),
         },
         new("POST", "/api/topics", Tag, "createTopic", "Create a topic")
         {
-            Body = new("name, partitions and configuration", ["application/json"], ConsoleJson.Default.TopicRequest,
+            Body = new("name, partitions and configuration", ["application/json"], ConsoleJson.Relaxed.TopicRequest,
                 """{"name": "orders", "partitions": 3}"""),
             Answers =
             [
-                new(201, "the topic", Type: ConsoleJson.Default.TopicInfo), Answer.Problem(400, "a bad name or configuration"),
+                new(201, "the topic", Type: ConsoleJson.Relaxed.TopicInfo), Answer.Problem(400, "a bad name or configuration"),
                 Answer.Problem(409, "a topic of that name is there"),
             ],
             Serve = async context =>
             {
                 var topic = await services.Topics.CreateAsync(
-                    await Replies.ReadJsonAsync(context, ConsoleJson.Default.TopicRequest), context.RequestAborted);
+                    await Replies.ReadJsonAsync(context, ConsoleJson.Relaxed.TopicRequest), context.RequestAborted);
                 context.Response.Headers.Location = $"/api/topics/{Uri.EscapeDataString(topic.Name)}";
-                await Replies.JsonAsync(context, topic, ConsoleJson.Default.TopicInfo, 201);
+                await Replies.JsonAsync(context, topic, ConsoleJson.Relaxed.TopicInfo, 201);
             },
         },
         new("GET", "/api/topics/{name}", Tag, "getTopic", "One topic with its partitions")
         {
             Parameters = [Name],
-            Answers = [new(200, "the topic", Type: ConsoleJson.Default.TopicInfo), NoTopic],
-            Serve = context => Replies.JsonAsync(context, Find(context), ConsoleJson.Default.TopicInfo),
+            Answers = [new(200, "the topic", Type: ConsoleJson.Relaxed.TopicInfo), NoTopic],
+            Serve = context => Replies.JsonAsync(context, Find(context), ConsoleJson.Relaxed.TopicInfo),
         },
         new("DELETE", "/api/topics/{name}", Tag, "deleteTopic", "Delete a topic with its records")
         {
@@ -61,13 +61,13 @@ internal sealed class TopicRoutes(ConsoleServices services, ConsoleOptions optio
         new("GET", "/api/topics/{name}/records", Tag, "listRecords", "Records of one partition")
         {
             Parameters = [Name, Partition, Offset, Limit],
-            Answers = [new(200, "records in order of offset", Type: ConsoleJson.Default.RecordPage), NoTopic],
+            Answers = [new(200, "records in order of offset", Type: ConsoleJson.Relaxed.RecordPage), NoTopic],
             Serve = RecordsAsync,
         },
         new("GET", "/api/groups", Tag, "listGroups", "Consumer groups and their lag")
         {
-            Answers = [new(200, "every group", Type: ConsoleJson.Default.GroupList)],
-            Serve = context => Replies.JsonAsync(context, new GroupList(services.Topics.Groups()), ConsoleJson.Default.GroupList),
+            Answers = [new(200, "every group", Type: ConsoleJson.Relaxed.GroupList)],
+            Serve = context => Replies.JsonAsync(context, new GroupList(services.Topics.Groups()), ConsoleJson.Relaxed.GroupList),
         },
     ];
 
@@ -91,7 +91,7 @@ internal sealed class TopicRoutes(ConsoleServices services, ConsoleOptions optio
             topic.Name, partition, Offset.Read(context), (int)Limit.Read(context), context.RequestAborted);
         await Replies.JsonAsync(
             context, new RecordPage(topic.Name, partition, info.StartOffset, info.EndOffset, [.. records.Select(Describe)]),
-            ConsoleJson.Default.RecordPage);
+            ConsoleJson.Relaxed.RecordPage);
     }
 
     private RecordInfo Describe(TopicRecord record)

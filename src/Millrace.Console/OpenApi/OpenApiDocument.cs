@@ -22,8 +22,8 @@ internal static class OpenApiDocument
                 operations[route.Method.ToLowerInvariant()] = Operation(route, schemas);
             paths[byPath.Key] = operations;
         }
-        schemas.Reference(ConsoleJson.Default.OverviewFrame);
-        schemas.Reference(ConsoleJson.Default.OutputFrame);
+        schemas.Reference(ConsoleJson.Relaxed.OverviewFrame);
+        schemas.Reference(ConsoleJson.Relaxed.OutputFrame);
         var document = new JsonObject
         {
             ["openapi"] = "3.1.0",

@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -28,4 +29,13 @@ namespace Millrace.WebConsole.Wire;
 [JsonSerializable(typeof(GroupList))]
 [JsonSerializable(typeof(TableList))]
 [JsonSerializable(typeof(TableDetail))]
-internal sealed partial class ConsoleJson : JsonSerializerContext;
+internal sealed partial class ConsoleJson : JsonSerializerContext
+{
+    /// <summary>
+    /// Quotes, accents and angle brackets stay readable: what is written goes out as JSON with <c>nosniff</c>, never into a page's markup.
+    /// </summary>
+    public static ConsoleJson Relaxed { get; } = new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
+    /// <summary>For writers that build JSON by hand; what they write is well formed by construction.</summary>
+    public static JsonWriterOptions Writer { get; } = new() { SkipValidation = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+}

@@ -44,7 +44,8 @@ public sealed class ScreenshotTests(BrowserFixture browser) : IClassFixture<Brow
             var editor = page.GetByRole(AriaRole.Textbox, new() { Name = "Statement" });
             await editor.FillAsync(sql);
             await editor.PressAsync("Control+Enter");
-            if (name == "sql")
+            await Expect(page.Locator("#h-result, [role=alert]").First).ToBeVisibleAsync();
+            if (name == "sql" && await page.GetByRole(AriaRole.Button, new() { Name = "Chart" }).IsVisibleAsync())
                 await page.GetByRole(AriaRole.Button, new() { Name = "Chart" }).ClickAsync();
         }
         if (hash.Length == 0)
