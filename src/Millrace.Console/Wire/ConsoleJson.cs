@@ -34,7 +34,11 @@ internal sealed partial class ConsoleJson : JsonSerializerContext
     /// <summary>
     /// Quotes, accents and angle brackets stay readable: what is written goes out as JSON with <c>nosniff</c>, never into a page's markup.
     /// </summary>
-    public static ConsoleJson Relaxed { get; } = new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    // Made on first use: the generated half of this class may be initialized after this one.
+    public static ConsoleJson Relaxed => s_relaxed ??= new(
+        new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
+    private static ConsoleJson? s_relaxed;
 
     /// <summary>For writers that build JSON by hand; what they write is well formed by construction.</summary>
     public static JsonWriterOptions Writer { get; } = new() { SkipValidation = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
