@@ -107,8 +107,8 @@ public sealed record AlertEntry
     [FileField("to", "Who is told: `log`, `webhook:https://...`, or a name under `targets:` in millrace.yaml (`slack:ops`).", Default = "log", Example = "slack:ops")]
     public FileList<Text>? To { get; init; }
 
-    [FileField("on", "The output that the condition reads; needed when more than one has the columns.")]
-    public Text? On { get; init; }
+    [FileField("output", "The source or SQL step whose rows the condition reads; needed when more than one has the columns.")]
+    public Text? Output { get; init; }
 }
 
 /// <summary>When checkpoints are cut.</summary>

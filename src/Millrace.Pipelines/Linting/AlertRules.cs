@@ -29,14 +29,14 @@ internal sealed class AlertRules(PipelineFile file, string fileName, LintContext
 
     private string? FindOutput(FileEntry<AlertEntry> entry, Text when, AlertText parsed, Outputs outputs)
     {
-        if (entry.Value.On is { } on)
+        if (entry.Value.Output is { } named)
         {
-            if (!outputs.Names.Contains(on.Value))
+            if (!outputs.Names.Contains(named.Value))
             {
-                faults.Error(on.Place, "unknown-output", $"there is no source or step '{on.Value}'", NearestName.Hint(on.Value, outputs.Names, "there are"));
+                faults.Error(named.Place, "unknown-output", $"there is no source or step '{named.Value}'", NearestName.Hint(named.Value, outputs.Names, "there are"));
                 return null;
             }
-            return outputs.ColumnsOf(on.Value) is { } columns && Fits(parsed, columns, when, tell: true) ? on.Value : null;
+            return outputs.ColumnsOf(named.Value) is { } columns && Fits(parsed, columns, when, tell: true) ? named.Value : null;
         }
         var known = outputs.Known.ToArray();
         if (known.Length == 0 || known.Length < outputs.Names.Count && file.Sql.Entries.Count != 1)
@@ -53,7 +53,7 @@ internal sealed class AlertRules(PipelineFile file, string fileName, LintContext
             return null;
         }
         faults.Error(
-            entry.Name.Place, "ambiguous", $"{string.Join(" and ", fitting)} have the columns of this condition", $"say which: {entry.Name.Value}: {{when: ..., on: {fitting[0]}}}");
+            entry.Name.Place, "ambiguous", $"{string.Join(" and ", fitting)} have the columns of this condition", $"say which: {entry.Name.Value}: {{when: ..., output: {fitting[0]}}}");
         return null;
     }
 
