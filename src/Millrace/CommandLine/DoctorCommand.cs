@@ -51,6 +51,11 @@ internal static class DoctorCommand
         }
         foreach (var finding in findings)
         {
+            if (Console.IsOutputRedirected)
+            {
+                Console.Out.WriteLine($"{(finding.Good ? "ok " : "BAD")}\t{finding.Area}\t{finding.Text}{(finding.Next is null ? "" : "\t" + finding.Next)}");
+                continue;
+            }
             AnsiConsole.MarkupLine(
                 $"{(finding.Good ? "[green]ok  [/]" : "[red]BAD [/]")} {Markup.Escape(finding.Area),-12} {Markup.Escape(finding.Text)}");
             if (finding.Next is not null)

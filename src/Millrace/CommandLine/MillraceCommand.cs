@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Millrace.Host.Settings;
-using Spectre.Console;
 
 namespace Millrace.Host.CommandLine;
 
@@ -58,7 +57,7 @@ internal static class MillraceCommand
         {
             foreach (var error in parsed.Errors)
                 Terminal.Fail(error.Message, null);
-            Terminal.Error.MarkupLine($"[grey]see: millrace {Markup.Escape(CommandPath(parsed))} --help[/]");
+            Console.Error.WriteLine($"see: millrace {CommandPath(parsed)} --help".Replace("  ", " "));
             return ExitCode.Usage;
         }
         try

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Millrace.Kafka.Clients;
 using Millrace.Pipelines.Files;
+using Millrace.Pipelines.Generation;
 using Millrace.Pipelines.Graph;
 using Millrace.Pipelines.Linting;
 using static Millrace.Host.CommandLine.Values;
@@ -109,7 +110,17 @@ internal static class PipelineCommands
                 Console.Out.WriteLine(PipelineSchema.Json);
                 return ExitCode.Success;
             }
-            throw new CommandException("only --schema is here yet", null, ExitCode.Usage);
+            if (parsed.GetValue(topic) is not { } name)
+                throw new CommandException("name a topic", "see: millrace topic list", ExitCode.Usage);
+            var records = Sample(parsed.Settings().BrokersOrOwn, name, parsed.GetValue(most));
+            if (records.Count == 0)
+                throw new CommandException($"topic '{name}' has no records to look at", $"send some: millrace topic produce {name}", ExitCode.Failure);
+            var yaml = PipelineGenerator.Generate(name, records);
+            if (parsed.GetValue(MillraceCommand.Json))
+                Terminal.WriteJson(new JsonObject { ["topic"] = name, ["records"] = records.Count, ["file"] = yaml });
+            else
+                Console.Out.Write(yaml);
+            return ExitCode.Success;
         });
         return command;
     }

@@ -63,6 +63,14 @@ internal static class Terminal
 
     public static void Fail(string message, string? hint)
     {
+        // A log or a pipe gets whole lines without colours.
+        if (Console.IsErrorRedirected)
+        {
+            Console.Error.WriteLine("error: " + message);
+            if (hint is not null)
+                Console.Error.WriteLine("hint: " + hint);
+            return;
+        }
         Error.MarkupLine($"[red]error:[/] {Markup.Escape(message)}");
         if (hint is not null)
             Error.MarkupLine($"[yellow]hint:[/] {Markup.Escape(hint)}");
