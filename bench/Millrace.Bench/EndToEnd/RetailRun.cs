@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Confluent.Kafka;
 using Millrace.Bench.Running;
 using Millrace.Host.Demo;
 using Millrace.Kafka.Clients;
@@ -152,35 +151,22 @@ public sealed class RetailRun(PlatformProcess platform, string topic = "orders")
 
     private (long Records, long Positions) CountQuarantined()
     {
-        KafkaLibraries.EnsureReady();
+        using var reader = new TopicReader(platform.Brokers, TimeSpan.FromSeconds(20), TimeProvider.System);
         var quarantine = topic + ".quarantine";
-        using var consumer = new ConsumerBuilder<Ignore, byte[]>(new ConsumerConfig
-        {
-            BootstrapServers = platform.Brokers, GroupId = "bench-compare", EnableAutoCommit = false, EnablePartitionEof = true,
-        }).SetLogHandler((_, _) => { }).Build();
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = platform.Brokers }).SetLogHandler((_, _) => { }).Build();
-        if (admin.GetMetadata(TimeSpan.FromSeconds(10)).Topics.Find(t => t.Topic == quarantine) is not { } found)
+        if (reader.Partitions(quarantine) is not { } partitions)
             return (0, 0);
-        consumer.Assign(found.Partitions.Select(p => new TopicPartitionOffset(quarantine, p.PartitionId, Offset.Beginning)));
-        var open = found.Partitions.Count;
         var records = 0L;
         var positions = new HashSet<(string, string)>();
-        while (open > 0)
+        foreach (var record in reader.Read(quarantine, partitions.ToDictionary(p => p, p => reader.Bounds(quarantine, p).Low)))
         {
-            var record = consumer.Consume(TimeSpan.FromSeconds(20)) ?? throw new InvalidOperationException("the quarantine topic does not come to its end");
-            if (record.IsPartitionEOF)
-            {
-                open--;
-                continue;
-            }
             records++;
             positions.Add((Header(record, "millrace.source-partition"), Header(record, "millrace.source-offset")));
         }
         return (records, positions.Count);
     }
 
-    private static string Header(ConsumeResult<Ignore, byte[]> record, string name) =>
-        record.Message.Headers.TryGetLastBytes(name, out var bytes) ? System.Text.Encoding.UTF8.GetString(bytes) : "";
+    private static string Header(TopicRecord record, string name) =>
+        record.Headers.FirstOrDefault(h => h.Key == name).Value is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes) : "";
 
     private static void Expect(List<string> differences, string what, long must, long actual)
     {

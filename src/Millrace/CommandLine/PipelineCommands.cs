@@ -158,7 +158,7 @@ internal static class PipelineCommands
     {
         try
         {
-            return TopicSampler.Newest(brokers, topic, most, TimeSpan.FromSeconds(5), TimeProvider.System);
+            return Platform.LintWorld.Sample(new TopicAddress(brokers, topic), TimeProvider.System, most).Records;
         }
         catch (KafkaClientException failure)
         {

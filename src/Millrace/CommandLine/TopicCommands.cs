@@ -31,18 +31,18 @@ internal static class TopicCommands
         var command = new Command("list", "List topics").WithExamples("millrace topic list", "millrace topic list --brokers kafka1:9092");
         command.SetAction(parsed =>
         {
-            using var admin = Admin(parsed);
-            var topics = Asking(parsed, () => admin.GetMetadata(Patience)).Topics.OrderBy(t => t.Topic, StringComparer.Ordinal).ToList();
+            using var reader = Reader(parsed);
+            var topics = Asking(parsed, reader.Topics).OrderBy(t => t.Key, StringComparer.Ordinal).ToList();
             if (parsed.GetValue(MillraceCommand.Json))
             {
                 Terminal.WriteJson(new JsonObject
                 {
-                    ["topics"] = new JsonArray([.. topics.Select(t => new JsonObject { ["name"] = t.Topic, ["partitions"] = t.Partitions.Count })]),
+                    ["topics"] = new JsonArray([.. topics.Select(t => new JsonObject { ["name"] = t.Key, ["partitions"] = t.Value.Count })]),
                 });
                 return;
             }
             Terminal.WriteTable(
-                ["topic", "partitions"], topics.Select(t => new[] { t.Topic, t.Partitions.Count.ToString(CultureInfo.InvariantCulture) }),
+                ["topic", "partitions"], topics.Select(t => new[] { t.Key, t.Value.Count.ToString(CultureInfo.InvariantCulture) }),
                 "no topics; make one with: millrace topic create NAME");
         });
         return command;
@@ -106,9 +106,8 @@ internal static class TopicCommands
         command.SetAction(parsed =>
         {
             var topic = parsed.GetValue(name)!;
-            using var consumer = Consumer(parsed);
-            var rows = Partitions(parsed, topic).Select(p => (Partition: p, Offsets: Asking(parsed, () => consumer.QueryWatermarkOffsets(new(topic, p), Patience))))
-                .ToList();
+            using var reader = Reader(parsed);
+            var rows = Partitions(parsed, reader, topic).Select(p => (Partition: p, Offsets: Asking(parsed, () => reader.Bounds(topic, p)))).ToList();
             if (parsed.GetValue(MillraceCommand.Json))
             {
                 Terminal.WriteJson(new JsonObject
@@ -116,7 +115,7 @@ internal static class TopicCommands
                     ["name"] = topic,
                     ["partitions"] = new JsonArray([.. rows.Select(r => new JsonObject
                     {
-                        ["partition"] = r.Partition, ["startOffset"] = r.Offsets.Low.Value, ["endOffset"] = r.Offsets.High.Value,
+                        ["partition"] = r.Partition, ["startOffset"] = r.Offsets.Low, ["endOffset"] = r.Offsets.High,
                     })]),
                 });
                 return;
@@ -125,9 +124,9 @@ internal static class TopicCommands
                 ["partition", "start offset", "end offset", "records"],
                 rows.Select(r => new[]
                 {
-                    r.Partition.ToString(CultureInfo.InvariantCulture), r.Offsets.Low.Value.ToString(CultureInfo.InvariantCulture),
-                    r.Offsets.High.Value.ToString(CultureInfo.InvariantCulture),
-                    (r.Offsets.High.Value - r.Offsets.Low.Value).ToString(CultureInfo.InvariantCulture),
+                    r.Partition.ToString(CultureInfo.InvariantCulture), r.Offsets.Low.ToString(CultureInfo.InvariantCulture),
+                    r.Offsets.High.ToString(CultureInfo.InvariantCulture),
+                    (r.Offsets.High - r.Offsets.Low).ToString(CultureInfo.InvariantCulture),
                 }), "no partitions");
         });
         return command;
@@ -143,26 +142,14 @@ internal static class TopicCommands
         command.SetAction((parsed, cancellation) =>
         {
             var topic = parsed.GetValue(name)!;
-            using var consumer = Consumer(parsed);
-            var ends = new Dictionary<int, long>();
-            consumer.Assign(Partitions(parsed, topic).Select(p =>
+            using var reader = Reader(parsed);
+            var starts = Partitions(parsed, reader, topic).ToDictionary(p => p, p =>
             {
-                var offsets = Asking(parsed, () => consumer.QueryWatermarkOffsets(new(topic, p), Patience));
-                var start = Math.Max(offsets.Low.Value, offsets.High.Value - parsed.GetValue(count));
-                if (start < offsets.High.Value)
-                    ends[p] = offsets.High.Value;
-                return new TopicPartitionOffset(topic, p, start);
-            }).ToList());
-            while ((parsed.GetValue(follow) || ends.Count > 0) && !cancellation.IsCancellationRequested)
-            {
-                var record = consumer.Consume(TimeSpan.FromMilliseconds(200));
-                if (record is null)
-                    continue;
-                if (record.IsPartitionEOF || ends.TryGetValue(record.Partition, out var end) && record.Offset + 1 >= end)
-                    ends.Remove(record.Partition);
-                if (!record.IsPartitionEOF)
-                    Print(parsed, record);
-            }
+                var (low, high) = Asking(parsed, () => reader.Bounds(topic, p));
+                return Math.Max(low, high - parsed.GetValue(count));
+            });
+            foreach (var record in reader.Read(topic, starts, parsed.GetValue(follow), cancellation))
+                Print(parsed, record);
             return Task.FromResult(ExitCode.Success);
         });
         return command;
@@ -218,23 +205,23 @@ internal static class TopicCommands
         return command;
     }
 
-    private static void Print(ParseResult parsed, ConsumeResult<byte[]?, byte[]?> record)
+    private static void Print(ParseResult parsed, TopicRecord record)
     {
         if (!parsed.GetValue(MillraceCommand.Json))
         {
-            Console.Out.WriteLine(record.Message.Value is null ? "" : Encoding.UTF8.GetString(record.Message.Value));
+            Console.Out.WriteLine(record.Value is null ? "" : Encoding.UTF8.GetString(record.Value));
             return;
         }
         var headers = new JsonObject();
-        foreach (var header in record.Message.Headers ?? [])
-            headers[header.Key] = header.GetValueBytes() is { } bytes ? Encoding.UTF8.GetString(bytes) : null;
+        foreach (var (name, value) in record.Headers)
+            headers[name] = Encoding.UTF8.GetString(value);
         Console.Out.WriteLine(new JsonObject
         {
-            ["partition"] = record.Partition.Value,
-            ["offset"] = record.Offset.Value,
-            ["timestamp"] = record.Message.Timestamp.UtcDateTime.ToString("O", CultureInfo.InvariantCulture),
-            ["key"] = record.Message.Key is { } key ? Encoding.UTF8.GetString(key) : null,
-            ["value"] = record.Message.Value is { } value ? Encoding.UTF8.GetString(value) : null,
+            ["partition"] = record.Partition,
+            ["offset"] = record.Offset,
+            ["timestamp"] = DateTimeOffset.FromUnixTimeMilliseconds(record.TimestampMillis).ToString("O", CultureInfo.InvariantCulture),
+            ["key"] = record.Key is { } key ? Encoding.UTF8.GetString(key) : null,
+            ["value"] = record.Value is { } bytes ? Encoding.UTF8.GetString(bytes) : null,
             ["headers"] = headers,
         }.ToJsonString());
     }
@@ -248,21 +235,18 @@ internal static class TopicCommands
 
     /// <summary>How many partitions a topic has.</summary>
     /// <exception cref="CommandException">No such topic, or no cluster answers.</exception>
-    public static int PartitionCount(ParseResult parsed, string topic) => Partitions(parsed, topic).Count;
-
-    private static List<int> Partitions(ParseResult parsed, string topic)
+    public static int PartitionCount(ParseResult parsed, string topic)
     {
-        using var admin = Admin(parsed);
-        // Asking for one topic by name could create it; the whole list does not.
-        var found = Asking(parsed, () => admin.GetMetadata(Patience)).Topics.Find(t => t.Topic == topic);
-        return found?.Partitions.Select(p => p.PartitionId).ToList()
-            ?? throw new CommandException($"there is no topic '{topic}'", "see: millrace topic list", ExitCode.Usage);
+        using var reader = Reader(parsed);
+        return Partitions(parsed, reader, topic).Count;
     }
 
-    private static IAdminClient Admin(ParseResult parsed) => new AdminClientBuilder(Client(parsed)).SetLogHandler((_, _) => { }).Build();
+    private static IReadOnlyList<int> Partitions(ParseResult parsed, TopicReader reader, string topic) =>
+        Asking(parsed, () => reader.Partitions(topic)) ?? throw new CommandException($"there is no topic '{topic}'", "see: millrace topic list", ExitCode.Usage);
 
-    private static IConsumer<byte[]?, byte[]?> Consumer(ParseResult parsed) => new ConsumerBuilder<byte[]?, byte[]?>(
-        new ConsumerConfig(Client(parsed)) { GroupId = "millrace-cli", EnableAutoCommit = false, EnablePartitionEof = true }).SetLogHandler((_, _) => { }).Build();
+    private static TopicReader Reader(ParseResult parsed) => new(parsed.Settings().BrokersOrOwn, Patience, TimeProvider.System);
+
+    private static IAdminClient Admin(ParseResult parsed) => new AdminClientBuilder(Client(parsed)).SetLogHandler((_, _) => { }).Build();
 
     private static ClientConfig Client(ParseResult parsed)
     {
@@ -276,10 +260,10 @@ internal static class TopicCommands
         {
             return ask();
         }
-        catch (KafkaException failure)
+        catch (KafkaClientException failure)
         {
             throw new CommandException(
-                $"{parsed.Settings().BrokersOrOwn}: {failure.Error.Reason}", "start the platform with: millrace up, or name another cluster with --brokers",
+                failure.Message, "start the platform with: millrace up, or name another cluster with --brokers",
                 ExitCode.Unreachable);
         }
     }

@@ -106,7 +106,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
             new ConsoleServices
             {
                 Jobs = new JobSeam(jobs),
-                Topics = new TopicSeam(broker),
+                Topics = new TopicSeam(broker, time),
                 Tables = new TableSeam(catalog),
                 Sql = new SqlSeam(engine),
                 Process = new ProcessFacts(settings.Data, time),
@@ -147,7 +147,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
         {
             try
             {
-                return new TopicSample(TopicSampler.Newest(address.Brokers, address.Topic, 1000, TimeSpan.FromSeconds(5), time));
+                return LintWorld.Sample(address, time);
             }
             catch (KafkaClientException problem)
             {

@@ -1,4 +1,3 @@
-using Confluent.Kafka;
 using Millrace.Kafka.Clients;
 using Millrace.Log;
 using Millrace.WebConsole.Metrics;
@@ -8,7 +7,7 @@ using Millrace.WebConsole.Wire;
 namespace Millrace.Host.Platform.Seams;
 
 /// <summary>The embedded broker for the console. Records are read by the ordinary client, so that they are decoded in one place.</summary>
-internal sealed class TopicSeam(Broker broker) : ITopics
+internal sealed class TopicSeam(Broker broker, TimeProvider time) : ITopics
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
@@ -36,7 +35,8 @@ internal sealed class TopicSeam(Broker broker) : ITopics
             throw new ConsoleException(404, "No such topic", $"there is no topic '{name}' that may be deleted");
     }, cancellation);
 
-    public Task<IReadOnlyList<TopicRecord>> ReadAsync(string topic, int partition, long offset, int limit, CancellationToken cancellation) =>
+    public Task<IReadOnlyList<WebConsole.Seams.TopicRecord>> ReadAsync(
+        string topic, int partition, long offset, int limit, CancellationToken cancellation) =>
         Task.Run(() => Read(topic, partition, offset, limit, cancellation), cancellation);
 
     public IReadOnlyList<WebConsole.Wire.GroupInfo> Groups() =>
@@ -70,30 +70,17 @@ internal sealed class TopicSeam(Broker broker) : ITopics
         topic.Name, [.. topic.Partitions.Select(p => new WebConsole.Wire.TopicPartition(p.Index, p.LogStart, p.EndOffset, p.Bytes))], topic.Records,
         topic.Bytes, topic.Configs);
 
-    private IReadOnlyList<TopicRecord> Read(string topic, int partition, long offset, int limit, CancellationToken cancellation)
+    private IReadOnlyList<WebConsole.Seams.TopicRecord> Read(string topic, int partition, long offset, int limit, CancellationToken cancellation)
     {
         var bounds = broker.Topic(topic)?.Partitions.FirstOrDefault(p => p.Index == partition)
             ?? throw new ConsoleException(404, "No such partition", $"topic '{topic}' has no partition {partition}");
         var start = Math.Clamp(offset < 0 ? bounds.EndOffset + offset : offset, bounds.LogStart, bounds.EndOffset);
-        var records = new List<TopicRecord>();
-        if (start >= bounds.EndOffset)
-            return records;
-        KafkaLibraries.EnsureReady();
-        using var consumer = new ConsumerBuilder<byte[]?, byte[]?>(new ConsumerConfig
-        {
-            BootstrapServers = broker.BootstrapServers, GroupId = "millrace-console", ClientId = "millrace-console", EnableAutoCommit = false,
-            EnablePartitionEof = true,
-        }).SetLogHandler((_, _) => { }).Build();
-        consumer.Assign(new TopicPartitionOffset(topic, partition, start));
-        while (records.Count < limit && !cancellation.IsCancellationRequested)
-        {
-            var record = consumer.Consume(Patience);
-            if (record is null || record.IsPartitionEOF)
-                break;
-            records.Add(new TopicRecord(
-                record.Partition, record.Offset, new DateTimeOffset(record.Message.Timestamp.UtcDateTime, TimeSpan.Zero), record.Message.Key, record.Message.Value,
-                [.. (record.Message.Headers ?? []).Select(h => KeyValuePair.Create(h.Key, (byte[]?)h.GetValueBytes()))]));
-        }
-        return records;
+        using var reader = new TopicReader(broker.BootstrapServers, Patience, time);
+        return
+        [
+            .. reader.Read(topic, new Dictionary<int, long> { [partition] = start }, cancellation: cancellation).Take(limit).Select(r => new WebConsole.Seams.TopicRecord(
+                r.Partition, r.Offset, DateTimeOffset.FromUnixTimeMilliseconds(r.TimestampMillis), r.Key, r.Value,
+                [.. r.Headers.Select(h => KeyValuePair.Create(h.Key, (byte[]?)h.Value))])),
+        ];
     }
 }
