@@ -57,6 +57,7 @@ internal static class DemoCommand
     private static async Task<int> HeadlessAsync(
         ParseResult parsed, PlatformClient client, Process producer, long startMillis, TimeSpan duration, CancellationToken cancellation)
     {
+        await FirstEventsAsync(client, producer, cancellation);
         var clock = Stopwatch.StartNew();
         await Terminal.Error.Progress().Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new RemainingTimeColumn()).StartAsync(async progress =>
         {
@@ -86,6 +87,20 @@ internal static class DemoCommand
         return report["good_counts"]!.GetValue<bool>() ? ExitCode.Success : ExitCode.Failure;
     }
 
+    /// <summary>The time of a run counts from the first event that is through.</summary>
+    private static async Task FirstEventsAsync(PlatformClient client, Process producer, CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        while (!producer.HasExited && await timer.WaitForNextTickAsync(cancellation))
+        {
+            var job = (await client.GetAsync($"/api/jobs/{Job}", cancellation))["job"]!;
+            if (Rows(job["sources"]).Sum(s => s["in"]!.GetValue<long>()) > 0)
+                return;
+            if (Text(job["state"]) == "failed")
+                throw new CommandException($"the pipeline failed: {Text(job["reason"])}");
+        }
+    }
+
     /// <summary>Waits until the job has read all that was sent and its sinks owe nothing.</summary>
     private static async Task<JsonNode> DrainAsync(PlatformClient client, long sent, CancellationToken cancellation)
     {
@@ -95,8 +110,8 @@ internal static class DemoCommand
             var job = (await client.GetAsync($"/api/jobs/{Job}", cancellation))["job"]!;
             if (Rows(job["sources"]).Sum(s => s["in"]!.GetValue<long>()) >= sent && Rows(job["sinks"]).All(s => s["pending"]!.GetValue<long>() == 0))
                 return job;
-            if (clock.Elapsed > TimeSpan.FromMinutes(2) || Text(job["state"]) == "failed")
-                return job;
+            if (clock.Elapsed > TimeSpan.FromMinutes(2) || Text(job["state"]) is "failed" or "paused")
+                throw new CommandException($"the pipeline did not come to its end ({Text(job["state"])}): {Text(job["reason"])} {job.ToJsonString()}");
             using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
             await timer.WaitForNextTickAsync(cancellation);
         }
