@@ -37,7 +37,7 @@ internal static class ReplayCommand
                 parsed.GetValue(bad));
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             if (parsed.GetValue(attached))
-                _ = WatchInputAsync(stop);
+                WatchInput(stop);
             var channel = parsed.GetValue(samples) is null ? null : Channel.CreateUnbounded<SendSample>();
             var producer = new ReplayProducer(replay, new ReplayOptions(
                 settings.BrokersOrOwn, parsed.GetValue(topic)!, TopicCommands.PartitionCount(parsed, parsed.GetValue(topic)!), perSecond,
@@ -57,13 +57,24 @@ internal static class ReplayCommand
         return command;
     }
 
-    private static async Task WatchInputAsync(CancellationTokenSource stop)
+    /// <summary>Cancels at the end of standard input. Reads on a thread of its own: the console's reader blocks even in its asynchronous calls.</summary>
+    private static void WatchInput(CancellationTokenSource stop) => new Thread(() =>
     {
-        while (await Console.In.ReadLineAsync(stop.Token) is not null)
+        while (Console.In.ReadLine() is not null)
         {
         }
-        await stop.CancelAsync();
-    }
+        try
+        {
+            stop.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The replay ended by itself meanwhile.
+        }
+    })
+    {
+        IsBackground = true, Name = "standard input",
+    }.Start();
 
     private static async Task WriteAsync(ChannelReader<SendSample> samples, string file)
     {
