@@ -53,7 +53,7 @@ public sealed class BatchTable : IDisposable
     /// <summary>Empties the table, giving up its handles.</summary>
     public void Clear() => Exchange([]);
 
-    /// <summary>Drops the view, if the connection is still open and the name has not been given to another table. On the connection's thread.</summary>
+    /// <summary>Drops the view, unless the connection is closed or the name is another table's now. On the connection's thread.</summary>
     public void Dispose()
     {
         if (_forgotten)
@@ -99,7 +99,10 @@ public sealed class BatchTable : IDisposable
         for (var i = 0; i < Schema.Count; i++)
         {
             if (!batch.Schema[i].Type.Equals(Schema[i].Type))
-                throw new ArgumentException($"column '{Schema[i].Name}' of the table {Name} is {Schema[i].Type}, the batch has {batch.Schema[i].Type}");
+            {
+                throw new ArgumentException(
+                    $"column '{Schema[i].Name}' of the table {Name} is {Schema[i].Type}, the batch has {batch.Schema[i].Type}");
+            }
         }
     }
 }

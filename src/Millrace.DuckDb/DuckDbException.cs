@@ -81,7 +81,8 @@ public sealed class DuckDbException : Exception
         var message = text;
         // A failed extraction puts its kind before the JSON: "Parser Error: {...}".
         var json = text.IndexOf('{');
-        if ((json == 0 || (json > 0 && text.AsSpan(0, json).EndsWith(" Error: "))) && TryReadJson(text[json..], out var name, out var inner, out position, out subtype))
+        if ((json == 0 || (json > 0 && text.AsSpan(0, json).EndsWith(" Error: ")))
+            && TryReadJson(text[json..], out var name, out var inner, out position, out subtype))
         {
             message = name.Length > 0 ? $"{name} Error: {inner}" : inner;
             if (type is DuckDbErrorType.Invalid && TypeByName(name) is { } known)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Text;
@@ -7,33 +8,24 @@ namespace Millrace.Columnar.Json;
 /// <summary>Columns by name, in UTF-8. The guess of which comes next costs one vector comparison.</summary>
 internal sealed unsafe class FieldTable : IDisposable
 {
-    // A name and its closing quote that fit one vector are compared at once; longer ones byte by byte.
+    // A name and its closing quote that fit one vector are compared at once; others are looked up.
     private const int Width = 32;
 
     private readonly byte[][] _names;
-    private readonly bool[] _plain;
     private readonly int[] _slots;
-    private readonly byte* _patterns;
+    private Guess* _guesses;
 
     public FieldTable(Schema schema)
     {
         _names = new byte[schema.Count][];
-        _plain = new bool[schema.Count];
-        _patterns = (byte*)NativeMemory.AllocZeroed((nuint)Math.Max(1, schema.Count) * Width * 2);
+        _guesses = (Guess*)NativeMemory.AllocZeroed((nuint)Math.Max(1, schema.Count), (nuint)sizeof(Guess));
         _slots = new int[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, schema.Count * 4))];
         _slots.AsSpan().Fill(-1);
         for (var i = 0; i < _names.Length; i++)
         {
             var name = _names[i] = Encoding.UTF8.GetBytes(schema[i].Name);
-            _plain[i] = !name.AsSpan().ContainsAny((byte)'"', (byte)'\\') && !name.AsSpan().ContainsAnyInRange((byte)0, (byte)0x1F);
-            LongestName = Math.Max(LongestName, name.Length);
-            if (name.Length < Width)
-            {
-                var pattern = new Span<byte>(_patterns + (i * Width * 2), Width * 2);
-                name.CopyTo(pattern);
-                pattern[name.Length] = (byte)'"';
-                pattern.Slice(Width, name.Length + 1).Fill(0xFF);
-            }
+            _guesses[i].Length = name.Length + 1;
+            Prepare(name, new Span<byte>(_guesses[i].Pattern, Width), new Span<byte>(_guesses[i].Mask, Width));
             var slot = Slot(name);
             while (_slots[slot] >= 0)
                 slot = (slot + 1) & (_slots.Length - 1);
@@ -43,22 +35,12 @@ internal sealed unsafe class FieldTable : IDisposable
 
     ~FieldTable() => Dispose();
 
-    /// <summary>Bytes that <see cref="Matches"/> may read.</summary>
-    public int LongestName { get; }
-
-    public int NameLength(int column) => _names[column].Length;
-
-    /// <summary>True when the column's name and a quote stand at <paramref name="p"/>.</summary>
-    public bool Matches(int column, byte* p)
+    /// <summary>Bytes of the column's name and closing quote when they stand at <paramref name="p"/>; 0 when not, or when a look-up must tell.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Match(int column, byte* p)
     {
-        var name = _names[column];
-        // Names with quotes or backslashes are written escaped; the look-up finds them.
-        if (!_plain[column])
-            return false;
-        if (name.Length >= Width)
-            return new ReadOnlySpan<byte>(p, name.Length).SequenceEqual(name) && p[name.Length] == '"';
-        var pattern = _patterns + (column * Width * 2);
-        return (Vector256.Load(p) & Vector256.Load(pattern + Width)) == Vector256.Load(pattern);
+        var guess = _guesses + column;
+        return (Vector256.Load(p) & Vector256.Load(guess->Mask)) == Vector256.Load(guess->Pattern) ? guess->Length : 0;
     }
 
     /// <summary>The column of that name, or -1.</summary>
@@ -74,8 +56,22 @@ internal sealed unsafe class FieldTable : IDisposable
 
     public void Dispose()
     {
-        NativeMemory.Free(_patterns);
+        NativeMemory.Free(_guesses);
+        _guesses = null;
         GC.SuppressFinalize(this);
+    }
+
+    private static void Prepare(ReadOnlySpan<byte> name, Span<byte> pattern, Span<byte> mask)
+    {
+        // Names with quotes, backslashes and control characters are written escaped. A pattern outside its mask never matches.
+        if (name.Length >= Width || name.ContainsAny((byte)'"', (byte)'\\') || name.ContainsAnyInRange((byte)0, (byte)0x1F))
+        {
+            pattern.Fill(0xFF);
+            return;
+        }
+        name.CopyTo(pattern);
+        pattern[name.Length] = (byte)'"';
+        mask[..(name.Length + 1)].Fill(0xFF);
     }
 
     private int Slot(ReadOnlySpan<byte> name)
@@ -84,5 +80,12 @@ internal sealed unsafe class FieldTable : IDisposable
         foreach (var b in name)
             hash = (hash ^ b) * 0x01000193;
         return (int)((hash ^ (hash >> 15)) & (uint)(_slots.Length - 1));
+    }
+
+    private struct Guess
+    {
+        public fixed byte Pattern[Width];
+        public fixed byte Mask[Width];
+        public int Length;
     }
 }

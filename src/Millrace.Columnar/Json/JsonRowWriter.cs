@@ -75,7 +75,7 @@ public sealed unsafe class JsonRowWriter
             case TypeKind.Float64: Double(output, column.Values<double>()[row]); break;
             case TypeKind.Utf8: Text(output, column.GetBytes(row)); break;
             case TypeKind.Binary: Blob(output, column.GetBytes(row)); break;
-            case TypeKind.Decimal128: output.Write(Encoding.ASCII.GetBytes(ColumnText.Decimal(column.Values<Int128>()[row], column.Type.Scale))); break;
+            case TypeKind.Decimal128: Ascii(output, ColumnText.Decimal(column.Values<Int128>()[row], column.Type.Scale)); break;
             case TypeKind.Date32: Quoted(output, ColumnText.Date(column.Values<int>()[row])); break;
             case TypeKind.Time64: Quoted(output, ColumnText.Time(column.Values<long>()[row])); break;
             case TypeKind.Timestamp: Quoted(output, ColumnText.Timestamp(column.Values<long>()[row], utc: false)); break;
@@ -216,9 +216,12 @@ public sealed unsafe class JsonRowWriter
     private static void Quoted(ArrayBufferWriter<byte> output, string text)
     {
         Raw(output, (byte)'"');
-        output.Advance(Encoding.ASCII.GetBytes(text, output.GetSpan(text.Length)));
+        Ascii(output, text);
         Raw(output, (byte)'"');
     }
+
+    private static void Ascii(ArrayBufferWriter<byte> output, string text) =>
+        output.Advance(Encoding.ASCII.GetBytes(text, output.GetSpan(text.Length)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Raw(ArrayBufferWriter<byte> output, byte value)

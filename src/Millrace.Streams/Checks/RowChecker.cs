@@ -54,14 +54,19 @@ public sealed class RowChecker
     /// </summary>
     /// <param name="batch">Rows in order of arrival. The result renders values from it and must not outlive it.</param>
     /// <param name="eventTimes">Microseconds of each row; may be empty when there is no unique rule.</param>
-    /// <param name="refused">Rows that are bad already for another reason (no event time, say): a bit a row, or empty. Unique rules pass them over.</param>
+    /// <param name="refused">
+    /// Rows that are bad already for another reason (no event time, say): a bit a row, or empty. Unique rules pass them over.
+    /// </param>
     /// <param name="stored">Look-ups of what unique rules have moved out of memory; null where there is none.</param>
     /// <exception cref="ArgumentException">A unique rule has no event times.</exception>
     public CheckResult Check(
         ColumnBatch batch, ReadOnlySpan<long> eventTimes = default, ReadOnlySpan<ulong> refused = default, IStateReader? stored = null)
     {
         if (_unique.Length > 0 && eventTimes.Length < batch.RowCount)
-            throw new ArgumentException($"'{_unique[0].Plan.Text}' needs an event time for each of {batch.RowCount} rows, and {eventTimes.Length} are given");
+        {
+            throw new ArgumentException(
+                $"'{_unique[0].Plan.Text}' needs an event time for each of {batch.RowCount} rows, and {eventTimes.Length} are given");
+        }
         var words = (batch.RowCount + 63) / 64;
         var failures = new ulong[Plans.Count][];
         var bad = new ulong[words];

@@ -27,7 +27,8 @@ internal readonly record struct ExactNumber(BigInteger Digits, int Exponent)
     {
         text = text.Replace("_", "", StringComparison.Ordinal);
         var e = text.IndexOfAny(['e', 'E']);
-        var exponent = e < 0 ? 0 : Math.Clamp(int.Parse(text.AsSpan(e + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture), -MostExponent, MostExponent);
+        var written = e < 0 ? BigInteger.Zero : BigInteger.Parse(text.AsSpan(e + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        var exponent = (int)BigInteger.Clamp(written, -MostExponent, MostExponent);
         var mantissa = e < 0 ? text : text[..e];
         var point = mantissa.IndexOf('.', StringComparison.Ordinal);
         if (point >= 0)

@@ -19,7 +19,7 @@ internal static class RuleCompiler
         MatchesCheck check => Matches(new Target(index, plan, schema, check.Column), check),
         LengthCheck check => new Target(index, plan, schema, check.Column) is { Type.Kind: TypeKind.Utf8 } target
             ? new LengthRule(index, check, target.Name, target.Column)
-            : throw new ArgumentException($"'{plan.Text}': length is of text, and '{check.Column}' is {schema[IndexOf(plan, schema, check.Column)].Type}"),
+            : throw new ArgumentException($"'{plan.Text}': length is of text, and '{check.Column}' is not"),
         _ => throw new ArgumentException($"'{plan.Text}' is no rule over single rows"),
     };
 
@@ -77,7 +77,9 @@ internal static class RuleCompiler
                     target.Index, target.Plan, target.Name, target.Column, (Int128)BigInteger.Max(least, (BigInteger)Int128.MinValue),
                     (Int128)BigInteger.Min(most, (BigInteger)Int128.MaxValue), negated);
             case TypeKind.Utf8:
-                return new TextRangeRule(target.Index, target.Plan, target.Name, target.Column, Bytes(target, lower), lowerOpen, Bytes(target, upper), upperOpen, negated);
+                return new TextRangeRule(
+                    target.Index, target.Plan, target.Name, target.Column, Bytes(target, lower), lowerOpen, Bytes(target, upper), upperOpen,
+                    negated);
             default:
                 throw target.Unfit(lower ?? upper!);
         }
@@ -96,7 +98,9 @@ internal static class RuleCompiler
                 return new BooleanRule(
                     target.Index, target.Plan, target.Name, target.Column, flags.Contains(true) != negated, flags.Contains(false) != negated);
             case TypeKind.Float64: return NumberSet(target, values, negated, v => (true, FloatOf(target, v)));
-            case TypeKind.Float32: return NumberSet(target, values, negated, v => ((double)(float)FloatOf(target, v) == FloatOf(target, v), (float)FloatOf(target, v)));
+            case TypeKind.Float32:
+                return NumberSet(
+                    target, values, negated, v => (float)FloatOf(target, v) is var held && held == FloatOf(target, v) ? (true, held) : (false, 0f));
             case TypeKind.Int8: return WholeSet<sbyte>(target, values, negated);
             case TypeKind.Int16: return WholeSet<short>(target, values, negated);
             case TypeKind.Int32 or TypeKind.Date32: return WholeSet<int>(target, values, negated);
@@ -121,9 +125,13 @@ internal static class RuleCompiler
                 : (false, T.Zero);
         });
 
-    private static NumberSetRule<T> NumberSet<T>(Target target, IReadOnlyList<Literal> values, bool negated, Func<Literal, (bool Held, T Value)> convert)
+    private static NumberSetRule<T> NumberSet<T>(
+        Target target, IReadOnlyList<Literal> values, bool negated, Func<Literal, (bool Held, T Value)> convert)
         where T : unmanaged, INumber<T>
-        => new(target.Index, target.Plan, target.Name, target.Column, values.Select(convert).Where(v => v.Held).Select(v => v.Value).Distinct().ToArray(), negated);
+    {
+        var set = values.Select(convert).Where(v => v.Held).Select(v => v.Value).Distinct().ToArray();
+        return new NumberSetRule<T>(target.Index, target.Plan, target.Name, target.Column, set, negated);
+    }
 
     private static RangeRule<T> WholeRange<T>(Target target, Literal? lower, bool lowerOpen, Literal? upper, bool upperOpen, bool negated)
         where T : unmanaged, INumber<T>, IMinMaxValue<T>
@@ -160,7 +168,8 @@ internal static class RuleCompiler
                 return literal is Literal.Instant instant ? instant.Micros : throw target.Unfit(literal);
             case TypeKind.Date32:
                 var micros = literal is Literal.Instant day ? day.Micros : throw target.Unfit(literal);
-                return Math.DivRem(micros, MicrosPerDay) is var (days, rest) && rest == 0 ? days : up ? days + (rest > 0 ? 1 : 0) : days - (rest < 0 ? 1 : 0);
+                var (days, rest) = Math.DivRem(micros, MicrosPerDay);
+                return up ? days + (rest > 0 ? 1 : 0) : days - (rest < 0 ? 1 : 0);
             default:
                 if (literal is not (Literal.Integer or Literal.Number))
                     throw target.Unfit(literal);

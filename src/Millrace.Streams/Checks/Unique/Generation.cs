@@ -4,7 +4,9 @@ using Millrace.Structures.Filters;
 
 namespace Millrace.Streams.Checks.Unique;
 
-/// <summary>The keys of one slice of event time: first a table in memory, logged to the state store as it grows; later, perhaps, keys in the store.</summary>
+/// <summary>
+/// The keys of one slice of event time: first a table in memory, logged to the state store as it grows; later, perhaps, keys in the store.
+/// </summary>
 internal sealed class Generation(long id, long slice)
 {
     public const int EntryBytes = RowKey.Bytes + sizeof(long);
