@@ -30,12 +30,12 @@ public sealed class Broker : IAsyncDisposable
         _rates = new Rates(context.Time);
         _groups = new GroupCoordinator(context);
         var router = new RequestRouter(context, _groups);
-        var budget = new ByteBudget(context.Options.MaxRequestBytes);
+        var memory = new RequestMemory(context.Options.MaxRequestBytes, Connection.TrustedFrameBytes);
         var log = context.Logs.CreateLogger<Broker>();
         _listener = new Listener(
             new IPEndPoint(context.Options.Address, context.Options.Port),
             context.Options.MaxConnections,
-            socket => new Connection(socket, router, context.Options, budget, context.Time, log),
+            socket => new Connection(socket, router, context.Options, memory, context.Time, log),
             log);
         context.SetPort(_listener.Endpoint.Port);
         context.Metrics.ConnectionCount = () => _listener.Connections;

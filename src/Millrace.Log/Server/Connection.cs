@@ -17,12 +17,12 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     private const int ReceiveBytes = 16 << 10;
 
     /// <summary>A frame up to this size gets its memory at once; a larger one grows with what really arrives.</summary>
-    private const int TrustedFrameBytes = 1 << 20;
+    public const int TrustedFrameBytes = 1 << 20;
 
     private readonly Socket _socket;
     private readonly RequestRouter _router;
     private readonly BrokerOptions _options;
-    private readonly ByteBudget _budget;
+    private readonly RequestMemory _memory;
     private readonly ILogger _log;
     private readonly Queue<Exchange> _exchanges = new();
     private readonly SemaphoreSlim _room;
@@ -38,12 +38,12 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     private int _receivedTo;
     private string? _closeReason;
 
-    public Connection(Socket socket, RequestRouter router, BrokerOptions options, ByteBudget budget, TimeProvider time, ILogger log)
+    public Connection(Socket socket, RequestRouter router, BrokerOptions options, RequestMemory memory, TimeProvider time, ILogger log)
     {
         _socket = socket;
         _router = router;
         _options = options;
-        _budget = budget;
+        _memory = memory;
         _time = time;
         _log = log;
         _room = new SemaphoreSlim(options.MaxRequestsInFlight);
@@ -307,7 +307,8 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         if (length < 8 || length > _options.MaxFrameBytes)
             throw new WireFormatException($"a request of {length} bytes; they have 8 to {_options.MaxFrameBytes} (MaxFrameBytes)");
         _receivedFrom += 4;
-        await _budget.TakeAsync(length).ConfigureAwait(false);
+        var budget = _memory.For(length);
+        await budget.TakeAsync(length).ConfigureAwait(false);
         var bytes = ArrayPool<byte>.Shared.Rent(Math.Min(length, TrustedFrameBytes));
         var filled = Math.Min(length, _receivedTo - _receivedFrom);
         try
@@ -330,13 +331,13 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         catch
         {
             ArrayPool<byte>.Shared.Return(bytes);
-            _budget.Release(length);
+            budget.Release(length);
             throw;
         }
         _frameTimer?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         if (_receivedFrom == _receivedTo)
             GiveBackReceived();
-        return new Frame(bytes, length, _budget);
+        return new Frame(bytes, length, budget);
     }
 
     private static byte[] Enlarge(byte[] bytes, int filled, int length)

@@ -104,6 +104,18 @@ internal sealed class Exchange(Connection connection, ApiKey key, short version,
 }
 
 /// <summary>
+/// The memory for requests, in two halves: who claims large requests and does not send them holds up other large ones only.
+/// </summary>
+internal sealed class RequestMemory(long total, int smallBytes)
+{
+    private readonly ByteBudget _small = new(total / 2);
+    private readonly ByteBudget _large = new(total - total / 2);
+
+    /// <summary>The share that a request of this length is counted against.</summary>
+    public ByteBudget For(int length) => length <= smallBytes ? _small : _large;
+}
+
+/// <summary>
 /// Bytes that all connections share. Who asks for more than is left waits in line. A request is asked for whole before its bytes are
 /// read, so nobody holds a part and waits for more.
 /// </summary>

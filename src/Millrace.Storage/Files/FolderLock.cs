@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace Millrace.Storage.Files;
 
@@ -40,18 +41,31 @@ public sealed class FolderLock : IDisposable
 
     private static string HolderOf(string path)
     {
-        // FileShare.None stops FileStream, not a plain read by another name; /proc gives it without asking for the lock.
+        // FileStream asks for the very lock that is held; a plain open does not.
+        var descriptor = Open(path, flags: 0);
+        if (descriptor < 0)
+            return "unknown";
         try
         {
-            using var handle = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            using var reader = new StreamReader(handle);
-            return reader.ReadLine() ?? "unknown";
+            var bytes = new byte[4096];
+            var read = (int)Read(descriptor, bytes, bytes.Length);
+            var text = read <= 0 ? "" : System.Text.Encoding.UTF8.GetString(bytes, 0, read).TrimEnd('\n');
+            return text.Length == 0 ? "unknown" : text;
         }
-        catch (IOException)
+        finally
         {
-            return "unknown";
+            _ = Close(descriptor);
         }
     }
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
+
+    [DllImport("libc", EntryPoint = "read", SetLastError = true)]
+    private static extern nint Read(int descriptor, byte[] buffer, nint count);
+
+    [DllImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static extern int Close(int descriptor);
 }
 
 /// <summary>A folder is held by another process.</summary>
