@@ -32,6 +32,9 @@ public sealed class CommitStateUnknownException(string message, Exception inner)
 
 public sealed class NoSuchTableException(string message) : IcebergException(message);
 
+/// <summary>A file that metadata needs is gone.</summary>
+public sealed class MissingFileException(string message) : IcebergException(message);
+
 public sealed class NoSuchNamespaceException(string message) : IcebergException(message);
 
 /// <summary>A table or namespace of that name is there already.</summary>

@@ -26,6 +26,9 @@ internal sealed class MetadataFolder(IFileSystem files, string folder, int maxBy
 
     public bool Exists => files.FolderExists(Path) && Current() is not null;
 
+    /// <summary>The file that the hint names when no metadata file is left at all: somebody deleted the table's heart. Else null.</summary>
+    public string? LostFile() => ReadHint() is { } hint && Current() is null ? PathOf(hint) : null;
+
     /// <summary>The current file by the hint and by names, or null when there is none.</summary>
     public MetadataVersion? Current() => Find(out _);
 

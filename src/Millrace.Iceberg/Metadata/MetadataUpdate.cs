@@ -56,7 +56,10 @@ public abstract record MetadataUpdate
     public sealed record RemoveEncryptionKey(string KeyId) : MetadataUpdate;
 }
 
-/// <summary>What must be true of the current metadata for a commit to be applied (Iceberg REST catalog, TableRequirement).</summary>
+/// <summary>
+/// What must be true of the current metadata for a commit to be applied (Iceberg REST catalog, TableRequirement). The texts are those of
+/// Iceberg's reference implementation, which clients and its compatibility kit look for.
+/// </summary>
 public abstract record TableRequirement
 {
     /// <summary>Null when it holds, else what is wrong.</summary>
@@ -64,33 +67,36 @@ public abstract record TableRequirement
     public string? Check(TableMetadata? current)
     {
         if (this is AssertCreate)
-            return current is null ? null : "the table exists already";
+            return current is null ? null : "table already exists";
         if (current is null)
-            return "the table does not exist";
+            return "table does not exist";
         return this switch
         {
-            AssertTableUuid r => r.Uuid == current.TableUuid ? null : $"the table's UUID is {current.TableUuid}, expected {r.Uuid}",
+            AssertTableUuid r => r.Uuid == current.TableUuid ? null : $"UUID does not match: expected {r.Uuid} != {current.TableUuid}",
             AssertRefSnapshotId r => CheckRef(r, current),
             AssertLastAssignedFieldId r => Same("last assigned field id", current.LastColumnId, r.LastAssignedFieldId),
-            AssertCurrentSchemaId r => Same("current schema id", current.CurrentSchemaId, r.CurrentSchemaId),
+            AssertCurrentSchemaId r => Same("current schema", current.CurrentSchemaId, r.CurrentSchemaId),
             AssertLastAssignedPartitionId r => Same("last assigned partition id", current.LastPartitionId, r.LastAssignedPartitionId),
-            AssertDefaultSpecId r => Same("default partition spec id", current.DefaultSpecId, r.DefaultSpecId),
-            AssertDefaultSortOrderId r => Same("default sort order id", current.DefaultSortOrderId, r.DefaultSortOrderId),
+            AssertDefaultSpecId r => Same("default partition spec", current.DefaultSpecId, r.DefaultSpecId),
+            AssertDefaultSortOrderId r => Same("default sort order", current.DefaultSortOrderId, r.DefaultSortOrderId),
             _ => $"unknown requirement {GetType().Name}",
         };
     }
 
     private static string? Same(string what, int actual, int expected) =>
-        actual == expected ? null : $"the {what} has changed: it is {actual}, expected {expected}";
+        actual == expected ? null : $"{what} changed: expected id {expected} != {actual}";
 
     private static string? CheckRef(AssertRefSnapshotId requirement, TableMetadata current)
     {
         var actual = current.Refs.TryGetValue(requirement.Name, out var reference) ? reference.SnapshotId : (long?)null;
         if (actual == requirement.SnapshotId)
             return null;
-        return requirement.SnapshotId is null
-            ? $"the branch or tag {requirement.Name} was created meanwhile"
-            : $"the branch or tag {requirement.Name} has changed: it is at {(actual is null ? "nothing" : actual)}, expected {requirement.SnapshotId}";
+        var kind = reference?.Kind == RefKind.Tag ? "tag" : "branch";
+        if (requirement.SnapshotId is null)
+            return $"{kind} {requirement.Name} was created concurrently";
+        return reference is null
+            ? $"branch or tag {requirement.Name} is missing, expected {requirement.SnapshotId}"
+            : $"{kind} {requirement.Name} has changed: expected id {requirement.SnapshotId} != {actual}";
     }
 
     public sealed record AssertCreate : TableRequirement;

@@ -62,6 +62,40 @@ public sealed class TableMetadataBuilder
         };
     }
 
+    /// <summary>A new table's metadata from updates alone: the commit that ends a staged creation.</summary>
+    /// <exception cref="IcebergException">The updates do not make a whole table.</exception>
+    public static TableMetadata ApplyToNothing(IReadOnlyList<MetadataUpdate> updates, string location, DateTimeOffset now)
+    {
+        var version = updates.OfType<MetadataUpdate.UpgradeFormatVersion>().FirstOrDefault()?.Version ?? 2;
+        if (version is < 1 or > TableMetadata.NewestVersion)
+            throw new IcebergException($"format version {version} is not understood; 1 to {TableMetadata.NewestVersion} are");
+        var empty = new TableMetadata
+        {
+            FormatVersion = version,
+            TableUuid = Guid.Empty,
+            Location = location,
+            LastUpdatedMs = now.ToUnixTimeMilliseconds(),
+            LastColumnId = 0,
+            Schemas = [],
+            CurrentSchemaId = -1,
+            PartitionSpecs = [],
+            DefaultSpecId = -1,
+            LastPartitionId = PartitionSpec.FirstFieldId - 1,
+            SortOrders = [],
+            DefaultSortOrderId = -1,
+        };
+        var made = Apply(empty, updates, now);
+        if (made.SchemaById(made.CurrentSchemaId) is null)
+            throw new IcebergException("the new table has no current schema");
+        if (made.PartitionSpecs.Count == 0)
+            made = made with { PartitionSpecs = [PartitionSpec.Unpartitioned], DefaultSpecId = 0 };
+        if (made.SortOrders.Count == 0)
+            made = made with { SortOrders = [SortOrder.Unsorted], DefaultSortOrderId = 0 };
+        if (made.SpecById(made.DefaultSpecId) is null || !made.SortOrders.Any(o => o.OrderId == made.DefaultSortOrderId))
+            throw new IcebergException("the new table has no default partition spec or sort order");
+        return made;
+    }
+
     private static int Map(Dictionary<int, int> map, int id) =>
         map.TryGetValue(id, out var mapped) ? mapped : throw new IcebergException($"no column has the id {id}");
 
@@ -195,8 +229,7 @@ public sealed class TableMetadataBuilder
             _lastAddedSchema = same.SchemaId;
             return;
         }
-        // A writer's number is kept when it is free, as the reference implementation gives the next one.
-        var id = _metadata.Schemas.Max(s => s.SchemaId) + 1;
+        var id = _metadata.Schemas.Select(s => s.SchemaId).DefaultIfEmpty(-1).Max() + 1;
         var added = schema.WithId(id);
         _lastAddedSchema = id;
         _metadata = _metadata with
@@ -225,7 +258,7 @@ public sealed class TableMetadataBuilder
         }
         var next = _metadata.LastPartitionId + 1;
         var fields = spec.Fields.Select(f => f.FieldId >= PartitionSpec.FirstFieldId ? f : f with { FieldId = ReusedId(f) ?? next++ }).ToArray();
-        var added = new PartitionSpec(_metadata.PartitionSpecs.Max(s => s.SpecId) + 1, fields);
+        var added = new PartitionSpec(_metadata.PartitionSpecs.Select(s => s.SpecId).DefaultIfEmpty(-1).Max() + 1, fields);
         if (_metadata.FormatVersion == 1 && fields.Where((f, i) => f.FieldId != PartitionSpec.FirstFieldId + i).Any())
             throw new IcebergException("version 1 tables need partition field ids that count from 1000 without holes");
         _lastAddedSpec = added.SpecId;
@@ -262,7 +295,7 @@ public sealed class TableMetadataBuilder
             _lastAddedOrder = same.OrderId;
             return;
         }
-        var added = order.WithId(order.Fields.Count == 0 ? 0 : Math.Max(1, _metadata.SortOrders.Max(o => o.OrderId) + 1));
+        var added = order.WithId(order.Fields.Count == 0 ? 0 : Math.Max(1, _metadata.SortOrders.Select(o => o.OrderId).DefaultIfEmpty(0).Max() + 1));
         _lastAddedOrder = added.OrderId;
         _metadata = _metadata with { SortOrders = [.. _metadata.SortOrders, added] };
     }
@@ -319,9 +352,8 @@ public sealed class TableMetadataBuilder
     {
         var refs = new Dictionary<string, SnapshotRef>(_metadata.Refs, StringComparer.Ordinal);
         refs.Remove(name);
-        _metadata = name == SnapshotRef.Main
-            ? _metadata with { Refs = refs, CurrentSnapshotId = null, SnapshotLog = [] }
-            : _metadata with { Refs = refs };
+        // The log stays: a replaced table keeps its history.
+        _metadata = _metadata with { Refs = refs, CurrentSnapshotId = name == SnapshotRef.Main ? null : _metadata.CurrentSnapshotId };
     }
 
     private void RemoveSnapshots(HashSet<long> ids)

@@ -78,6 +78,14 @@ internal static class TableMetadataReader
     public static PartitionSpec ReadSpec(JsonFields json) =>
         new(json.Int("spec-id"), json.Required("fields") is { } ? PartitionFields(json, "fields") : []);
 
+    /// <summary>A spec that a client sends: its id, and those of its fields, may be left to the catalog.</summary>
+    public static PartitionSpec ReadUnboundSpec(JsonFields json)
+    {
+        json.Required("fields");
+        return new PartitionSpec(json.OptionalInt("spec-id") ?? 0, json.Objects("fields").Select(f => new PartitionField(
+            f.Int("source-id"), f.OptionalInt("field-id") ?? 0, f.Text("name"), Transform.Parse(f.Text("transform")))).ToArray());
+    }
+
     public static SortOrder ReadSortOrder(JsonFields json)
     {
         json.Required("fields");
