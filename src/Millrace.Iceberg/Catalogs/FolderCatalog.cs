@@ -277,7 +277,7 @@ public sealed class FolderCatalog : ICatalog
         return Open(ident, folder, version, metadata);
     }
 
-    private IcebergException Missing(TableIdent ident) => _homes.MetadataOf(_homes.FolderOf(ident)).LostFile() is { } lost
+    private IcebergException Missing(TableIdent ident) => _homes.OwnedBy(ident) is { } home && _homes.MetadataOf(home).LostFile() is { } lost
         ? new MissingFileException($"Failed to open input stream for file: {lost}: it is missing, and no other metadata file of {ident} is left; restore it from a backup")
         : new NoSuchTableException($"Table does not exist: {ident}");
 

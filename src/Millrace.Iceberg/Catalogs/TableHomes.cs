@@ -24,14 +24,15 @@ internal sealed class TableHomes(IFileSystem files, string warehouse, FolderCata
     public MetadataFolder MetadataOf(string home) => new(files, home + "/metadata", options.MaxMetadataBytes);
 
     /// <summary>The table's home, or null when there is no table of that name.</summary>
-    public string? Find(TableIdent ident)
+    public string? Find(TableIdent ident) => OwnedBy(ident) is { } home && MetadataOf(home).Exists ? home : null;
+
+    /// <summary>The folder that a name stands for, whether a table's metadata is in it or not; null when it is another's.</summary>
+    public string? OwnedBy(TableIdent ident)
     {
         var entry = FolderOf(ident);
         var home = PointerOf(entry) ?? entry;
         var owner = OwnerOf(home, out var isKnown);
-        if (isKnown ? owner != ident : home != entry)
-            return null;
-        return MetadataOf(home).Exists ? home : null;
+        return (isKnown ? owner == ident : home == entry) ? home : null;
     }
 
     /// <summary>A folder for a new table: that of its name, or one beside it when another table's files are there.</summary>
