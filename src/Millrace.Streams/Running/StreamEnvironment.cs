@@ -37,7 +37,7 @@ public sealed record StreamOptions
     public int MaxBatchRecords { get; init; } = 32_768;
 
     /// <summary>Longest wait for a micro-batch to fill: what low load adds to latency.</summary>
-    public TimeSpan MaxBatchWait { get; init; } = TimeSpan.FromMilliseconds(10);
+    public TimeSpan MaxBatchWait { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>A record whose event time is further ahead of the clock is quarantined: it would close every open window.</summary>
     public TimeSpan MaxFutureEventTime { get; init; } = TimeSpan.FromHours(1);
