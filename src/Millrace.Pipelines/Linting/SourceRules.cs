@@ -118,7 +118,7 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
                 reason = error.Message;
             }
         }
-        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {reason}", hint, $"millrace topic show {topic.Topic}");
+        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {reason}", hint, sample.Problem is null ? $"millrace topic show {topic.Topic}" : "millrace topic list");
         return null;
     }
 

@@ -144,11 +144,12 @@ internal static class PipelineCommands
             {
                 try
                 {
-                    return new TopicSample(Sample(address.Brokers, address.Topic, 1000));
+                    return Platform.LintWorld.Sample(address, TimeProvider.System, 1000);
                 }
-                catch (CommandException problem)
+                catch (KafkaClientException problem)
                 {
-                    return new TopicSample([], problem.Message);
+                    // Without a broker the rest of the file is still checked; a topic that is not there is a fault.
+                    return new TopicSample([], problem.Message, Unreachable: problem.Error != (int)Confluent.Kafka.ErrorCode.UnknownTopicOrPart);
                 }
             },
         };
