@@ -166,7 +166,7 @@ public sealed class PlatformProcess : IAsyncDisposable
     public async Task<JsonArray> SqlAsync(string sql, CancellationToken cancellation)
     {
         var answer = await PostAsync(
-            "/api/sql", new JsonObject { ["sql"] = sql, ["maxRows"] = 100_000 }.ToJsonString(), "application/json", cancellation);
+            "/api/sql", new JsonObject { ["sql"] = sql, ["maxRows"] = 10_000 }.ToJsonString(), "application/json", cancellation);
         return answer!["rows"]!.AsArray();
     }
 
