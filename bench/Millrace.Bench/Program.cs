@@ -59,6 +59,9 @@ else
             f.Goal ?? "", f.Met switch { true => "yes", false => "NO", null => "" },
         }.Select(c => new Text(c)));
     }
+    // Without a terminal there is no width to fit.
+    if (Console.IsOutputRedirected)
+        AnsiConsole.Profile.Width = 200;
     AnsiConsole.Write(table);
 }
 return figures.Any(f => f.Met == false) ? 1 : 0;
