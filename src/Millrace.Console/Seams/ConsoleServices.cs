@@ -1,3 +1,5 @@
+using Millrace.Iceberg.Rest;
+
 namespace Millrace.WebConsole.Seams;
 
 /// <summary>What the rooms below give to the console. Every member is thread-safe.</summary>
@@ -12,6 +14,9 @@ public sealed record ConsoleServices
     public required ISql Sql { get; init; }
 
     public required IProcess Process { get; init; }
+
+    /// <summary>The REST catalog to serve under /iceberg, if any.</summary>
+    public RestCatalog? Iceberg { get; init; }
 
     /// <summary>False with a reason while the platform is not ready to serve.</summary>
     public Func<Readiness> Ready { get; init; } = static () => new Readiness(true, null);

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Millrace.Host.Settings;
 using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Rest;
 using Millrace.Kafka.Clients;
 using Millrace.Log;
 using Millrace.Pipelines.Jobs;
@@ -109,6 +110,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
                 Topics = new TopicSeam(broker, time),
                 Tables = new TableSeam(catalog),
                 Sql = new SqlSeam(engine),
+                Iceberg = new RestCatalog(catalog),
                 Process = new ProcessFacts(settings.Data, time),
                 Ready = () => new Readiness(_notReady is null, _notReady),
             },
