@@ -56,8 +56,11 @@ public sealed record ConsoleOptions
     /// <summary>Newest rows that a live frame shows of an output without windows.</summary>
     public int LiveNewest { get; init; } = 25;
 
-    /// <summary>Share of one core that reading one job's live rows may take; costlier outputs are sent less often.</summary>
-    public double LiveShare { get; init; } = 0.05;
+    /// <summary>Least time between two looks at the newest rows of an output without windows: nobody reads faster.</summary>
+    public TimeSpan LiveNewestEvery { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Share of one core that reading one output's live rows may take; rows that cost more are sent less often, counters are not.</summary>
+    public double LiveShare { get; init; } = 0.02;
 
     /// <summary>Open event connections; one more is refused with 503.</summary>
     public int MaxEventConnections { get; init; } = 64;

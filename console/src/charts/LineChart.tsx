@@ -34,7 +34,7 @@ export function LineChart(props: { at: number[]; lines: Line[]; format: (value: 
         {
           width: Math.max(200, element.clientWidth),
           height,
-          padding: [8, 8, 0, 0],
+          padding: [8, 18, 0, 0],
           legend: { show: false },
           cursor: { points: { size: 7 }, drag: { x: false, y: false }, y: false },
           scales: { x: { time, range: (_u, min, max) => range(latest.current, min, max) }, y: { range: (_u, _min, max) => [0, niceTop(max)] } },

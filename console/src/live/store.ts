@@ -91,7 +91,12 @@ class Live {
   private output(frame: OutputFrame) {
     this.connection = 'live';
     this.frames++;
-    for (const job of frame.jobs) this.outputs.set(job.job, new Map(job.outputs.map((o) => [o.output, o])));
+    for (const job of frame.jobs) {
+      // A frame brings the outputs whose rows are new; the others stand as they were.
+      const known = this.outputs.get(job.job) ?? new Map<string, LiveOutput>();
+      for (const output of job.outputs) known.set(output.output, output);
+      this.outputs.set(job.job, known);
+    }
     this.notify();
   }
 

@@ -207,6 +207,13 @@ function endOfWord(text: string, from: number) {
   return from + Math.max(1, rest);
 }
 
+/** The keys with the largest sums: more lines than that nobody can tell apart. */
+function largest(reply: SqlReply, word: number, number: number): string[] {
+  const sums = new Map<string, number>();
+  for (const row of reply.rows) sums.set(cell(row[word]), (sums.get(cell(row[word])) ?? 0) + Math.abs(Number(row[number])));
+  return [...sums].sort((a, b) => b[1] - a[1]).slice(0, SERIES).map(([name]) => name);
+}
+
 /** A result with a time or text column and numbers can be a chart; a text column beside a time one splits it into lines. */
 function chartOf(reply: SqlReply): Parameters<typeof LineChart>[0] | null {
   const time = reply.columns.findIndex((c) => temporal(c.type));
@@ -218,7 +225,7 @@ function chartOf(reply: SqlReply): Parameters<typeof LineChart>[0] | null {
     if (stamps.length < 2) return null;
     const index = new Map(stamps.map((s, i) => [s, i]));
     const lines: Line[] = [];
-    const names = word >= 0 ? [...new Set(reply.rows.map((r) => cell(r[word])))].slice(0, SERIES) : numbers.slice(0, SERIES).map((n) => reply.columns[n].name);
+    const names = word >= 0 ? largest(reply, word, numbers[0]) : numbers.slice(0, SERIES).map((n) => reply.columns[n].name);
     names.forEach((name, k) => lines.push({ label: name, color: `--s${k}`, values: stamps.map(() => null) }));
     for (const row of reply.rows) {
       const i = index.get(Date.parse(String(row[time])));

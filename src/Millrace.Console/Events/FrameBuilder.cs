@@ -14,8 +14,7 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
     private readonly string _boot = time.GetUtcNow().ToUnixTimeMilliseconds().ToString("x");
     private readonly ArrayBufferWriter<byte> _body = new(16 << 10);
     private readonly ArrayBufferWriter<byte> _frame = new(16 << 10);
-    private readonly Dictionary<string, byte[]> _pieces = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, TimeSpan> _notBefore = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, JobPiece> _pieces = new(StringComparer.Ordinal);
     private readonly LiveRows _live = new();
     private static readonly TimeSpan FaultPause = TimeSpan.FromSeconds(5);
 
@@ -54,8 +53,9 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
     }
 
     /// <summary>
-    /// Live rows of the jobs that changed. A job whose rows are costly to read is postponed so that reading takes at most
-    /// <see cref="ConsoleOptions.LiveShare"/> of a core; what nobody watches is forgotten, since whoever joins gets the present rows.
+    /// Counters of the jobs that changed, and live rows as far as they may be read now: reading one output's rows takes at most
+    /// <see cref="ConsoleOptions.LiveShare"/> of a core, and rows without windows are read at most each <see cref="ConsoleOptions.LiveNewestEvery"/>.
+    /// Jobs with rows that wait are postponed. What nobody watches is forgotten, since whoever joins gets the present rows.
     /// </summary>
     public OutputFrames Outputs(
         IReadOnlyList<string> changed, Predicate<string> watched, Predicate<string> joined, TimeSpan now, out IReadOnlyList<string> postponed)
@@ -66,21 +66,20 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
         {
             if (!watched(name))
                 _pieces.Remove(name);
-            else if (_notBefore.TryGetValue(name, out var notBefore) && now < notBefore)
-                later.Add(name);
-            else if (Build(name, now))
+            else if (Build(name, now, later))
                 built.Add(name);
         }
         foreach (var job in services.Jobs.List())
         {
             if (joined(job.Name) && !_pieces.ContainsKey(job.Name))
-                Build(job.Name, now);
+                Build(job.Name, now, later);
         }
         postponed = later;
         return new OutputFrames(this, built, [.. _pieces.Keys.Order(StringComparer.Ordinal)]);
     }
 
-    internal byte[]? Compose(IReadOnlyList<string> jobs, string? only)
+    /// <param name="everything">All outputs' rows as last read; else only those that are new since the frame before.</param>
+    internal byte[]? Compose(IReadOnlyList<string> jobs, string? only, bool everything)
     {
         var count = 0;
         foreach (var job in jobs)
@@ -96,7 +95,7 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
             {
                 _frame.Write(","u8);
             }
-            _frame.Write(piece);
+            piece.Write(_frame, everything);
         }
         if (count == 0)
             return null;
@@ -105,55 +104,74 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
     }
 
     /// <summary>Makes the job's piece anew; true when it says something new.</summary>
-    private bool Build(string name, TimeSpan now)
+    private bool Build(string name, TimeSpan now, List<string> later)
     {
         if (services.Jobs.Find(name) is not { Running: { } running } job)
-        {
-            _notBefore.Remove(name);
             return _pieces.Remove(name);
+        // Counters first: the rows then reflect at least what the counters tell.
+        var status = running.Status;
+        if (!_pieces.TryGetValue(name, out var piece))
+            _pieces[name] = piece = new JobPiece();
+        _body.ResetWrittenCount();
+        using (var writer = new Utf8JsonWriter(_body, ConsoleJson.Writer))
+            WriteHead(writer, job.Name, status);
+        var news = piece.TakeHead(_body.WrittenSpan);
+        piece.Forget(status.Outputs);
+        foreach (var output in status.Outputs)
+        {
+            if (piece.DueOf(output.Name) > now)
+            {
+                if (!later.Contains(name))
+                    later.Add(name);
+            }
+            else
+            {
+                news |= Read(piece, job, running, output.Name, now);
+            }
         }
+        return news;
+    }
+
+    private bool Read(JobPiece piece, JobEntry job, IRunningPipeline running, string output, TimeSpan now)
+    {
         var started = time.GetTimestamp();
         _body.ResetWrittenCount();
+        bool windowed;
         try
         {
             using var writer = new Utf8JsonWriter(_body, ConsoleJson.Writer);
-            WritePiece(writer, job, running);
+            if (_live.Write(writer, job, running, output, options.LiveWindows, options.LiveKeys, options.LiveNewest) is not { } shape)
+                return false;
+            windowed = shape.Window >= 0;
         }
         catch (ObjectDisposedException)
         {
             // The job stopped meanwhile; the list of jobs tells soon.
-            return _pieces.Remove(name);
+            return false;
         }
         catch (Exception e)
         {
-            // This job's live rows cannot be trusted now: they are left out and asked for again later. The other jobs' are not touched.
-            LogUnreadable(log, e, name, FaultPause);
-            _notBefore[name] = now + FaultPause;
-            return _pieces.Remove(name);
-        }
-        _notBefore[name] = now + (time.GetElapsedTime(started) / options.LiveShare);
-        if (_pieces.TryGetValue(name, out var old) && _body.WrittenSpan.SequenceEqual(old))
+            // This output's live rows cannot be trusted now: they are left out and asked for again later. The others are not touched.
+            LogUnreadable(log, e, job.Name, output, FaultPause);
+            piece.Fail(output, now + FaultPause);
             return false;
-        _pieces[name] = _body.WrittenSpan.ToArray();
-        return true;
+        }
+        var pause = time.GetElapsedTime(started) / options.LiveShare;
+        if (!windowed && pause < options.LiveNewestEvery)
+            pause = options.LiveNewestEvery;
+        return piece.Take(output, _body.WrittenSpan, now + pause);
     }
 
-    private void WritePiece(Utf8JsonWriter writer, JobEntry job, IRunningPipeline running)
+    /// <summary>All but the outputs and the closing brace.</summary>
+    private static void WriteHead(Utf8JsonWriter writer, string job, PipelineStatus status)
     {
-        // Counters first: the rows then reflect at least what the counters tell.
-        var status = running.Status;
         writer.WriteStartObject();
-        writer.WriteString("job"u8, job.Name);
+        writer.WriteString("job"u8, job);
         writer.WriteNumber("checkpoint"u8, status.Checkpoint.Id);
         writer.WriteStartArray("sources"u8);
         foreach (var source in status.Sources)
             WriteSource(writer, source);
         writer.WriteEndArray();
-        writer.WriteStartArray("outputs"u8);
-        foreach (var output in status.Outputs)
-            _live.Write(writer, job, running, output.Name, options.LiveWindows, options.LiveKeys, options.LiveNewest);
-        writer.WriteEndArray();
-        writer.WriteEndObject();
     }
 
     private static void WriteSource(Utf8JsonWriter writer, SourceStatus source)
@@ -199,8 +217,8 @@ internal sealed partial class FrameBuilder(ConsoleServices services, ConsoleOpti
         return _frame.WrittenSpan.ToArray();
     }
 
-    [LoggerMessage(3, LogLevel.Error, "the live rows of job {Job} cannot be read; tried again after {Pause}")]
-    private static partial void LogUnreadable(ILogger log, Exception exception, string job, TimeSpan pause);
+    [LoggerMessage(3, LogLevel.Error, "the live rows of {Output} in job {Job} cannot be read; tried again after {Pause}")]
+    private static partial void LogUnreadable(ILogger log, Exception exception, string job, string output, TimeSpan pause);
 
     private void WriteNumber(long value)
     {
@@ -224,7 +242,7 @@ internal sealed class OutputFrames(FrameBuilder builder, IReadOnlyList<string> c
         // No job has an empty name, so it can stand for all of them.
         var key = (everything, job ?? "");
         if (!_composed.TryGetValue(key, out var frame))
-            _composed[key] = frame = builder.Compose(everything ? all : changed, job);
+            _composed[key] = frame = builder.Compose(everything ? all : changed, job, everything);
         return frame is null ? null : new ReadOnlyMemory<byte>(frame);
     }
 }

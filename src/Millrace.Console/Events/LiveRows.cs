@@ -14,12 +14,12 @@ internal sealed class LiveRows
 {
     private readonly ConditionalWeakTable<PipelinePlan, ConcurrentDictionary<string, OutputShape>> _shapes = [];
 
-    /// <returns>False when the pipeline has no such output.</returns>
-    public bool Write(Utf8JsonWriter writer, JobEntry job, IRunningPipeline running, string output, int windows, int keys, int newest)
+    /// <returns>What the columns are; null when the pipeline has no such output.</returns>
+    public OutputShape? Write(Utf8JsonWriter writer, JobEntry job, IRunningPipeline running, string output, int windows, int keys, int newest)
     {
         using var batch = running.LiveRows(output);
         if (batch is null)
-            return false;
+            return null;
         var shape = Shape(job, output, batch.Schema);
         var rows = shape.Pick(batch, windows, keys, newest);
         writer.WriteStartObject();
@@ -36,7 +36,7 @@ internal sealed class LiveRows
             JsonTables.WriteRow(writer, batch, row);
         writer.WriteEndArray();
         writer.WriteEndObject();
-        return true;
+        return shape;
     }
 
     private OutputShape Shape(JobEntry job, string output, Schema schema)

@@ -180,7 +180,7 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
         var buffer = new System.Buffers.ArrayBufferWriter<byte>(4096);
         await using (var writer = new Utf8JsonWriter(buffer, ConsoleJson.Writer))
         {
-            if (!_live.Write(writer, job, running, output, (int)Windows.Read(context), (int)Keys.Read(context), (int)Keys.Read(context)))
+            if (_live.Write(writer, job, running, output, (int)Windows.Read(context), (int)Keys.Read(context), (int)Keys.Read(context)) is null)
             {
                 throw new ConsoleException(
                     404, "No such output", $"job '{job.Name}' has no output '{output}'",

@@ -68,7 +68,7 @@ public sealed record OverviewFrame(long Seq, [property: Description("millisecond
 [Description("an `output` event's data: the jobs whose live rows changed")]
 public sealed record OutputFrame(long Seq, long At, IReadOnlyList<OutputFrameJob> Jobs);
 
-[Description("counters are read before the rows: the rows reflect at least these")]
+[Description("counters are read before the rows: the rows reflect at least these. Outputs are those whose rows are new since the frame before")]
 public sealed record OutputFrameJob(string Job, long Checkpoint, IReadOnlyList<FrameSource> Sources, IReadOnlyList<LiveOutput> Outputs);
 
 public sealed record FrameSource(

@@ -158,7 +158,27 @@ public sealed class EventHubTests
         Assert.Contains(frames, f => f.Kind == "output" && f.Text.Contains("\"in\":77"));
         broken.Rows = _ => FakePipeline.Batch([("DE", 0, 1, 1)]);
         broken.Raise();
-        Assert.Contains(await play.PassAsync(TimeSpan.FromSeconds(6), connection), f => f.Kind == "output" && f.Text.Contains("\"job\":\"broken\""));
+        Assert.Contains(await play.PassAsync(TimeSpan.FromSeconds(6), connection), f => f.Kind == "output" && f.Text.Contains("\"job\":\"broken\",\"output\":\"by_country\""));
+    }
+
+    [Fact]
+    public async Task Rows_without_windows_are_read_once_a_second_while_counters_keep_their_pace()
+    {
+        await using var play = new Play();
+        var pipeline = play.Services.Jobs.Start();
+        var read = 0;
+        pipeline.Rows = output => output == "passed_through" ? FakePipeline.Batch([("DE", 0, ++read, 1)]) : null;
+        var connection = play.Join(overview: false);
+        var frames = new List<(string Kind, string Text)>();
+        for (var i = 0; i < 30; i++)
+        {
+            pipeline.Status = pipeline.Reading(i) with { Outputs = [new("passed_through", FakePipeline.ByCountry, i, 0, 0)] };
+            pipeline.Raise();
+            frames.AddRange(await play.PassAsync(TimeSpan.FromMilliseconds(100), connection));
+        }
+        Assert.InRange(read, 2, 4);
+        Assert.InRange(frames.Count, 20, 31);
+        Assert.Equal(read, frames.Count(f => f.Text.Contains("\"output\":\"passed_through\"")));
     }
 
     [Fact]
