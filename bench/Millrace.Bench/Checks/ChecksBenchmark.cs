@@ -79,7 +79,7 @@ internal sealed class ChecksBenchmark : IBenchmark
                 i.TryFormat(text[6..], out var digits);
                 var key = RowKey.Of(text[..(6 + digits)]);
                 var micros = 1_700_000_000_000_000 + (i * 60L);
-                if (!store.Contains(key, micros, null))
+                if (!store.Contains(key, micros))
                     store.Add(key, micros);
             }
             longestBatch = Math.Max(longestBatch, Stopwatch.GetElapsedTime(batch).TotalMilliseconds);

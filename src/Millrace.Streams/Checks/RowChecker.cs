@@ -57,10 +57,8 @@ public sealed class RowChecker
     /// <param name="refused">
     /// Rows that are bad already for another reason (no event time, say): a bit a row, or empty. Unique rules pass them over.
     /// </param>
-    /// <param name="stored">Look-ups of what unique rules have moved out of memory; null where there is none.</param>
     /// <exception cref="ArgumentException">A unique rule has no event times.</exception>
-    public CheckResult Check(
-        ColumnBatch batch, ReadOnlySpan<long> eventTimes = default, ReadOnlySpan<ulong> refused = default, IStateReader? stored = null)
+    public CheckResult Check(ColumnBatch batch, ReadOnlySpan<long> eventTimes = default, ReadOnlySpan<ulong> refused = default)
     {
         if (_unique.Length > 0 && eventTimes.Length < batch.RowCount)
         {
@@ -79,7 +77,7 @@ public sealed class RowChecker
                 bad[i] |= failed[i];
         }
         if (_unique.Length > 0)
-            CheckUnique(batch, bad, failures, eventTimes, refused, stored);
+            CheckUnique(batch, bad, failures, eventTimes, refused);
         return new CheckResult(this, batch, bad, failures);
     }
 
@@ -100,8 +98,7 @@ public sealed class RowChecker
         return Array.Find(_unique, u => u.Index == rule)!.Render(batch, row);
     }
 
-    private void CheckUnique(
-        ColumnBatch batch, ulong[] bad, ulong[][] failures, ReadOnlySpan<long> times, ReadOnlySpan<ulong> refused, IStateReader? stored)
+    private void CheckUnique(ColumnBatch batch, ulong[] bad, ulong[][] failures, ReadOnlySpan<long> times, ReadOnlySpan<ulong> refused)
     {
         foreach (var rule in _unique)
         {
@@ -116,7 +113,7 @@ public sealed class RowChecker
             var bit = 1UL << (row & 63);
             foreach (var rule in _unique)
             {
-                if (rule.IsDuplicate(row, times[row], stored))
+                if (rule.IsDuplicate(row, times[row]))
                 {
                     failures[rule.Index][row >> 6] |= bit;
                     word |= bit;

@@ -20,14 +20,14 @@ public sealed class RocksStateTests : IDisposable
         {
             using var rocks = RocksStore.Open(_folder);
             var state = new RocksState(rocks, "u\0"u8.ToArray());
-            var store = new UniqueStore("orders", span, options);
+            var store = new UniqueStore("orders", span, options) { Stored = state };
             store.Load(state);
             for (var i = 0; i < run * count; i += 97)
-                Assert.True(store.Contains(KeyOf(i), i * 10_000L, state), $"key {i} in run {run}");
-            Assert.False(store.Contains(KeyOf(-1), 0, state));
+                Assert.True(store.Contains(KeyOf(i), i * 10_000L), $"key {i} in run {run}");
+            Assert.False(store.Contains(KeyOf(-1), 0));
             for (var i = run * count; i < (run + 1) * count; i++)
             {
-                Assert.False(store.Contains(KeyOf(i), i * 10_000L, state));
+                Assert.False(store.Contains(KeyOf(i), i * 10_000L));
                 store.Add(KeyOf(i), i * 10_000L);
                 if (i % 5_000 != 4_999)
                     continue;

@@ -23,7 +23,7 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
             var within = random.Next(1, 2_000);
             var options = new UniqueOptions { MaxMemoryBytes = spill ? 1 : 1L << 40, SpillKeys = random.Next(1, 50) };
             var memory = new MemoryState();
-            var store = new UniqueStore("u", TimeSpan.FromMicroseconds(within), options);
+            var store = new UniqueStore("u", TimeSpan.FromMicroseconds(within), options) { Stored = memory };
             var twin = new List<(int Key, long Time)>();
             var durableTwin = new List<(int Key, long Time)>();
             long now = random.Next(-5_000, 5_000);
@@ -34,7 +34,7 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
                 var time = now - random.Next(20);
                 var key = random.Next(within);
                 var duplicate = twin.Any(t => t.Key == key && Math.Abs(t.Time - time) <= within);
-                Assert.True(duplicate == store.Contains(KeyOf(key), time, memory), $"seed {seed}, step {step}");
+                Assert.True(duplicate == store.Contains(KeyOf(key), time), $"seed {seed}, step {step}");
                 if (!duplicate)
                 {
                     store.Add(KeyOf(key), time);
@@ -54,7 +54,7 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
                         break;
                     case 2 when random.Next(3) == 0:
                         // A crash: what was not made durable is gone, the rows come again later.
-                        store = new UniqueStore("u", TimeSpan.FromMicroseconds(within), options);
+                        store = new UniqueStore("u", TimeSpan.FromMicroseconds(within), options) { Stored = memory };
                         store.Load(memory);
                         twin = [.. durableTwin];
                         break;
@@ -69,10 +69,10 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
     public void State_does_not_outlive_the_span()
     {
         var memory = new MemoryState();
-        var store = new UniqueStore("u", TimeSpan.FromMicroseconds(1_000), new UniqueOptions { MaxMemoryBytes = 1 << 20, SpillKeys = 100 });
+        var store = new UniqueStore("u", TimeSpan.FromMicroseconds(1_000), new UniqueOptions { MaxMemoryBytes = 1 << 20, SpillKeys = 100 }) { Stored = memory };
         for (var i = 0; i < 100_000; i++)
         {
-            Assert.False(store.Contains(KeyOf(i), i, memory));
+            Assert.False(store.Contains(KeyOf(i), i));
             store.Add(KeyOf(i), i);
             if (i % 500 == 0)
             {

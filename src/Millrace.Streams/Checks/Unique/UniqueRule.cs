@@ -50,8 +50,7 @@ internal sealed class UniqueRule
             _keys[row] = KeyOf(batch, row);
     }
 
-    public bool IsDuplicate(int row, long micros, IStateReader? stored) =>
-        _keys[row] != default && Store.Contains(_keys[row], micros, stored);
+    public bool IsDuplicate(int row, long micros) => _keys[row] != default && Store.Contains(_keys[row], micros);
 
     public void Remember(int row, long micros)
     {

@@ -46,7 +46,7 @@ public sealed class UniqueStore
 
     public string Name { get; }
 
-    /// <summary>Where this store finds again what it has moved out; used by look-ups that are given no other reader.</summary>
+    /// <summary>Where this store finds again what it has moved out: its own part of the state. Needed once keys may leave memory.</summary>
     public IStateReader? Stored { get; set; }
 
     /// <summary>Keys in memory.</summary>
@@ -65,9 +65,8 @@ public sealed class UniqueStore
     }
 
     /// <summary>True when a good row with this key lies within the span of this event time, before or after it.</summary>
-    public bool Contains(in RowKey key, long micros, IStateReader? stored)
+    public bool Contains(in RowKey key, long micros)
     {
-        stored ??= Stored;
         var inMemory = _filter.MayContain(key);
         for (var i = _generations.Count - 1; i >= 0; i--)
         {
@@ -78,7 +77,7 @@ public sealed class UniqueStore
                     return true;
             }
             else if (Touches(generation, micros) && generation.Filter!.MayContain(key.First, key.Second)
-                && TryGetStored(generation.Id, key, stored, out var seen) && Within(seen, micros))
+                && TryGetStored(generation.Id, key, out var seen) && Within(seen, micros))
             {
                 return true;
             }
@@ -265,15 +264,15 @@ public sealed class UniqueStore
         return null;
     }
 
-    private static bool TryGetStored(long id, in RowKey key, IStateReader? stored, out long micros)
+    private bool TryGetStored(long id, in RowKey key, out long micros)
     {
-        if (stored is null)
+        if (Stored is null)
             throw new InvalidOperationException("keys have moved into the state store, and no reader of it is given");
         Span<byte> name = stackalloc byte[25];
         Span<byte> value = stackalloc byte[8];
         Key(name, MovedKey, id);
         key.Write(name[9..]);
-        var found = stored.TryGet(name, value);
+        var found = Stored.TryGet(name, value);
         micros = found ? BinaryPrimitives.ReadInt64BigEndian(value) : 0;
         return found;
     }
