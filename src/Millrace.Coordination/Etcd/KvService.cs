@@ -1,0 +1,103 @@
+using Google.Protobuf;
+using Millrace.Coordination.Grpc;
+using Millrace.Coordination.Machine;
+using Millrace.Coordination.Node;
+using Millrace.Coordination.Store;
+using Millrace.Coordination.Wire;
+
+namespace Millrace.Coordination.Etcd;
+
+/// <summary>etcdserverpb.KV.</summary>
+internal sealed class KvService(Replica replica, Callers callers)
+{
+    public void Register(GrpcServer server)
+    {
+        server.Unary("/etcdserverpb.KV/Range", RangeRequest.Parser, RangeAsync);
+        server.Unary("/etcdserverpb.KV/Put", PutRequest.Parser, PutAsync);
+        server.Unary("/etcdserverpb.KV/DeleteRange", DeleteRangeRequest.Parser, DeleteRangeAsync);
+        server.Unary("/etcdserverpb.KV/Txn", TxnRequest.Parser, TxnAsync);
+        server.Unary("/etcdserverpb.KV/Compact", CompactionRequest.Parser, CompactAsync);
+    }
+
+    public async ValueTask<RangeResponse> RangeAsync(GrpcCall call, RangeRequest request)
+    {
+        RequestChecks.Check(request);
+        var user = callers.UserOf(call);
+        if (!request.Serializable)
+            await replica.WaitForReadAsync(byQuorum: IsQuorumRead(call)).ConfigureAwait(false);
+        return Range(request, user);
+    }
+
+    public async ValueTask<PutResponse> PutAsync(GrpcCall call, PutRequest request)
+    {
+        RequestChecks.Check(request);
+        return (PutResponse)await ProposeAsync(call, CommandKind.Put, request).ConfigureAwait(false);
+    }
+
+    public async ValueTask<DeleteRangeResponse> DeleteRangeAsync(GrpcCall call, DeleteRangeRequest request)
+    {
+        RequestChecks.Check(request);
+        return (DeleteRangeResponse)await ProposeAsync(call, CommandKind.DeleteRange, request).ConfigureAwait(false);
+    }
+
+    public async ValueTask<TxnResponse> TxnAsync(GrpcCall call, TxnRequest request)
+    {
+        RequestChecks.Check(request, replica.Options.MaxTxnOps);
+        if (IsReadOnly(request, out var isSerializable))
+        {
+            // Nothing to replicate: as good as a range, at the same revision for all of it.
+            var user = callers.UserOf(call);
+            if (!isSerializable)
+                await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+            var response = replica.Read(machine =>
+            {
+                RequireRead(machine, user, request);
+                var result = Transactions.Run(machine.Store, request);
+                ResponseHeaders.SetRevision(result, machine.Store.Revision);
+                return result;
+            });
+            return response.From(replica.Header(0));
+        }
+        return (TxnResponse)await ProposeAsync(call, CommandKind.Txn, request).ConfigureAwait(false);
+    }
+
+    public async ValueTask<CompactionResponse> CompactAsync(GrpcCall call, CompactionRequest request) =>
+        (CompactionResponse)await ProposeAsync(call, CommandKind.Compact, request).ConfigureAwait(false);
+
+    private RangeResponse Range(RangeRequest request, string user) => replica.Read(machine =>
+    {
+        machine.Auth.Require(user, new KeyRange(request.Key, request.RangeEnd), isWrite: false);
+        return machine.Store.Range(request);
+    }).From(replica.Header(0));
+
+    private async ValueTask<IMessage> ProposeAsync(GrpcCall call, CommandKind kind, IMessage request)
+    {
+        var response = await replica.ProposeAsync(kind, request, callers.UserOf(call)).ConfigureAwait(false);
+        return response.From(replica.Header(0));
+    }
+
+    /// <summary>Our own clients may ask that the leader be left out; etcd's do not know this.</summary>
+    private static bool IsQuorumRead(GrpcCall call) => call.Metadata("millrace-read") is "quorum";
+
+    private static bool IsReadOnly(TxnRequest request, out bool isSerializable)
+    {
+        isSerializable = true;
+        foreach (var op in request.Success.Concat(request.Failure))
+        {
+            if (op.RequestCase != RequestOp.RequestOneofCase.RequestRange)
+                return false;
+            isSerializable &= op.RequestRange.Serializable;
+        }
+        // As etcd: serializable only when all its ranges are, and there is one at all.
+        isSerializable &= request.Success.Count + request.Failure.Count > 0;
+        return true;
+    }
+
+    private static void RequireRead(CoordinationMachine machine, string user, TxnRequest request)
+    {
+        foreach (var compare in request.Compare)
+            machine.Auth.Require(user, new KeyRange(compare.Key, compare.RangeEnd), isWrite: false);
+        foreach (var op in request.Success.Concat(request.Failure))
+            machine.Auth.Require(user, new KeyRange(op.RequestRange.Key, op.RequestRange.RangeEnd), isWrite: false);
+    }
+}

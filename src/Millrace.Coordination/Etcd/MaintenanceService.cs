@@ -1,0 +1,161 @@
+using System.Security.Cryptography;
+using Google.Protobuf;
+using Millrace.Coordination.Grpc;
+using Millrace.Coordination.Machine;
+using Millrace.Coordination.Node;
+using Millrace.Coordination.Store;
+using Millrace.Coordination.Wire;
+using Millrace.Raft;
+using Millrace.Storage.Checksums;
+
+namespace Millrace.Coordination.Etcd;
+
+/// <summary>etcdserverpb.Maintenance and grpc.health.v1.Health.</summary>
+internal sealed class MaintenanceService(Replica replica, Callers callers)
+{
+    /// <summary>The version of etcd whose API this is; clients look at it.</summary>
+    public const string ApiVersion = "3.6.0";
+    private const int SnapshotPieceBytes = 32 << 10;
+
+    public void Register(GrpcServer server)
+    {
+        server.Unary("/etcdserverpb.Maintenance/Status", StatusRequest.Parser, StatusAsync);
+        server.Unary("/etcdserverpb.Maintenance/Alarm", AlarmRequest.Parser, AlarmAsync);
+        server.Unary("/etcdserverpb.Maintenance/Defragment", DefragmentRequest.Parser, DefragmentAsync);
+        server.Unary("/etcdserverpb.Maintenance/Hash", HashRequest.Parser, HashAsync);
+        server.Unary("/etcdserverpb.Maintenance/HashKV", HashKVRequest.Parser, HashKvAsync);
+        server.Unary("/etcdserverpb.Maintenance/MoveLeader", MoveLeaderRequest.Parser, MoveLeaderAsync);
+        server.Streaming("/etcdserverpb.Maintenance/Snapshot", SnapshotAsync);
+        server.Unary("/grpc.health.v1.Health/Check", HealthCheckRequest.Parser, CheckAsync);
+    }
+
+    public async ValueTask<AlarmResponse> AlarmAsync(GrpcCall call, AlarmRequest request)
+    {
+        callers.RequireAdmin(call);
+        if (request.Action != AlarmRequest.Types.AlarmAction.Get)
+        {
+            var done = await replica.ProposeAsync(CommandKind.Alarm, request, callers.UserOf(call)).ConfigureAwait(false);
+            return ((AlarmResponse)done).From(replica.Header(0));
+        }
+        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        return replica.Read(machine =>
+        {
+            var response = new AlarmResponse { Header = replica.Header(machine.Store.Revision) };
+            response.Alarms.AddRange(machine.Alarms.Select(a => new AlarmMember { MemberID = a.Member, Alarm = a.Alarm }));
+            return response;
+        });
+    }
+
+    private ValueTask<StatusResponse> StatusAsync(GrpcCall call, StatusRequest request)
+    {
+        callers.Require(call);
+        var status = replica.Status;
+        var response = replica.Read(machine =>
+        {
+            var r = new StatusResponse
+            {
+                Header = replica.Header(machine.Store.Revision), Version = ApiVersion, StorageVersion = "3.6.0", DbSize = machine.Store.Bytes,
+                DbSizeInUse = machine.Store.Bytes, DbSizeQuota = replica.Options.QuotaBytes,
+                IsLearner = machine.FindMember(replica.Id)?.IsLearner ?? false,
+            };
+            r.Errors.AddRange(machine.Alarms.Select(a => $"memberID:{a.Member} alarm:{a.Alarm.ToString().ToUpperInvariant()}"));
+            return r;
+        });
+        response.Leader = status.Leader.Value;
+        response.RaftIndex = (ulong)status.Commit;
+        response.RaftTerm = (ulong)status.Term;
+        response.RaftAppliedIndex = (ulong)replica.AppliedIndex;
+        if (status.Leader.IsNone)
+            response.Errors.Add(StoreErrors.NoLeader.Message);
+        return ValueTask.FromResult(response);
+    }
+
+    /// <summary>There are no holes in our files to close; a snapshot now is what comes next to it.</summary>
+    private ValueTask<DefragmentResponse> DefragmentAsync(GrpcCall call, DefragmentRequest request)
+    {
+        callers.RequireAdmin(call);
+        replica.RequestSnapshot();
+        return ValueTask.FromResult(new DefragmentResponse { Header = replica.Header(replica.Read(static m => m.Store.Revision)) });
+    }
+
+    private ValueTask<HashResponse> HashAsync(GrpcCall call, HashRequest request)
+    {
+        callers.RequireAdmin(call);
+        var (hash, revision, _) = Hash(0);
+        return ValueTask.FromResult(new HashResponse { Header = replica.Header(revision), Hash = hash });
+    }
+
+    private ValueTask<HashKVResponse> HashKvAsync(GrpcCall call, HashKVRequest request)
+    {
+        callers.RequireAdmin(call);
+        var (hash, revision, compacted) = Hash(request.Revision);
+        return ValueTask.FromResult(new HashKVResponse
+        {
+            Header = replica.Header(revision), Hash = hash, CompactRevision = compacted,
+            HashRevision = request.Revision == 0 ? revision : request.Revision,
+        });
+    }
+
+    private async ValueTask<MoveLeaderResponse> MoveLeaderAsync(GrpcCall call, MoveLeaderRequest request)
+    {
+        callers.RequireAdmin(call);
+        if (replica.Status.Role != Raft.Consensus.Role.Leader)
+            throw StoreErrors.NotLeader;
+        var target = new MemberId(request.TargetID);
+        if (target == replica.Status.Self)
+            return new MoveLeaderResponse { Header = replica.Header(0) };
+        if (!await replica.WithCoreAsync((core, now) => core.Transfer(now, target)).ConfigureAwait(false))
+            throw StoreErrors.BadTransferee;
+        var waited = TimeSpan.Zero;
+        var step = TimeSpan.FromMilliseconds(10);
+        while (replica.Status.Leader != target)
+        {
+            if (waited > replica.Options.RequestTimeout)
+                throw StoreErrors.Timeout;
+            await Task.Delay(step, replica.Time, call.Canceled).ConfigureAwait(false);
+            waited += step;
+        }
+        return new MoveLeaderResponse { Header = replica.Header(0) };
+    }
+
+    /// <summary>The state as Millrace writes it, in etcd's frame: pieces, then the SHA-256 of all before, sizes rounded as etcdctl checks.</summary>
+    private async Task SnapshotAsync(GrpcCall call)
+    {
+        if (await call.ReadAsync(SnapshotRequest.Parser).ConfigureAwait(false) is null)
+            throw new GrpcException(GrpcCodes.Internal, "the request has no message");
+        callers.RequireAdmin(call);
+        var content = new MemoryStream();
+        replica.SaveTo(content);
+        // etcdctl wants whole 512-byte sectors before the hash; the state's own frames tell where it ends.
+        content.SetLength((content.Length + 511) / 512 * 512);
+        var bytes = content.GetBuffer().AsMemory(0, (int)content.Length);
+        var left = bytes.Length;
+        while (left > 0)
+        {
+            var count = Math.Min(left, SnapshotPieceBytes);
+            var piece = bytes.Slice(bytes.Length - left, count);
+            left -= count;
+            call.Write(new SnapshotResponse { RemainingBytes = (ulong)left, Blob = UnsafeByteOperations.UnsafeWrap(piece), Version = ApiVersion });
+            await call.FlushAsync().ConfigureAwait(false);
+        }
+        call.Write(new SnapshotResponse { Blob = ByteString.CopyFrom(SHA256.HashData(bytes.Span)), Version = ApiVersion });
+    }
+
+    private ValueTask<HealthCheckResponse> CheckAsync(GrpcCall call, HealthCheckRequest request) => ValueTask.FromResult(new HealthCheckResponse
+    {
+        Status = replica.Status.Leader.IsNone || replica.Completion.IsFaulted
+            ? HealthCheckResponse.Types.ServingStatus.NotServing
+            : HealthCheckResponse.Types.ServingStatus.Serving,
+    });
+
+    /// <summary>Over all versions that a read can see up to a revision; equal on members that are at the same place.</summary>
+    private (uint Hash, long Revision, long Compacted) Hash(long revision) => replica.Read(machine =>
+    {
+        var store = machine.Store;
+        if (revision > store.Revision)
+            throw StoreErrors.FutureRevision;
+        if (revision > 0 && revision < store.CompactedRevision)
+            throw StoreErrors.Compacted;
+        return (store.Hash(revision), store.Revision, store.CompactedRevision);
+    });
+}

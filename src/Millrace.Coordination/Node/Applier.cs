@@ -1,0 +1,262 @@
+using Millrace.Coordination.Machine;
+using Millrace.Coordination.Store;
+using Millrace.Raft;
+using Millrace.Raft.Snapshots;
+
+namespace Millrace.Coordination.Node;
+
+/// <summary>
+/// The thread that applies committed entries, releases the reads that waited for them, and asks for snapshots. Readers hold
+/// <see cref="Gate"/> against it.
+/// </summary>
+internal sealed class Applier : IDisposable
+{
+    private const int DiscardKeysAtOnce = 500;
+    private readonly Mailbox<object> _mailbox = new();
+    private readonly PriorityQueue<ReadBatch, long> _waiting = new();
+    private readonly CoordinationMachine _machine;
+    private readonly SnapshotStore _snapshots;
+    private readonly CoordinationOptions _options;
+    private readonly ulong _self;
+    private readonly PendingRequests _pending;
+    private readonly Action<Exception> _failed;
+    private readonly Thread _thread;
+    private readonly List<AppliedEntry> _applied = [];
+    private Configuration _configuration;
+    private long _snapshotIndex;
+    private bool _isSaving;
+    private volatile bool _isStopping;
+    private long _appliedIndex;
+
+    public Applier(
+        CoordinationMachine machine, SnapshotStore snapshots, Configuration configuration, CoordinationOptions options, ulong self,
+        PendingRequests pending, Action<Exception> failed)
+    {
+        _machine = machine;
+        _snapshots = snapshots;
+        _configuration = configuration;
+        _options = options;
+        _self = self;
+        _pending = pending;
+        _failed = failed;
+        _snapshotIndex = _appliedIndex = machine.AppliedIndex;
+        _thread = new Thread(Run) { Name = "raft apply", IsBackground = true };
+    }
+
+    /// <summary>Held for reading by whoever looks at the machine, for writing by this thread alone.</summary>
+    public ReaderWriterLockSlim Gate { get; } = new(LockRecursionPolicy.NoRecursion);
+
+    public required SnapshotWorker Worker { get; init; }
+
+    /// <summary>Told when a snapshot is durable: its index, and up to where the log may go.</summary>
+    public required Action<long, long> Compacted { get; init; }
+
+    /// <summary>Told when the first entry of a term was applied.</summary>
+    public required Action<long> TermBegan { get; init; }
+
+    /// <summary>Told when the members or their addresses may have changed.</summary>
+    public required Action MembersChanged { get; init; }
+
+    public long AppliedIndex => Volatile.Read(ref _appliedIndex);
+
+    public void Start() => _thread.Start();
+
+    public void Apply(IReadOnlyList<Entry> entries) => _mailbox.Post(entries);
+
+    public void Install(SnapshotInfo snapshot) => _mailbox.Post(snapshot);
+
+    public void WhenApplied(long index, ReadBatch batch)
+    {
+        if (AppliedIndex >= index)
+            batch.Release();
+        else
+            _mailbox.Post((index, batch));
+    }
+
+    /// <summary>Gives a state that stays readable until the function returns.</summary>
+    public void Capture(Action<MachineSnapshot> use)
+    {
+        MachineSnapshot state;
+        KeyValueStore store;
+        Gate.EnterWriteLock();
+        try
+        {
+            state = _machine.Capture();
+            store = _machine.Store;
+        }
+        finally
+        {
+            Gate.ExitWriteLock();
+        }
+        try
+        {
+            use(state);
+        }
+        finally
+        {
+            Gate.EnterWriteLock();
+            store.Release();
+            Gate.ExitWriteLock();
+        }
+    }
+
+    /// <summary>Takes a snapshot soon, whatever the number of entries.</summary>
+    public void RequestSnapshot() => _mailbox.Post(SnapshotRequest.Instance);
+
+    public void Dispose()
+    {
+        _isStopping = true;
+        _mailbox.Wake();
+        if (_thread.ThreadState != ThreadState.Unstarted)
+            _thread.Join();
+        _mailbox.Dispose();
+    }
+
+    private void Run()
+    {
+        var mayDiscard = false;
+        try
+        {
+            while (!_isStopping)
+            {
+                _mailbox.Wait(mayDiscard ? TimeSpan.Zero : TimeSpan.FromSeconds(1));
+                while (!_isStopping && _mailbox.TryTake(out var item))
+                    Take(item);
+                while (_waiting.TryPeek(out var batch, out var index) && index <= _appliedIndex)
+                {
+                    _waiting.Dequeue();
+                    batch.Release();
+                }
+                if (_appliedIndex - _snapshotIndex >= _options.SnapshotEvery)
+                    SaveSnapshot();
+                mayDiscard = Discard();
+            }
+        }
+        catch (Exception error)
+        {
+            _failed(error);
+        }
+    }
+
+    private void Take(object item)
+    {
+        switch (item)
+        {
+            case IReadOnlyList<Entry> entries:
+                ApplyAll(entries);
+                break;
+            case SnapshotInfo snapshot:
+                InstallNow(snapshot);
+                break;
+            case (long index, ReadBatch batch):
+                _waiting.Enqueue(batch, index);
+                break;
+            case SnapshotRequest:
+                SaveSnapshot();
+                break;
+            case Action action:
+                action();
+                break;
+        }
+    }
+
+    private void ApplyAll(IReadOnlyList<Entry> entries)
+    {
+        var newTerm = 0L;
+        var membersChanged = false;
+        Gate.EnterWriteLock();
+        try
+        {
+            foreach (var entry in entries)
+            {
+                if (_machine.Apply(entry) is { } applied && applied.Origin == _self)
+                    _applied.Add(applied);
+                if (entry.Kind == EntryKind.Configuration)
+                    _configuration = ConfigurationEntry.Decode(entry.Data, out _);
+                newTerm = entry.Kind == EntryKind.Noop ? entry.Term : newTerm;
+                membersChanged |= entry.Kind == EntryKind.Configuration
+                    || (entry.Kind == EntryKind.Command && entry.Data.Span[0] == (byte)CommandKind.MemberAttributes);
+            }
+        }
+        finally
+        {
+            Gate.ExitWriteLock();
+        }
+        Volatile.Write(ref _appliedIndex, entries[^1].Index);
+        foreach (var applied in _applied)
+            _pending.Complete(applied.RequestId, applied.Result);
+        _applied.Clear();
+        if (newTerm > 0)
+            TermBegan(newTerm);
+        if (membersChanged)
+            MembersChanged();
+    }
+
+    private void InstallNow(SnapshotInfo snapshot)
+    {
+        using var stream = _snapshots.OpenNewest() ?? throw new InvalidOperationException("the snapshot to install is gone");
+        if (stream.Index < snapshot.Index)
+            throw new InvalidOperationException($"the snapshot to install ends at {stream.Index} instead of {snapshot.Index}");
+        Gate.EnterWriteLock();
+        try
+        {
+            _machine.Load(stream.Index, stream.Term, stream);
+            _configuration = stream.Configuration;
+        }
+        finally
+        {
+            Gate.ExitWriteLock();
+        }
+        _snapshotIndex = stream.Index;
+        Volatile.Write(ref _appliedIndex, stream.Index);
+        // What was handed out may be in the snapshot, unseen: nobody here will ever know.
+        _pending.FailHandedOut(StoreErrors.Timeout);
+        MembersChanged();
+    }
+
+    private void SaveSnapshot()
+    {
+        if (_isSaving || _appliedIndex == _snapshotIndex)
+            return;
+        _isSaving = true;
+        MachineSnapshot state;
+        Gate.EnterWriteLock();
+        try
+        {
+            state = _machine.Capture();
+        }
+        finally
+        {
+            Gate.ExitWriteLock();
+        }
+        var store = _machine.Store;
+        Worker.Save(state, _configuration, (s, stream) => s.Write(store, stream, Gate), info => _mailbox.Post((Action)(() =>
+        {
+            _isSaving = false;
+            _snapshotIndex = Math.Max(_snapshotIndex, info.Index);
+            store.Release();
+            Compacted(info.Index, Math.Max(0, info.Index - _options.KeepBehindSnapshot));
+        })));
+    }
+
+    private bool Discard()
+    {
+        // This thread alone writes, so it may look without the lock.
+        if (!_machine.Store.HasDiscardable)
+            return false;
+        Gate.EnterWriteLock();
+        try
+        {
+            return _machine.Store.Discard(DiscardKeysAtOnce);
+        }
+        finally
+        {
+            Gate.ExitWriteLock();
+        }
+    }
+
+    private sealed class SnapshotRequest
+    {
+        public static readonly SnapshotRequest Instance = new();
+    }
+}

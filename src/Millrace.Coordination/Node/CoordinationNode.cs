@@ -1,0 +1,175 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Millrace.Coordination.Etcd;
+using Millrace.Coordination.Grpc;
+using Millrace.Coordination.Machine;
+using Millrace.Coordination.Store;
+using Millrace.Coordination.Wire;
+using Millrace.Raft.Consensus;
+using Millrace.Storage.Files;
+
+namespace Millrace.Coordination.Node;
+
+/// <summary>
+/// A member of the coordination store in this process: a replica of the state, and etcd's v3 API over gRPC on its client port.
+/// </summary>
+/// <remarks>Thread-safe. When <see cref="Completion"/> fails, the member answers no more and must be disposed.</remarks>
+public sealed partial class CoordinationNode : IAsyncDisposable
+{
+    private static readonly TimeSpan ChoreEvery = TimeSpan.FromMilliseconds(100);
+    private readonly Replica _replica;
+    private readonly GrpcServer _server;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly ILogger _logger;
+    private Task _chores = Task.CompletedTask;
+
+    private CoordinationNode(Replica replica, GrpcServer server, ILogger logger)
+    {
+        _replica = replica;
+        _server = server;
+        _logger = logger;
+    }
+
+    /// <summary>Where clients reach it.</summary>
+    public int ClientPort => _server.Port;
+
+    /// <summary>Where other members reach it; -1 when it listens for none.</summary>
+    public int PeerPort => _replica.PeerPort;
+
+    public ulong MemberId => _replica.Id;
+
+    /// <summary>Fails when the member can go on no more: a failed disk, a broken invariant, or its removal from the group.</summary>
+    public Task Completion => _replica.Completion;
+
+    /// <summary>The member as it is now.</summary>
+    public RaftStatus Status => _replica.Status;
+
+    /// <summary>The last entry that its state holds.</summary>
+    public long AppliedIndex => _replica.AppliedIndex;
+
+    /// <summary>Opens or makes the data folder, joins its group and serves clients.</summary>
+    /// <exception cref="FolderLockedException">Another process has the data folder.</exception>
+    /// <exception cref="Raft.Log.LogCorruptException">What was durable is damaged; names file and offset.</exception>
+    /// <exception cref="IOException">A port is taken, or the disk failed.</exception>
+    public static async Task<CoordinationNode> StartAsync(
+        CoordinationOptions options, TimeProvider? time = null, ILoggerFactory? loggers = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        time ??= TimeProvider.System;
+        loggers ??= NullLoggerFactory.Instance;
+        var logger = loggers.CreateLogger<CoordinationNode>();
+        var replica = await Replica.StartAsync(options, DiskFileSystem.Instance, time, logger, cancel).ConfigureAwait(false);
+        try
+        {
+            var server = new GrpcServer(new IPEndPoint(options.Address, options.ClientPort), options.MaxRequestBytes + (512 << 10), time, loggers)
+            {
+                StatusOf = StatusOf,
+            };
+            var callers = new Callers(replica);
+            var leases = new LeaseService(replica, callers);
+            new KvService(replica, callers).Register(server);
+            new WatchService(replica, callers).Register(server);
+            leases.Register(server);
+            new ClusterService(replica, callers).Register(server);
+            new MaintenanceService(replica, callers).Register(server);
+            new AuthService(replica, callers).Register(server);
+            new LockService(replica, callers, leases).Register(server);
+            await server.StartAsync(cancel).ConfigureAwait(false);
+            var node = new CoordinationNode(replica, server, logger);
+            node._chores = node.DoChoresAsync();
+            return node;
+        }
+        catch
+        {
+            await replica.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        using (var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2)))
+        {
+            // Calls that go on for ever, as watches do, are cut.
+            await _server.StopAsync(patience.Token).ConfigureAwait(false);
+        }
+        await _chores.ConfigureAwait(false);
+        await _replica.DisposeAsync().ConfigureAwait(false);
+        await _server.DisposeAsync().ConfigureAwait(false);
+        _stop.Dispose();
+    }
+
+    private static (int Code, string Text)? StatusOf(Exception error) => error is StoreException known ? (known.Code, known.Message) : null;
+
+    /// <summary>What a member does beside requests: expired leases, overdue requests, its own entry in the list of members, the quota.</summary>
+    private async Task DoChoresAsync()
+    {
+        // Proposals run beside this loop: it is also what ends those that get no answer.
+        var publishing = Task.CompletedTask;
+        try
+        {
+            using var timer = new PeriodicTimer(ChoreEvery, _replica.Time);
+            while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false))
+            {
+                _replica.Sweep();
+                foreach (var id in _replica.Leases.TakeExpired())
+                    _ = RevokeAsync(id); // Fails by no exception.
+                if (!_replica.Status.Leader.IsNone && publishing.IsCompleted)
+                    publishing = PublishAsync();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Stopping.
+        }
+    }
+
+    private async Task RevokeAsync(long id)
+    {
+        try
+        {
+            await _replica.ProposeAsync(CommandKind.LeaseRevoke, new LeaseRevokeRequest { ID = id }).ConfigureAwait(false);
+        }
+        catch (StoreException error)
+        {
+            // Gone already, or there is no leader now: whoever leads tries again.
+            LogNotRevoked(_logger, id, error.Message);
+        }
+    }
+
+    private async Task PublishAsync()
+    {
+        var url = _replica.Options.AdvertisedClientUrl ?? $"http://{_replica.Options.Address}:{ClientPort}";
+        var name = _replica.Options.Name;
+        var mine = _replica.Read(machine => machine.FindMember(_replica.Id));
+        var isFull = _replica.Read(machine => machine.Store.Bytes > _replica.Options.QuotaBytes
+            && !machine.Alarms.Contains((_replica.Id, AlarmType.Nospace)));
+        try
+        {
+            if (mine is not null && !(mine.Name == name && mine.ClientURLs.Count == 1 && mine.ClientURLs[0] == url))
+            {
+                var attributes = new MemberAttributes { Id = _replica.Id, Name = name };
+                attributes.ClientUrls.Add(url);
+                await _replica.ProposeAsync(CommandKind.MemberAttributes, attributes).ConfigureAwait(false);
+            }
+            if (!isFull)
+                return;
+            await _replica.ProposeAsync(CommandKind.Alarm, new AlarmRequest
+            {
+                Action = AlarmRequest.Types.AlarmAction.Activate, MemberID = _replica.Id, Alarm = AlarmType.Nospace,
+            }).ConfigureAwait(false);
+        }
+        catch (StoreException error)
+        {
+            LogNotPublished(_logger, error.Message);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "lease {Lease:x} was not revoked yet: {Reason}")]
+    private static partial void LogNotRevoked(ILogger logger, long lease, string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "not published yet: {Reason}")]
+    private static partial void LogNotPublished(ILogger logger, string reason);
+}

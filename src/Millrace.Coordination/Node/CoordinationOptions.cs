@@ -1,0 +1,101 @@
+using System.Net;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Log;
+
+namespace Millrace.Coordination.Node;
+
+/// <summary>A member as the configuration names it.</summary>
+/// <param name="Name">For people.</param>
+/// <param name="Host">Where the others reach it.</param>
+/// <param name="PeerPort">Where it listens for the others.</param>
+public sealed record CoordinationMember(string Name, string Host, int PeerPort);
+
+/// <summary>How a member of the coordination store runs. The defaults are a group of one for this machine.</summary>
+public sealed record CoordinationOptions
+{
+    /// <summary>Of this member alone; created when absent.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>This member's name, which must be among <see cref="Members"/> when there are any.</summary>
+    public string Name { get; init; } = "default";
+
+    /// <summary>The first members of a new group; empty for a group of one. Only read when the data folder is new.</summary>
+    public IReadOnlyList<CoordinationMember> Members { get; init; } = [];
+
+    /// <summary>This member was added to a running group, which is found at <see cref="Members"/>; it must not begin one.</summary>
+    public bool IsJoining { get; init; }
+
+    /// <summary>Groups with other words here never mix.</summary>
+    public string GroupToken { get; init; } = "millrace";
+
+    /// <summary>The address to listen on, for clients and members. Default 127.0.0.1.</summary>
+    public IPAddress Address { get; init; } = IPAddress.Loopback;
+
+    /// <summary>For clients, HTTP/2 without TLS; 0 for any free one. Default 2379.</summary>
+    public int ClientPort { get; init; } = 2379;
+
+    /// <summary>For the other members; 0 for any free one, -1 for none. Default 2380.</summary>
+    public int PeerPort { get; init; } = 2380;
+
+    /// <summary>Where clients are told to find this member; null: http://, the address and port.</summary>
+    public string? AdvertisedClientUrl { get; init; }
+
+    public RaftOptions Raft { get; init; } = new();
+
+    public RaftLogOptions Log { get; init; } = new();
+
+    /// <summary>Entries applied between snapshots. Default 100,000.</summary>
+    public long SnapshotEvery { get; init; } = 100_000;
+
+    /// <summary>Entries kept in the log behind a snapshot, for members that lag. Default 5,000.</summary>
+    public long KeepBehindSnapshot { get; init; } = 5_000;
+
+    /// <summary>Largest request. Default 1.5 MiB, as etcd.</summary>
+    public int MaxRequestBytes { get; init; } = 3 << 19;
+
+    /// <summary>Operations in each list of a transaction. Default 128, as etcd.</summary>
+    public int MaxTxnOps { get; init; } = 128;
+
+    /// <summary>Bytes of the store past which only reads and deletions go on. Default 2 GiB, as etcd.</summary>
+    public long QuotaBytes { get; init; } = 2L << 30;
+
+    /// <summary>Members at once that learn before they vote. Default 1, as etcd.</summary>
+    public int MaxLearners { get; init; } = 1;
+
+    /// <summary>Requests that wait at once; more are refused. Default 20,000.</summary>
+    public int MaxPendingRequests { get; init; } = 20_000;
+
+    /// <summary>How long a request waits for the group. Default 7 s, as etcd.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(7);
+
+    /// <summary>Shortest lease. Default 2 s, as etcd with its defaults.</summary>
+    public TimeSpan MinLeaseTtl { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Silence after which a watch that asked for it hears of progress. Default 10 min, as etcd.</summary>
+    public TimeSpan WatchProgressEvery { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Changes waiting for one stream of watches; past it a watch is read from the store later. Default 16,384.</summary>
+    public int MaxBufferedWatchEvents { get; init; } = 16_384;
+
+    /// <summary>How long a token of a user is good. Default 5 min, as etcd's simple tokens.</summary>
+    public TimeSpan TokenLifetime { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <exception cref="ArgumentException">An option is out of its range; the message names it.</exception>
+    public void Validate()
+    {
+        Raft.Validate();
+        Log.Validate();
+        ArgumentException.ThrowIfNullOrEmpty(DataFolder);
+        ArgumentException.ThrowIfNullOrEmpty(Name);
+        if (SnapshotEvery < 1)
+            throw new ArgumentException($"{nameof(SnapshotEvery)} must be positive", nameof(SnapshotEvery));
+        if (KeepBehindSnapshot < 0)
+            throw new ArgumentException($"{nameof(KeepBehindSnapshot)} must not be negative", nameof(KeepBehindSnapshot));
+        if (Members.Count > 0 && !IsJoining && !Members.Any(m => m.Name == Name))
+            throw new ArgumentException($"the members {string.Join(", ", Members.Select(m => m.Name))} do not include {Name}", nameof(Members));
+        if (Members.Select(m => m.Name).Distinct().Count() != Members.Count)
+            throw new ArgumentException("two members have the same name", nameof(Members));
+        if (MaxRequestBytes > Log.MaxEntryBytes)
+            throw new ArgumentException($"{nameof(MaxRequestBytes)} is more than the log's MaxEntryBytes", nameof(MaxRequestBytes));
+    }
+}

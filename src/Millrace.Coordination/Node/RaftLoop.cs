@@ -1,0 +1,290 @@
+using Google.Protobuf;
+using Millrace.Coordination.Store;
+using Millrace.Coordination.Wire;
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Log;
+using Millrace.Raft.Messages;
+using Millrace.Raft.Transport;
+
+namespace Millrace.Coordination.Node;
+
+/// <summary>
+/// The thread that owns the core: takes what came in, tells the core, and hands its effects to network, log writer, applier and
+/// snapshot worker. It decides nothing by itself but where a proposal goes and when a question is asked again.
+/// </summary>
+internal sealed class RaftLoop : IDisposable
+{
+    private const long AskAgainMicros = 500_000;
+    private readonly Mailbox<object> _mailbox = new();
+    private readonly RaftCore _core;
+    private readonly TimeProvider _time;
+    private readonly PendingRequests _pending;
+    private readonly ReadGate _reads;
+    private readonly Dictionary<long, Question> _asked = [];
+    private readonly List<PendingRequest> _homeless = [];
+    private readonly List<PendingRequest> _proposals = [];
+    private readonly List<ReadBatch> _unasked = [];
+    private readonly Action<Exception> _failed;
+    private readonly Thread _thread;
+    private long _lastReadId;
+    private long _checkReadsAt;
+    private volatile bool _isStopping;
+    private volatile RaftStatus _status;
+
+    public RaftLoop(RaftCore core, TimeProvider time, PendingRequests pending, Action<Exception> failed)
+    {
+        _core = core;
+        _time = time;
+        _pending = pending;
+        _failed = failed;
+        _reads = new ReadGate(batch => _mailbox.Post(batch));
+        _status = core.Status(Now);
+        _thread = new Thread(Run) { Name = "raft", IsBackground = true };
+    }
+
+    public required Action<Message> Send { get; init; }
+
+    public required Func<MemberId, byte, ReadOnlyMemory<byte>, bool> SendAside { get; init; }
+
+    public required Action<LogWrite> Write { get; init; }
+
+    public required Applier Applier { get; init; }
+
+    public required SnapshotWorker Snapshots { get; init; }
+
+    /// <summary>Told when role, term or leader changed.</summary>
+    public required Action<RaftStatus> RoleChanged { get; init; }
+
+    public RaftStatus Status => _status;
+
+    /// <summary>Microseconds of a clock that only goes forward.</summary>
+    public long Now => (long)(_time.GetTimestamp() * (1e6 / _time.TimestampFrequency));
+
+    public void Start() => _thread.Start();
+
+    public void Receive(Message message) => _mailbox.Post(message);
+
+    public void Propose(PendingRequest request) => _mailbox.Post(request);
+
+    public void Forwarded(ForwardedProposals proposals) => _mailbox.Post(proposals);
+
+    public void Persisted(LogWrite write) => _mailbox.Post(write);
+
+    /// <summary>An entry of a term was applied, so proposals that only an older leader had are lost, and proposed again.</summary>
+    public void TermBegan(long term)
+    {
+        var lost = _pending.LostBefore(term);
+        if (lost.Length == 0)
+            return;
+        Post((_, _) =>
+        {
+            foreach (var request in lost)
+            {
+                // Looked at again here, where terms are set: a later call may have named it too.
+                if (request.Term == 0 || request.Term >= term || !_pending.Contains(request.Id))
+                    continue;
+                request.Term = 0;
+                _proposals.Add(request);
+            }
+        });
+    }
+
+    /// <summary>Completes when a read here sees everything that was acknowledged before this call.</summary>
+    public Task WaitForReadAsync(bool byQuorum) => _reads.WaitAsync(byQuorum);
+
+    /// <summary>Runs something with the core on its thread.</summary>
+    public void Post(Action<RaftCore, long> action) => _mailbox.Post(action);
+
+    public void Dispose()
+    {
+        _isStopping = true;
+        _mailbox.Wake();
+        if (_thread.ThreadState != ThreadState.Unstarted)
+            _thread.Join();
+        _mailbox.Dispose();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            while (!_isStopping)
+            {
+                var now = Now;
+                if (now >= _core.NextDeadline)
+                    _core.Tick(now);
+                for (var most = 10_000; most > 0 && _mailbox.TryTake(out var item); most--)
+                    Take(item, now);
+                Propose(now);
+                AskReads(now);
+                while (_core.TakeReady(Now) is { } ready)
+                    CarryOut(ready);
+                ShowStatus(now);
+                var until = Math.Min(_core.NextDeadline, _asked.Count > 0 ? _checkReadsAt : long.MaxValue);
+                _mailbox.Wait(TimeSpan.FromMicroseconds(Math.Clamp(until - Now, 0, 1_000_000)));
+            }
+        }
+        catch (Exception error)
+        {
+            // A broken invariant or our own bug: this member's state can no longer be trusted.
+            _failed(error);
+        }
+    }
+
+    private void Take(object item, long now)
+    {
+        switch (item)
+        {
+            case Message message:
+                _core.Step(now, message);
+                break;
+            case LogWrite write:
+                _core.Persisted(now, write.Id);
+                break;
+            case PendingRequest request:
+                _proposals.Add(request);
+                break;
+            case ReadBatch batch:
+                _reads.Close(batch);
+                _unasked.Add(batch);
+                break;
+            case ForwardedProposals forwarded:
+                // Only for the term that it was meant for; otherwise its sender proposes it again elsewhere.
+                if (_core.Role == Role.Leader && _core.Term == forwarded.Term)
+                    _core.Propose(now, forwarded.Commands);
+                break;
+            case Action<RaftCore, long> action:
+                action(_core, now);
+                break;
+        }
+    }
+
+    private void Propose(long now)
+    {
+        if (_homeless.Count > 0 && !_core.Leader.IsNone)
+        {
+            _proposals.InsertRange(0, _homeless.Where(r => _pending.Contains(r.Id)));
+            _homeless.Clear();
+        }
+        if (_proposals.Count == 0)
+            return;
+        var commands = new ReadOnlyMemory<byte>[_proposals.Count];
+        for (var i = 0; i < commands.Length; i++)
+            commands[i] = _proposals[i].Data;
+        if (_core.Role == Role.Leader)
+        {
+            switch (_core.Propose(now, commands).Outcome)
+            {
+                case ProposalOutcome.Accepted:
+                    foreach (var request in _proposals)
+                        request.Term = _core.Term;
+                    break;
+                case ProposalOutcome.TooManyUncommitted:
+                    foreach (var request in _proposals)
+                    {
+                        _pending.Remove(request.Id);
+                        request.Fail(StoreErrors.TooManyRequests);
+                    }
+                    break;
+                default:
+                    _homeless.AddRange(_proposals);
+                    break;
+            }
+        }
+        else if (!_core.Leader.IsNone && SendAside(_core.Leader, NodeChannels.Proposals, ForwardedProposals.Encode(_core.Term, commands)))
+        {
+            foreach (var request in _proposals)
+                request.Term = _core.Term;
+        }
+        else
+        {
+            _homeless.AddRange(_proposals);
+        }
+        _proposals.Clear();
+    }
+
+    private void AskReads(long now)
+    {
+        if (_asked.Count > 0 && now >= _checkReadsAt)
+        {
+            // Questions or answers may be lost, or there was nobody to ask.
+            _checkReadsAt = now + (AskAgainMicros / 20);
+            foreach (var (id, question) in _asked)
+            {
+                if (now < question.AskAgainAt)
+                    continue;
+                _asked.Remove(id);
+                _unasked.AddRange(question.Batches);
+            }
+        }
+        if (_unasked.Count == 0)
+            return;
+        Ask(now, byQuorum: false);
+        Ask(now, byQuorum: true);
+        _unasked.Clear();
+    }
+
+    /// <summary>One question for all that wait.</summary>
+    private void Ask(long now, bool byQuorum)
+    {
+        List<ReadBatch>? batches = null;
+        foreach (var batch in _unasked)
+        {
+            if (batch.ByQuorum == byQuorum)
+                (batches ??= []).Add(batch);
+        }
+        if (batches is null)
+            return;
+        if (_asked.Count == 0)
+            _checkReadsAt = now + (AskAgainMicros / 20);
+        var id = ++_lastReadId;
+        _asked[id] = new Question(batches, now + AskAgainMicros);
+        if (byQuorum)
+            _core.QuorumRead(id);
+        else
+            _core.Read(now, id);
+    }
+
+    private void CarryOut(Ready ready)
+    {
+        foreach (var message in ready.Messages)
+            Send(message);
+        if (ready.Write is not null)
+            Write(ready.Write);
+        if (ready.Install is not null)
+            Applier.Install(ready.Install);
+        if (ready.Committed.Count > 0)
+            Applier.Apply(ready.Committed);
+        foreach (var grant in ready.Reads)
+        {
+            if (!_asked.Remove(grant.ReadId, out var question))
+                continue;
+            if (grant.Index >= 0)
+            {
+                foreach (var batch in question.Batches)
+                    Applier.WhenApplied(grant.Index, batch);
+                continue;
+            }
+            // No leader at the moment: ask again shortly. Callers stop waiting by themselves.
+            _asked[++_lastReadId] = question with { AskAgainAt = Now + (AskAgainMicros / 20) };
+        }
+        foreach (var read in ready.SnapshotReads)
+            Snapshots.Read(read);
+        foreach (var chunk in ready.SnapshotWrites)
+            Snapshots.Store(chunk);
+    }
+
+    private void ShowStatus(long now)
+    {
+        var old = _status;
+        if (old.Role == _core.Role && old.Term == _core.Term && old.Leader == _core.Leader && _core.Role != Role.Leader
+            && old.Commit == _core.CommitIndex && ReferenceEquals(old.Configuration, _core.Configuration))
+            return;
+        _status = _core.Status(now);
+        if (old.Role != _status.Role || old.Term != _status.Term || old.Leader != _status.Leader)
+            RoleChanged(_status);
+    }
+
+    private sealed record Question(List<ReadBatch> Batches, long AskAgainAt);
+}

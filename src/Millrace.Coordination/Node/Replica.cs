@@ -1,0 +1,326 @@
+using System.Security.Cryptography;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+using Millrace.Coordination.Machine;
+using Millrace.Coordination.Store;
+using Millrace.Coordination.Watches;
+using Millrace.Coordination.Wire;
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Log;
+using Millrace.Raft.Messages;
+using Millrace.Raft.Transport;
+using Millrace.Storage.Files;
+
+namespace Millrace.Coordination.Node;
+
+/// <summary>
+/// A running member without its client port: the core with its loop, log, applier, snapshots and connections, and what services need of
+/// them: to propose, to read, to ask the leader.
+/// </summary>
+internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
+{
+    private readonly CoordinationOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly FolderLock? _lock;
+    private readonly MemberStorage _storage;
+    private readonly PeerTransport _transport;
+    private readonly LogWriter _writer;
+    private readonly SnapshotWorker _snapshots;
+    private readonly Applier _applier;
+    private readonly RaftLoop _loop;
+    private readonly PendingRequests _pending;
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long _nextRequest;
+
+    private Replica(
+        CoordinationOptions options, Identity identity, FolderLock? folderLock, MemberStorage storage, TimeProvider time, ILogger logger)
+    {
+        _options = options;
+        _time = time;
+        _logger = logger;
+        _lock = folderLock;
+        _storage = storage;
+        Id = identity.MemberId;
+        // Numbers of requests never come again, not even after a restart: old commands in the log must complete no new request.
+        _nextRequest = time.GetUtcNow().ToUnixTimeMilliseconds() << 20;
+        Machine = new CoordinationMachine();
+        Machine.Begin(identity.ClusterId, identity.FirstMembers);
+        var configuration = storage.Log.Base.Configuration;
+        using (var snapshot = storage.Snapshots.OpenNewest())
+        {
+            if (snapshot is not null)
+            {
+                Machine.Load(snapshot.Index, snapshot.Term, snapshot);
+                configuration = snapshot.Configuration;
+            }
+        }
+        Leases = new LeaseKeeper(time);
+        _pending = new PendingRequests(options.MaxPendingRequests);
+        _transport = new PeerTransport(identity.ClusterId, new MemberId(Id), this, time, logger);
+        _writer = new LogWriter(storage.Log, Written, Fail);
+        _snapshots = new SnapshotWorker(storage.Snapshots, Fail) { Post = action => _loop!.Post(action) };
+        _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, Fail)
+        {
+            Worker = _snapshots,
+            Compacted = Compacted,
+            TermBegan = term => _loop!.TermBegan(term),
+            MembersChanged = MembersChanged,
+        };
+        Watches = new WatchHub(Machine, _applier.Gate);
+        Machine.Changed = Watches.Changed;
+        Machine.LeaseGranted = Leases.Granted;
+        Machine.LeaseRevoked = Leases.Revoked;
+        Calls = new LeaderCalls(this, time, options.RequestTimeout);
+        var seed = BitConverter.ToInt32(RandomNumberGenerator.GetBytes(4));
+        var now = (long)(time.GetTimestamp() * (1e6 / time.TimestampFrequency));
+        var core = new RaftCore(new MemberId(Id), storage.State(), options.Raft, storage.Log, new Random(seed), now);
+        _loop = new RaftLoop(core, time, _pending, Fail)
+        {
+            Send = _transport.Send, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
+            RoleChanged = RoleChanged,
+        };
+    }
+
+    public ulong Id { get; }
+
+    public ulong ClusterId => Machine.ClusterId;
+
+    public CoordinationOptions Options => _options;
+
+    public CoordinationMachine Machine { get; }
+
+    public WatchHub Watches { get; }
+
+    public LeaseKeeper Leases { get; }
+
+    public LeaderCalls Calls { get; }
+
+    public TimeProvider Time => _time;
+
+    public RaftStatus Status => _loop.Status;
+
+    public long AppliedIndex => _applier.AppliedIndex;
+
+    public long LogBytes => _storage.Log.Bytes;
+
+    public int PeerPort { get; private set; } = -1;
+
+    /// <summary>Fails when the member can go on no more.</summary>
+    public Task Completion => _completion.Task;
+
+    public static async Task<Replica> StartAsync(
+        CoordinationOptions options, IFileSystem files, TimeProvider time, ILogger logger, CancellationToken cancel)
+    {
+        options.Validate();
+        files.CreateFolder(options.DataFolder);
+        var folderLock = files is DiskFileSystem ? FolderLock.Take(options.DataFolder) : null;
+        try
+        {
+            var identity = await NodeIdentity.OpenAsync(files, options, cancel).ConfigureAwait(false);
+            var members = identity.Joined
+                ? Configuration.Empty
+                : Configuration.Of(identity.FirstMembers.Select(m => new MemberId(m.ID)));
+            var storage = MemberStorage.Open(files, Path.Combine(options.DataFolder, "raft"), members, options.Log);
+            var replica = new Replica(options, identity, folderLock, storage, time, logger);
+            if (options.PeerPort >= 0 && (options.Members.Count > 0 || options.PeerPort > 0))
+                replica.PeerPort = replica._transport.Listen(new System.Net.IPEndPoint(options.Address, options.PeerPort));
+            replica.MembersChanged();
+            replica._applier.Start();
+            replica._loop.Start();
+            return replica;
+        }
+        catch
+        {
+            folderLock?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Replicates a command and returns what it came to.</summary>
+    /// <exception cref="StoreException">It failed, or its outcome is unknown: then code 14 and "request timed out".</exception>
+    public async Task<IMessage> ProposeAsync(CommandKind kind, IMessage request, string user = "")
+    {
+        var id = NextRequestId();
+        var data = Command.Encode(kind, Id, id, Machine.Auth.Revision, user, request);
+        if (data.Length > _options.MaxRequestBytes + 300)
+            throw StoreErrors.RequestTooLarge;
+        var pending = new PendingRequest(id, data, DeadlineFromNow());
+        _pending.Add(pending);
+        _loop.Propose(pending);
+        var result = await pending.Done.ConfigureAwait(false);
+        return result.Response ?? throw new StoreException(result.Error!.Code, result.Error.Message);
+    }
+
+    /// <summary>Waits until this member has applied all that was acknowledged anywhere before this call.</summary>
+    /// <exception cref="StoreException">The group did not answer in time.</exception>
+    public async Task WaitForReadAsync(bool byQuorum)
+    {
+        var ready = _loop.WaitForReadAsync(byQuorum);
+        if (ready.IsCompletedSuccessfully)
+            return;
+        try
+        {
+            await ready.WaitAsync(_options.RequestTimeout, _time).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw StoreErrors.Timeout;
+        }
+    }
+
+    /// <summary>Looks at the state, with no entry applied meanwhile.</summary>
+    public T Read<T>(Func<CoordinationMachine, T> look)
+    {
+        _applier.Gate.EnterReadLock();
+        try
+        {
+            return look(Machine);
+        }
+        finally
+        {
+            _applier.Gate.ExitReadLock();
+        }
+    }
+
+    public ResponseHeader Header(long revision) =>
+        new() { ClusterId = ClusterId, MemberId = Id, Revision = revision, RaftTerm = (ulong)Status.Term };
+
+    /// <summary>Runs something with the core on its thread.</summary>
+    public Task<T> WithCoreAsync<T>(Func<RaftCore, long, T> act)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Post((core, now) =>
+        {
+            try
+            {
+                done.SetResult(act(core, now));
+            }
+            catch (Exception error) when (error is ArgumentException or StoreException)
+            {
+                done.SetException(error);
+            }
+        });
+        return done.Task;
+    }
+
+    /// <summary>Waits for a change of members that carries this number to be applied here.</summary>
+    public Task<ApplyResult> ExpectAsync(ulong requestId)
+    {
+        var pending = new PendingRequest(requestId, default, DeadlineFromNow());
+        _pending.Add(pending);
+        return pending.Done;
+    }
+
+    public ulong NextRequestId() => (ulong)Interlocked.Increment(ref _nextRequest);
+
+    public bool SendAside(MemberId to, byte channel, ReadOnlyMemory<byte> content) => _transport.Send(to, channel, content);
+
+    /// <summary>Writes the state at this moment; entries go on being applied meanwhile.</summary>
+    public void SaveTo(Stream stream) => _applier.Capture(state => state.Write(Machine.Store, stream, _applier.Gate));
+
+    public void RequestSnapshot() => _applier.RequestSnapshot();
+
+    /// <summary>Requests that waited too long are given up, with their outcome unknown.</summary>
+    public void Sweep() => _pending.FailOlderThan(_time.GetTimestamp(), StoreErrors.Timeout);
+
+    public void Receive(Message message) => _loop.Receive(message);
+
+    public void Receive(MemberId from, byte channel, ReadOnlyMemory<byte> content)
+    {
+        switch (channel)
+        {
+            case NodeChannels.Proposals:
+                _loop.Forwarded(ForwardedProposals.Decode(content));
+                break;
+            case NodeChannels.LeaderCall:
+                Calls.Answer(from, LeaderCall.Parser.ParseFrom(content.Span));
+                break;
+            case NodeChannels.LeaderReply:
+                Calls.Complete(LeaderReply.Parser.ParseFrom(content.Span));
+                break;
+        }
+    }
+
+    public byte[] Answer(ReadOnlyMemory<byte> question)
+    {
+        // Whoever asks has read the group's addresses somewhere; what it is told is what any client may list.
+        var answer = new JoinAnswer { ClusterId = ClusterId };
+        Read(machine =>
+        {
+            answer.Members.AddRange(machine.Members);
+            return true;
+        });
+        return answer.ToByteArray();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _loop.Dispose();
+        _applier.Dispose();
+        _writer.Dispose();
+        _snapshots.Dispose();
+        await _transport.DisposeAsync().ConfigureAwait(false);
+        _pending.FailAll(StoreErrors.Stopped);
+        _storage.Dispose();
+        _lock?.Dispose();
+        _completion.TrySetResult();
+    }
+
+    private long DeadlineFromNow() => _time.GetTimestamp() + (long)(_options.RequestTimeout.TotalSeconds * _time.TimestampFrequency);
+
+    private void Written(LogWrite write)
+    {
+        foreach (var message in write.MessagesAfter)
+            _transport.Send(message);
+        if (!write.IsEmpty)
+            _loop.Persisted(write);
+    }
+
+    private void Compacted(long snapshotIndex, long keepAfter)
+    {
+        _loop.Post((core, _) => core.Compact(snapshotIndex, keepAfter));
+        _writer.Compact(keepAfter);
+    }
+
+    private void MembersChanged()
+    {
+        var members = Read(machine => machine.Members.ToArray());
+        foreach (var member in members)
+        {
+            if (member.PeerURLs.Count > 0 && Uri.TryCreate(member.PeerURLs[0], UriKind.Absolute, out var url))
+                _transport.SetPeer(new MemberId(member.ID), url.Host, url.Port);
+        }
+        if (Read(machine => machine.WasRemoved(Id)))
+            Fail(new InvalidOperationException("this member was removed from its group; its data folder is of no use any more"));
+    }
+
+    private void RoleChanged(RaftStatus status)
+    {
+        LogRole(_logger, Id, status.Role, status.Term, status.Leader);
+        if (status.Role == Role.Leader)
+        {
+            var leases = Read(machine => machine.Store.Leases.All.Select(l => (l.Id, l.TtlSeconds)).ToArray());
+            Leases.Promote(leases, _options.Raft.ElectionTimeoutMax);
+        }
+        else
+        {
+            Leases.Demote();
+        }
+    }
+
+    private void Fail(Exception error)
+    {
+        if (!_completion.TrySetException(error))
+            return;
+        LogFailed(_logger, Id, error);
+        _pending.FailAll(StoreErrors.Stopped);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "member {Member:x} is {Role} in term {Term}, the leader is {Leader}")]
+    private static partial void LogRole(ILogger logger, ulong member, Role role, long term, MemberId leader);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "member {Member:x} stops")]
+    private static partial void LogFailed(ILogger logger, ulong member, Exception error);
+}

@@ -1,0 +1,76 @@
+using Millrace.Coordination.Machine;
+using Millrace.Raft;
+using Millrace.Raft.Consensus;
+using Millrace.Raft.Messages;
+using Millrace.Raft.Snapshots;
+
+namespace Millrace.Coordination.Node;
+
+/// <summary>The thread that reads, receives and writes snapshots, so that neither the core nor the applier waits for them.</summary>
+internal sealed class SnapshotWorker : IDisposable
+{
+    private readonly Mailbox<Action> _mailbox = new();
+    private readonly SnapshotStore _store;
+    private readonly Action<Exception> _failed;
+    private readonly Thread _thread;
+    private volatile bool _isStopping;
+
+    public SnapshotWorker(SnapshotStore store, Action<Exception> failed)
+    {
+        _store = store;
+        _failed = failed;
+        _thread = new Thread(Run) { Name = "raft snapshots", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Tells the core.</summary>
+    public required Action<Action<RaftCore, long>> Post { get; init; }
+
+    public void Read(SnapshotRead read) => _mailbox.Post(() =>
+    {
+        if (_store.ReadPiece(read.Offset, read.MaxBytes) is { } piece)
+            Post((core, now) => core.ProvideSnapshotChunk(now, read.To, piece.Snapshot, read.Offset, piece.Data));
+    });
+
+    public void Store(SnapshotChunk chunk) => _mailbox.Post(() =>
+    {
+        var (next, isComplete) = _store.Receive(chunk.Snapshot, chunk.Offset, chunk.Data.Span);
+        Post((core, now) => core.SnapshotStored(now, chunk.From, chunk.Snapshot, next, isComplete));
+    });
+
+    /// <summary>Writes a state of the machine; <paramref name="done"/> is called with the result.</summary>
+    public void Save(MachineSnapshot state, Configuration configuration, Action<MachineSnapshot, Stream> write, Action<SnapshotInfo> done) =>
+        _mailbox.Post(() =>
+        {
+            using var stream = _store.Create(state.Index, state.Term, configuration);
+            write(state, stream);
+            var info = stream.Complete();
+            _store.DeleteOld();
+            done(info);
+        });
+
+    public void Dispose()
+    {
+        _isStopping = true;
+        _mailbox.Wake();
+        _thread.Join();
+        _mailbox.Dispose();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            while (!_isStopping)
+            {
+                _mailbox.Wait(TimeSpan.FromSeconds(1));
+                while (!_isStopping && _mailbox.TryTake(out var work))
+                    work();
+            }
+        }
+        catch (Exception error)
+        {
+            _failed(error);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+using Millrace.Coordination.Wire;
+
+namespace Millrace.Coordination.Watches;
+
+/// <summary>What waits for one stream of watches: pushed by the hub, taken by the stream's own loop.</summary>
+internal sealed class WatchStream(int maxEvents)
+{
+    private readonly Lock _lock = new();
+    private readonly SemaphoreSlim _wake = new(0, 1);
+    private List<WatchItem> _items = [];
+    private List<Watcher> _lagging = [];
+    private List<WatchResponse> _control = [];
+    private int _events;
+    private int _progressRequests;
+
+    /// <summary>False when there is no room, so that the watch must be read from history later.</summary>
+    public bool TryPush(WatchItem item)
+    {
+        lock (_lock)
+        {
+            if (_events + item.Events.Length > maxEvents && _events > 0)
+                return false;
+            _events += item.Events.Length;
+            _items.Add(item);
+        }
+        Wake();
+        return true;
+    }
+
+    /// <summary>The watch is behind; its turn comes after all that was pushed before.</summary>
+    public void Lag(Watcher watcher)
+    {
+        lock (_lock)
+            _lagging.Add(watcher);
+        Wake();
+    }
+
+    /// <summary>An answer to the client that does not wait for anything.</summary>
+    public void Say(WatchResponse response)
+    {
+        lock (_lock)
+            _control.Add(response);
+        Wake();
+    }
+
+    public void RequestProgress()
+    {
+        lock (_lock)
+            _progressRequests++;
+        Wake();
+    }
+
+    public Task WaitAsync(CancellationToken cancel) => _wake.WaitAsync(cancel);
+
+    /// <summary>Takes all that waits. Control answers go first: a watch's created answer precedes its changes.</summary>
+    public (List<WatchResponse> Control, List<WatchItem> Items, List<Watcher> Lagging, int ProgressRequests) Take()
+    {
+        lock (_lock)
+        {
+            var taken = (_control, _items, _lagging, _progressRequests);
+            _control = [];
+            _items = [];
+            _lagging = [];
+            _events = 0;
+            _progressRequests = 0;
+            return taken;
+        }
+    }
+
+    private void Wake()
+    {
+        try
+        {
+            if (_wake.CurrentCount == 0)
+                _wake.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // Another thread woke it in the same moment.
+        }
+    }
+}
