@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Net;
+using System.Text.Json.Nodes;
+using Millrace.Coordination.Node;
+using Millrace.Host.Platform;
+
+namespace Millrace.Host.CommandLine;
+
+/// <summary><c>millrace cluster start</c>: a member of the coordination store by itself, without the platform around it.</summary>
+internal static class ClusterCommands
+{
+    private static readonly Option<string> Name = new("--name") { Description = "This member's name", DefaultValueFactory = _ => "default" };
+
+    public static Command Create()
+    {
+        var cluster = new Command("cluster", "The coordination store: etcd's v3 API over Raft, one member or several");
+        cluster.Subcommands.Add(Start());
+        return cluster;
+    }
+
+    private static Command Start()
+    {
+        var data = new Option<string?>("--data") { Description = "This member's folder [default: ~/.millrace/coordination]", HelpName = "DIR" };
+        var members = new Option<string?>("--members")
+        {
+            Description = "All first members, as name=host:port,...; the port is for members [default: this one alone]", HelpName = "LIST",
+        };
+        var client = new Option<string>("--listen") { Description = "For clients", HelpName = "HOST:PORT", DefaultValueFactory = _ => "127.0.0.1:2379" };
+        var join = new Option<bool>("--join") { Description = "The group runs already and has added this member" };
+        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join }.WithExamples(
+            "millrace cluster start",
+            "millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var listen = EndPoint(parsed.GetValue(client)!);
+            var first = Members(parsed.GetValue(members));
+            var name = parsed.GetValue(Name)!;
+            var self = first.FirstOrDefault(m => m.Name == name);
+            var options = new CoordinationOptions
+            {
+                DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
+                Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
+                PeerPort = self?.PeerPort ?? -1,
+            };
+            using var logs = PlatformLogs.Create(quiet: false);
+            await using var node = await StartAsync(options, logs, cancellation);
+            if (parsed.GetValue(MillraceCommand.Json))
+                Terminal.WriteJson(new JsonObject { ["name"] = name, ["client"] = node.ClientPort, ["peer"] = node.PeerPort, ["pid"] = Environment.ProcessId });
+            else
+                Console.Out.WriteLine($"member {name} serves etcd's API at http://{listen.Address}:{node.ClientPort}, data in {options.DataFolder}");
+            var stopped = UpCommands.UntilStoppedAsync(cancellation);
+            if (await Task.WhenAny(stopped, node.Completion) != stopped && node.Completion.Exception is { } failure)
+                throw new CommandException(failure.InnerException!.Message);
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static async Task<CoordinationNode> StartAsync(
+        CoordinationOptions options, Microsoft.Extensions.Logging.ILoggerFactory logs, CancellationToken cancellation)
+    {
+        try
+        {
+            return await CoordinationNode.StartAsync(options, TimeProvider.System, logs, cancellation);
+        }
+        catch (ArgumentException wrong)
+        {
+            throw new CommandException(wrong.Message, null, ExitCode.Usage);
+        }
+        catch (InvalidOperationException refused)
+        {
+            throw new CommandException(refused.Message);
+        }
+    }
+
+    private static CoordinationMember[] Members(string? list) => (list ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries).Select(item =>
+    {
+        var parts = item.Split('=', 2);
+        var colon = parts.Length == 2 ? parts[1].LastIndexOf(':') : -1;
+        return colon > 0 && int.TryParse(parts[1][(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            ? new CoordinationMember(parts[0], parts[1][..colon], port)
+            : throw new CommandException($"'{item}' is no member", "write members as name=host:port,name=host:port", ExitCode.Usage);
+    }).ToArray();
+
+    private static IPEndPoint EndPoint(string text) => IPEndPoint.TryParse(text, out var address)
+        ? address
+        : throw new CommandException($"'{text}' is no address to listen on", "write it as 127.0.0.1:2379", ExitCode.Usage);
+}
