@@ -18,7 +18,7 @@ internal static class PipelineCommands
     private static Command Run()
     {
         var file = FileArgument();
-        var dry = new Option<bool>("--dry-run") { Description = "Check the file and say what would change; start nothing" };
+        var dry = new Option<bool>("--dry-run") { Description = "Check the file against the running platform; start nothing" };
         var command = new Command("run", "Start a pipeline on the running platform, or change the one of that name") { file, dry }.WithExamples(
             "millrace run examples/orders_by_country.yaml", "millrace run orders.yaml --dry-run");
         command.SetAction(async (parsed, cancellation) =>
