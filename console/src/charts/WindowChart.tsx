@@ -33,7 +33,15 @@ export function WindowChart(props: { windows: Windows; measure: number; stacked:
   const bars = props.windows.bars.slice(-fit);
   const known = props.windows.keys(props.measure, props.most ?? 8);
   const keys = known.filter((k) => !hidden.has(k));
-  for (const key of known) if (!colors.current.has(key)) colors.current.set(key, colors.current.size);
+  // A key keeps its colour while it is shown; a new one takes the first that is free.
+  for (const key of colors.current.keys()) if (!known.includes(key)) colors.current.delete(key);
+  for (const key of known) {
+    if (colors.current.has(key)) continue;
+    const taken = new Set(colors.current.values());
+    let free = 0;
+    while (taken.has(free)) free++;
+    colors.current.set(key, free);
+  }
   const color = (key: string) => seriesClass(colors.current.get(key) ?? 0);
   const value = (bar: (typeof bars)[0], key: string) => bar.values.get(key)?.[props.measure] || 0;
   const size = (bar: (typeof bars)[0]) => keys.reduce((n, k) => (props.stacked ? n + value(bar, k) : Math.max(n, value(bar, k))), 0);

@@ -5,7 +5,7 @@ namespace Millrace.Interop.WebConsole;
 
 /// <summary>
 /// Takes pictures when MILLRACE_SCREENSHOTS names a folder: of the console at MILLRACE_SCREENSHOT_OF (a running Millrace) or of the moving
-/// platform of these tests. <c>console.png</c> is the one in docs/.
+/// platform of these tests; MILLRACE_SCREENSHOTS_ONLY takes one alone. <c>console.png</c> is the one in docs/.
 /// </summary>
 public sealed class ScreenshotTests(BrowserFixture browser) : IClassFixture<BrowserFixture>
 {
@@ -35,6 +35,8 @@ public sealed class ScreenshotTests(BrowserFixture browser) : IClassFixture<Brow
 
     private async Task ShootAsync(string folder, string name, string hash, BrowserNewContextOptions options, bool full = false, string? sql = null)
     {
+        if (Environment.GetEnvironmentVariable("MILLRACE_SCREENSHOTS_ONLY") is { Length: > 0 } only && only != name)
+            return;
         await using var visit = await browser.OpenAsync(hash, options);
         var page = visit.Page;
         if (Environment.GetEnvironmentVariable("MILLRACE_SCREENSHOT_OF") is { Length: > 0 } other)
