@@ -112,12 +112,14 @@ internal sealed class RaftLoop : IDisposable
             while (!_isStopping)
             {
                 var now = Now;
-                if (now >= _core.NextDeadline)
-                    _core.Tick(now);
                 for (var most = 10_000; most > 0 && _mailbox.TryTake(out var item); most--)
                     Take(item, now);
+                // Only then the clock: after a pause, words that came meanwhile must not be taken for silence.
+                if (now >= _core.NextDeadline)
+                    _core.Tick(now);
                 Propose(now);
-                AskReads(now);
+                // Its own time, since reads may have begun after the other was taken, and a promise may have ended in between.
+                AskReads(Now);
                 while (_core.TakeReady(Now) is { } ready)
                     CarryOut(ready);
                 ShowStatus(now);

@@ -249,14 +249,17 @@ internal sealed class Leadership
 
     private void AdaptPace(long now)
     {
-        long slowest = 0;
+        long wanted = 0;
         foreach (var progress in _progress.Values)
         {
             // One that is silent or far away as a learner must not slow the others down.
             if (progress.RoundTrip.IsKnown && progress.LastHeard >= now - _pace.ElectionMicros && _log.Configuration.IsVoter(progress.Id))
-                slowest = Math.Max(slowest, progress.RoundTrip.MeanMicros + (4 * progress.RoundTrip.DeviationMicros));
+            {
+                wanted = Math.Max(wanted, (progress.RoundTrip.MeanMicros * _options.RoundTripsPerElectionTimeout)
+                    + (progress.RoundTrip.DeviationMicros * _options.DeviationsPerElectionTimeout));
+            }
         }
-        _pace.Adapt(slowest);
+        _pace.Adapt(wanted);
     }
 
     private void Answered(long now, Progress progress, HeartbeatResponse response)

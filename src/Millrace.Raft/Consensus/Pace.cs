@@ -8,13 +8,14 @@ internal sealed class Pace(RaftOptions options)
 {
     public long ElectionMicros { get; private set; } = options.ElectionMinMicros;
 
-    public long HeartbeatMicros => Math.Max(1, ElectionMicros / options.HeartbeatsPerElectionTimeout);
+    /// <summary>Never rarer than the option says, since each is also a measurement, and a slow pace must be able to end.</summary>
+    public long HeartbeatMicros =>
+        Math.Max(1, Math.Min((long)options.HeartbeatMax.TotalMicroseconds, ElectionMicros / options.HeartbeatsPerElectionTimeout));
 
-    /// <param name="slowestMicros">Mean plus four deviations of the slowest voter that answers.</param>
-    public void Adapt(long slowestMicros)
+    /// <param name="wanted">What round trips ask for, of the slowest voter that answers.</param>
+    public void Adapt(long wanted)
     {
-        var wanted = Math.Clamp(
-            slowestMicros * options.RoundTripsPerElectionTimeout, options.ElectionMinMicros, options.ElectionMaxMicros);
+        wanted = Math.Clamp(wanted, options.ElectionMinMicros, options.ElectionMaxMicros);
         if (wanted > ElectionMicros)
             ElectionMicros = wanted;
         else if (wanted < ElectionMicros * 7 / 10)

@@ -11,11 +11,17 @@ public sealed record RaftOptions
     /// <summary>What that time may grow to on slow or unsteady networks. Default 3 s.</summary>
     public TimeSpan ElectionTimeoutMax { get; init; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>The election timeout is this many times the round trip's mean plus four deviations. Default 10.</summary>
+    /// <summary>The election timeout is this many mean round trips, and <see cref="DeviationsPerElectionTimeout"/> on top. Default 10.</summary>
     public int RoundTripsPerElectionTimeout { get; init; } = 10;
+
+    /// <summary>Deviations of round trips in an election timeout. Default 8.</summary>
+    public int DeviationsPerElectionTimeout { get; init; } = 8;
 
     /// <summary>Heartbeats in an election timeout. Default 6.</summary>
     public int HeartbeatsPerElectionTimeout { get; init; } = 6;
+
+    /// <summary>The longest time between heartbeats. Default 100 ms.</summary>
+    public TimeSpan HeartbeatMax { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
     /// The leader answers reads without asking a majority while a majority's promises last. Off by default: it needs
@@ -60,6 +66,8 @@ public sealed record RaftOptions
         Require(ElectionTimeoutMin >= TimeSpan.FromMilliseconds(1), nameof(ElectionTimeoutMin), "be at least 1 ms");
         Require(ElectionTimeoutMax >= ElectionTimeoutMin, nameof(ElectionTimeoutMax), "not be below ElectionTimeoutMin");
         Require(RoundTripsPerElectionTimeout >= 2, nameof(RoundTripsPerElectionTimeout), "be at least 2");
+        Require(DeviationsPerElectionTimeout >= 0, nameof(DeviationsPerElectionTimeout), "not be negative");
+        Require(HeartbeatMax >= TimeSpan.FromMilliseconds(1), nameof(HeartbeatMax), "be at least 1 ms");
         Require(HeartbeatsPerElectionTimeout >= 2, nameof(HeartbeatsPerElectionTimeout), "be at least 2");
         Require(ClockDriftBound is >= 0 and < 0.5, nameof(ClockDriftBound), "be from 0 to 0.5");
         Require(MaxAppendBytes > 0, nameof(MaxAppendBytes), "be positive");

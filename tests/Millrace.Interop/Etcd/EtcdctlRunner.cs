@@ -68,6 +68,7 @@ internal sealed class EtcdctlRunner(string program, string endpoints)
         };
         start.Environment["ETCDCTL_API"] = "3";
         start.Environment["ETCDCTL_ENDPOINTS"] = endpoints;
+        start.Environment["ETCDCTL_COMMAND_TIMEOUT"] = "20s";
         foreach (var word in Regex.Matches(command, "\"([^\"]*)\"|(\\S+)").Select(m => m.Groups[1].Success ? m.Groups[1].Value : m.Value))
             start.ArgumentList.Add(Regex.Replace(word, @"\{(\w+)\}", m => _captured[m.Groups[1].Value]));
         return Process.Start(start)!;
