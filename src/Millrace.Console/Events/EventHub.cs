@@ -73,6 +73,9 @@ internal sealed partial class EventHub : IAsyncDisposable
 
     public long DroppedConnections => Interlocked.Read(ref _dropped);
 
+    /// <summary>No frame comes any more: the loop ended by a fault of ours, which it logged.</summary>
+    public bool Broken => _loop.IsFaulted;
+
     /// <summary>Null when <see cref="ConsoleOptions.MaxEventConnections"/> are open.</summary>
     public EventConnection? TryJoin(bool overview, bool output, string? job, string? lastEventId)
     {
@@ -345,6 +348,9 @@ internal sealed partial class EventHub : IAsyncDisposable
 
     private void Queue(EventConnection connection, ReadOnlyMemory<byte> frame, TimeSpan now)
     {
+        // Who left while the frame was being built has disposed of its connection.
+        if (!_connections.Contains(connection))
+            return;
         if (connection.TryQueue(frame, now))
         {
             Interlocked.Increment(ref _framesSent);

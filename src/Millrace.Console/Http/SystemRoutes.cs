@@ -102,6 +102,8 @@ internal sealed class SystemRoutes(ConsoleServices services, EventHub hub, Statu
         var kinds = (Kinds.ReadOptional(context) ?? "overview,output").Split(',', StringSplitOptions.TrimEntries);
         if (Array.Find(kinds, k => k is not ("overview" or "output")) is { } unknown)
             throw new ConsoleException(400, "Bad parameter", $"'{unknown}' is no kind of event", "kinds are overview and output");
+        if (hub.Broken)
+            throw new ConsoleException(503, "No events", "the event stream ended by a fault of its own, which the log shows", "restart Millrace, and report the fault");
         var lastEventId = context.Request.Headers["Last-Event-ID"].ToString();
         var connection = hub.TryJoin(kinds.Contains("overview"), kinds.Contains("output"), Job.ReadOptional(context), lastEventId)
             ?? throw new ConsoleException(503, "Too many listeners", "no more event connections are taken (MaxEventConnections)", "close some pages");

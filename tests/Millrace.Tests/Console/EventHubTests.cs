@@ -113,6 +113,29 @@ public sealed class EventHubTests
     }
 
     [Fact]
+    public async Task A_client_that_leaves_while_its_frame_is_built_leaves_the_others_served()
+    {
+        await using var play = new Play();
+        var pipeline = play.Services.Jobs.Start();
+        var leaving = play.Join();
+        var staying = play.Join();
+        await play.PassAsync(TimeSpan.FromSeconds(1), staying);
+        pipeline.Rows = _ =>
+        {
+            play.Hub.Leave(leaving);
+            leaving.Dispose();
+            return FakePipeline.Batch([("DE", 0, 1, 1)]);
+        };
+        for (var i = 1; i < 3; i++)
+        {
+            pipeline.Status = pipeline.Reading(i);
+            pipeline.Raise();
+            Assert.Contains(await play.PassAsync(TimeSpan.FromSeconds(1), staying), f => f.Kind == "output" && f.Text.Contains($"\"in\":{i}"));
+        }
+        Assert.False(play.Hub.Broken);
+    }
+
+    [Fact]
     public async Task A_connection_for_one_job_hears_of_its_outputs_only()
     {
         await using var play = new Play();
