@@ -4,6 +4,7 @@ using Millrace.Log.Groups;
 using Millrace.Log.Server;
 using Millrace.Log.Storage;
 using Millrace.Log.Topics;
+using Millrace.Log.Transactions;
 
 namespace Millrace.Log;
 
@@ -20,6 +21,8 @@ public sealed class Broker : IAsyncDisposable
     private readonly ITimer _maintenance;
     private readonly Rates _rates;
     private readonly GroupCoordinator _groups;
+    private readonly TransactionCoordinator _transactions;
+    private readonly ITimer _transactionScan;
     private int _maintaining;
     private int _disposed;
 
@@ -29,7 +32,8 @@ public sealed class Broker : IAsyncDisposable
         _store = store;
         _rates = new Rates(context.Time);
         _groups = new GroupCoordinator(context);
-        var router = new RequestRouter(context, _groups);
+        _transactions = new TransactionCoordinator(context, _groups);
+        var router = new RequestRouter(context, _groups, _transactions);
         var memory = new RequestMemory(context.Options.MaxRequestBytes, Connection.TrustedFrameBytes);
         var log = context.Logs.CreateLogger<Broker>();
         _listener = new Listener(
@@ -40,6 +44,8 @@ public sealed class Broker : IAsyncDisposable
         context.SetPort(_listener.Endpoint.Port);
         context.Metrics.ConnectionCount = () => _listener.Connections;
         context.Metrics.Figures = store.Committer.Figures;
+        // From the start on: one transaction that nobody ends holds up every read_committed reader.
+        _transactionScan = context.Time.CreateTimer(_ => _transactions.Maintain(context.Now), null, TimeSpan.Zero, context.Options.TransactionScanInterval);
         _maintenance = context.Time.CreateTimer(_ => Maintain(), null, context.Options.MaintenanceInterval, context.Options.MaintenanceInterval);
     }
 
@@ -148,6 +154,7 @@ public sealed class Broker : IAsyncDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         await _maintenance.DisposeAsync().ConfigureAwait(false);
+        await _transactionScan.DisposeAsync().ConfigureAwait(false);
         await _listener.DisposeAsync().ConfigureAwait(false);
         _groups.Dispose();
         await Task.Run(_store.Dispose).ConfigureAwait(false);

@@ -86,6 +86,15 @@ public sealed record BrokerOptions
     /// <summary>State of an idempotent producer that is silent so long is dropped.</summary>
     public TimeSpan ProducerIdExpiration { get; init; } = TimeSpan.FromDays(1);
 
+    /// <summary>The longest timeout that a producer may ask for its transactions.</summary>
+    public TimeSpan MaxTransactionTimeout { get; init; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>How often transactions are looked at that have run too long.</summary>
+    public TimeSpan TransactionScanInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A transactional id that nobody uses for so long is forgotten.</summary>
+    public TimeSpan TransactionalIdExpiration { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>The disk.</summary>
     public IFileSystem Files { get; init; } = DiskFileSystem.Instance;
 }

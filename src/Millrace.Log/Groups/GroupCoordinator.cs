@@ -12,7 +12,6 @@ namespace Millrace.Log.Groups;
 /// </summary>
 internal sealed class GroupCoordinator : IDisposable
 {
-    private const int OffsetsSegmentBytes = 64 << 20;
     private const long EmptyGroupMillis = 600_000;
     private readonly BrokerContext _context;
     private readonly GroupRules _rules;
@@ -48,14 +47,19 @@ internal sealed class GroupCoordinator : IDisposable
             {
                 if (_log is not null)
                     return _log;
-                var configs = new Dictionary<string, string>
-                {
-                    ["cleanup.policy"] = "compact",
-                    ["segment.bytes"] = OffsetsSegmentBytes.ToString(System.Globalization.CultureInfo.InvariantCulture),
-                };
-                var (topic, _) = _context.Store.Create(InternalTopics.Offsets, 1, configs);
+                var (topic, _) = _context.Store.Create(InternalTopics.Offsets, 1, InternalTopics.Configs);
                 return _log = new InternalLog(topic.Partitions[0]);
             }
+        }
+    }
+
+    /// <summary>The partition of the groups' records, or null before anything was written.</summary>
+    public Partition? OffsetsPartition
+    {
+        get
+        {
+            lock (_logGate)
+                return _log?.Partition;
         }
     }
 

@@ -72,5 +72,12 @@ internal static class InternalTopics
     public const string Offsets = "__consumer_offsets";
     public const string Transactions = "__transaction_state";
 
+    /// <summary>How they are kept: the last record of each key.</summary>
+    public static IReadOnlyDictionary<string, string> Configs { get; } = new Dictionary<string, string>
+    {
+        ["cleanup.policy"] = "compact",
+        ["segment.bytes"] = "67108864",
+    };
+
     public static bool IsOurs(string name) => name is Offsets or Transactions;
 }

@@ -2,11 +2,12 @@ using System.Runtime.InteropServices;
 using Millrace.Kafka.Messages;
 using Millrace.Kafka.Records;
 using Millrace.Log.Storage;
+using Millrace.Log.Transactions;
 
 namespace Millrace.Log.Server;
 
 /// <summary>Produce: validates, appends, and answers when the flush that holds the batches is done.</summary>
-internal sealed class ProduceHandler(BrokerContext context)
+internal sealed class ProduceHandler(BrokerContext context, TransactionCoordinator transactions)
 {
     public void Handle(Exchange exchange, ProduceRequest request)
     {
@@ -60,24 +61,36 @@ internal sealed class ProduceHandler(BrokerContext context)
         var records = MemoryMarshal.AsMemory(data.Records);
         var batch = new RecordBatch(records.Span);
         var (bytes, count) = (batch.TotalBytes, batch.RecordCount);
-        if (batch.IsTransactional)
-        {
-            response.ErrorCode = ErrorCode.InvalidTxnState;
-            return;
-        }
         // From here on the bytes belong to the partition until the operation hears of the outcome.
         operation.Started();
-        var result = partition.Append(records, context.Now, Marker.None, operation, slot);
+        var result = batch.IsTransactional
+            ? AppendInTransaction(records, topicName, partition, operation, slot)
+            : partition.Append(records, context.Now, Marker.None, operation, slot);
         response.LogStartOffset = partition.LogStart;
         if (result.Error != ErrorCode.None)
         {
             operation.NotStarted();
-            response.ErrorCode = result.Error;
+            // Version 11 tells clients apart what they can cure by aborting (KIP-890).
+            response.ErrorCode = result.Error == ErrorCode.InvalidTxnState && batch.IsTransactional && exchange.Version >= 11
+                ? ErrorCode.TransactionAbortable
+                : result.Error;
             return;
         }
         response.BaseOffset = result.BaseOffset;
         response.LogAppendTimeMs = result.LogAppendTime;
         context.Metrics.Appended(bytes, count);
+    }
+
+    private AppendResult AppendInTransaction(Memory<byte> records, string topic, Partition partition, ProduceOperation operation, int slot)
+    {
+        var batch = new RecordBatch(records.Span);
+        var result = new AppendResult(ErrorCode.InvalidTxnState, -1, -1);
+        var error = transactions.Append(batch.ProducerId, batch.ProducerEpoch, (topic, partition.Index), () =>
+        {
+            result = partition.Append(records, context.Now, Marker.None, operation, slot);
+            return result.Error;
+        });
+        return error == ErrorCode.None ? result : new AppendResult(error, -1, -1);
     }
 }
 

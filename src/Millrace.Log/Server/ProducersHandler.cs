@@ -1,18 +1,26 @@
 using Millrace.Kafka.Messages;
+using Millrace.Log.Transactions;
 
 namespace Millrace.Log.Server;
 
-/// <summary>Producer ids for idempotent producers.</summary>
-internal sealed class ProducersHandler(BrokerContext context)
+/// <summary>Producer ids and epochs, with and without a transactional id.</summary>
+internal sealed class ProducersHandler(BrokerContext context, TransactionCoordinator transactions)
 {
-    public void Init(Exchange exchange, InitProducerIdRequest request)
+    /// <summary>The first version whose clients know PRODUCER_FENCED (KIP-588).</summary>
+    private const short FencedFrom = 4;
+
+    public ValueTask InitAsync(Exchange exchange, InitProducerIdRequest request)
     {
         var response = new InitProducerIdResponse { ProducerEpoch = -1 };
         if (request.TransactionalId is not null)
         {
-            response.ErrorCode = ErrorCode.CoordinatorNotAvailable;
-            exchange.Complete(response);
-            return;
+            transactions.Init(request.TransactionalId, request.TransactionTimeoutMs, request.ProducerId, request.ProducerEpoch, (error, id, epoch) =>
+            {
+                response.ErrorCode = error == ErrorCode.ProducerFenced && exchange.Version < FencedFrom ? ErrorCode.InvalidProducerEpoch : error;
+                (response.ProducerId, response.ProducerEpoch) = (id, epoch);
+                exchange.Complete(response);
+            });
+            return exchange.FinishedAsync();
         }
         try
         {
@@ -26,5 +34,6 @@ internal sealed class ProducersHandler(BrokerContext context)
             response.ErrorCode = ErrorCode.StorageError;
         }
         exchange.Complete(response);
+        return ValueTask.CompletedTask;
     }
 }

@@ -1,6 +1,7 @@
 using Millrace.Kafka.Messages;
 using Millrace.Kafka.Wire;
 using Millrace.Log.Groups;
+using Millrace.Log.Transactions;
 
 namespace Millrace.Log.Server;
 
@@ -18,6 +19,7 @@ internal sealed class RequestRouter
     private readonly ProducersHandler _producers;
     private readonly GroupsHandler _groups;
     private readonly GroupOffsetsHandler _groupOffsets;
+    private readonly TransactionsHandler _transactions;
 
     private static readonly ApiKey[] ServedKeys =
     [
@@ -26,23 +28,26 @@ internal sealed class RequestRouter
         ApiKey.AlterConfigs, ApiKey.DescribeLogDirs, ApiKey.CreatePartitions, ApiKey.IncrementalAlterConfigs, ApiKey.DescribeCluster,
         ApiKey.DescribeProducers, ApiKey.OffsetCommit, ApiKey.OffsetFetch, ApiKey.JoinGroup, ApiKey.Heartbeat, ApiKey.LeaveGroup,
         ApiKey.SyncGroup, ApiKey.DescribeGroups, ApiKey.ListGroups, ApiKey.DeleteGroups, ApiKey.OffsetDelete,
+        ApiKey.AddPartitionsToTxn, ApiKey.AddOffsetsToTxn, ApiKey.EndTxn, ApiKey.TxnOffsetCommit, ApiKey.DescribeTransactions,
+        ApiKey.ListTransactions,
     ];
 
     private readonly HashSet<ApiKey> _served = [.. ServedKeys];
 
-    public RequestRouter(BrokerContext context, GroupCoordinator groups)
+    public RequestRouter(BrokerContext context, GroupCoordinator groups, TransactionCoordinator transactions)
     {
         _context = context;
-        _produce = new ProduceHandler(context);
+        _produce = new ProduceHandler(context, transactions);
         _fetch = new FetchHandler(context);
         _metadata = new MetadataHandler(context, Served);
         _offsets = new OffsetsHandler(context);
         _topics = new TopicsHandler(context) { Deleted = groups.TopicDeleted };
         _configs = new ConfigsHandler(context);
         _inspection = new InspectionHandler(context);
-        _producers = new ProducersHandler(context);
+        _producers = new ProducersHandler(context, transactions);
         _groups = new GroupsHandler(context, groups);
         _groupOffsets = new GroupOffsetsHandler(context, groups);
+        _transactions = new TransactionsHandler(context, transactions, groups, _groupOffsets);
     }
 
     /// <summary>What is advertised: exactly what <see cref="RouteAsync"/> serves.</summary>
@@ -80,6 +85,16 @@ internal sealed class RequestRouter
                 return _groups.DeleteAsync(exchange, Read<DeleteGroupsRequest>(exchange));
             case ApiKey.OffsetCommit:
                 return _groupOffsets.CommitAsync(exchange, Read<OffsetCommitRequest>(exchange));
+            case ApiKey.InitProducerId:
+                return _producers.InitAsync(exchange, Read<InitProducerIdRequest>(exchange));
+            case ApiKey.AddPartitionsToTxn:
+                return _transactions.AddPartitionsAsync(exchange, Read<AddPartitionsToTxnRequest>(exchange));
+            case ApiKey.AddOffsetsToTxn:
+                return _transactions.AddOffsetsAsync(exchange, Read<AddOffsetsToTxnRequest>(exchange));
+            case ApiKey.EndTxn:
+                return _transactions.EndAsync(exchange, Read<EndTxnRequest>(exchange));
+            case ApiKey.TxnOffsetCommit:
+                return _transactions.CommitOffsetsAsync(exchange, Read<TxnOffsetCommitRequest>(exchange));
             case ApiKey.OffsetDelete:
                 return _groupOffsets.DeleteAsync(exchange, Read<OffsetDeleteRequest>(exchange));
             default:
@@ -137,8 +152,11 @@ internal sealed class RequestRouter
             case ApiKey.DescribeProducers:
                 _inspection.DescribeProducers(exchange, Read<DescribeProducersRequest>(exchange));
                 break;
-            case ApiKey.InitProducerId:
-                _producers.Init(exchange, Read<InitProducerIdRequest>(exchange));
+            case ApiKey.DescribeTransactions:
+                _transactions.Describe(exchange, Read<DescribeTransactionsRequest>(exchange));
+                break;
+            case ApiKey.ListTransactions:
+                _transactions.List(exchange, Read<ListTransactionsRequest>(exchange));
                 break;
             case ApiKey.Heartbeat:
                 _groups.Heartbeat(exchange, Read<HeartbeatRequest>(exchange));

@@ -35,6 +35,9 @@ internal sealed class ProducerTable
             return ErrorCode.InvalidProducerEpoch;
         if (batch.ProducerEpoch > last.Epoch)
             return batch.BaseSequence == 0 ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
+        // The broker's own transactional batches carry no sequence.
+        if (batch.BaseSequence < 0)
+            return ErrorCode.None;
         var lastSequence = Advance(batch.BaseSequence, batch.LastOffsetDelta);
         for (var i = batches.Count - 1; i >= 0; i--)
         {
@@ -45,7 +48,7 @@ internal sealed class ProducerTable
                 return ErrorCode.DuplicateSequenceNumber;
             }
         }
-        // A marker of the same epoch leaves no sequence behind: whatever comes next begins a new count.
+        // An epoch that only a fencing marker has used leaves no sequence behind: whatever comes next begins the count.
         return last.LastSequence < 0 || batch.BaseSequence == Advance(last.LastSequence, 1)
             ? ErrorCode.None
             : ErrorCode.OutOfOrderSequenceNumber;
@@ -60,8 +63,12 @@ internal sealed class ProducerTable
     {
         if (!_producers.TryGetValue(batch.ProducerId, out var batches))
             _producers[batch.ProducerId] = batches = new List<ProducedBatch>(Window + 1);
-        var sequence = batch.IsControl ? -1 : batch.BaseSequence;
-        var lastSequence = batch.IsControl ? -1 : Advance(batch.BaseSequence, batch.LastOffsetDelta);
+        var hasSequence = !batch.IsControl && batch.BaseSequence >= 0;
+        // A batch without sequence says nothing new unless it brings a new epoch; it must not push real ones out of the window.
+        if (!hasSequence && batches.Count > 0 && batches[^1].Epoch == batch.ProducerEpoch)
+            return;
+        var sequence = hasSequence ? batch.BaseSequence : -1;
+        var lastSequence = hasSequence ? Advance(batch.BaseSequence, batch.LastOffsetDelta) : -1;
         batches.Add(new ProducedBatch(sequence, lastSequence, baseOffset, baseOffset + batch.LastOffsetDelta, timestamp, batch.ProducerEpoch));
         while (batches.Count > Window && batches[Window].BaseOffset < durableEnd)
             batches.RemoveAt(0);
