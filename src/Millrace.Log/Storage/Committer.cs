@@ -12,6 +12,7 @@ namespace Millrace.Log.Storage;
 internal sealed partial class Committer : IDisposable
 {
     private readonly object _signal = new();
+    private readonly Lock _taking = new();
     private readonly Journal _journal;
     private readonly Checkpointer _checkpointer;
     private readonly CommitterOptions _options;
@@ -25,6 +26,7 @@ internal sealed partial class Committer : IDisposable
     private bool _checkpointWanted;
     private volatile string? _broken;
     private bool _failing;
+    private bool _together;
 
     public Committer(Journal journal, Checkpointer checkpointer, CommitterOptions options, ILogger log)
     {
@@ -76,18 +78,39 @@ internal sealed partial class Committer : IDisposable
             Monitor.Pulse(_signal);
     }
 
+    /// <summary>
+    /// Appends to several partitions as one: all of it becomes durable in one flush, or none of it. A crash between a prepared transaction and
+    /// its markers cannot happen.
+    /// </summary>
+    /// <param name="appends">Appends and nothing else; must not wait.</param>
+    public void Together(Action appends)
+    {
+        lock (_taking)
+        {
+            _together = true;
+            appends();
+        }
+    }
+
     /// <summary>One flush of all that waits; false when nothing did.</summary>
     public bool RunCycle()
     {
-        bool checkpoint;
-        lock (_signal)
+        bool checkpoint, together;
+        lock (_taking)
         {
-            (_dirty, _cycle) = (_cycle, _dirty);
-            checkpoint = _checkpointWanted;
+            lock (_signal)
+            {
+                (_dirty, _cycle) = (_cycle, _dirty);
+                checkpoint = _checkpointWanted;
+            }
+            together = _together;
+            _together = false;
+            foreach (var partition in _cycle)
+                partition.TakePending();
         }
         var worked = _cycle.Count > 0;
         if (worked)
-            Commit();
+            Commit(together);
         _cycle.Clear();
         if (_broken is not null)
             checkpoint = _checkpointWanted = false;
@@ -134,15 +157,12 @@ internal sealed partial class Committer : IDisposable
         }
     }
 
-    private void Commit()
+    private void Commit(bool together)
     {
         if (_broken is not null)
         {
             foreach (var partition in _cycle)
-            {
-                partition.TakePending();
                 partition.Fail(ErrorCode.StorageError, poison: true);
-            }
             return;
         }
         var started = Stopwatch.GetTimestamp();
@@ -151,11 +171,20 @@ internal sealed partial class Committer : IDisposable
         var entries = 0;
         foreach (var partition in _cycle)
         {
-            var batches = partition.TakePending();
-            if (!TryWrite(partition, batches))
-                continue;
+            if (TryWrite(partition) is { } error)
+            {
+                if (!together)
+                {
+                    Refuse(partition, error);
+                    continue;
+                }
+                // What belongs together fails together.
+                foreach (var other in _cycle)
+                    Refuse(other, error);
+                return;
+            }
             _written.Add(partition);
-            foreach (var batch in batches)
+            foreach (var batch in partition.Writing)
             {
                 if (batch.Bytes.IsEmpty)
                     continue;
@@ -174,22 +203,20 @@ internal sealed partial class Committer : IDisposable
         }
     }
 
-    private bool TryWrite(Partition partition, List<PendingBatch> batches)
+    private static Exception? TryWrite(Partition partition)
     {
         try
         {
-            partition.Segments.Write(batches, partition.Settings().SegmentBytes);
-            return true;
+            partition.Segments.Write(partition.Writing, partition.Settings().SegmentBytes);
+            return null;
         }
         catch (IOException error)
         {
-            Refuse(partition, error);
-            return false;
+            return error;
         }
         catch (UnauthorizedAccessException error)
         {
-            Refuse(partition, error);
-            return false;
+            return error;
         }
     }
 

@@ -183,14 +183,16 @@ internal sealed class Partition : IDisposable
         }
     }
 
+    /// <summary>Committer: what was taken.</summary>
+    public List<PendingBatch> Writing => _writing;
+
     /// <summary>Committer: takes what waits.</summary>
-    public List<PendingBatch> TakePending()
+    public void TakePending()
     {
         lock (_gate)
         {
             _queued = false;
             (_pending, _writing) = (_writing, _pending);
-            return _writing;
         }
     }
 

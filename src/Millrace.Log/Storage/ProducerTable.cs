@@ -33,11 +33,11 @@ internal sealed class ProducerTable
         var last = batches[^1];
         if (batch.ProducerEpoch < last.Epoch)
             return ErrorCode.InvalidProducerEpoch;
-        if (batch.ProducerEpoch > last.Epoch)
-            return batch.BaseSequence == 0 ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
         // The broker's own transactional batches carry no sequence.
         if (batch.BaseSequence < 0)
             return ErrorCode.None;
+        if (batch.ProducerEpoch > last.Epoch)
+            return batch.BaseSequence == 0 ? ErrorCode.None : ErrorCode.OutOfOrderSequenceNumber;
         var lastSequence = Advance(batch.BaseSequence, batch.LastOffsetDelta);
         for (var i = batches.Count - 1; i >= 0; i--)
         {

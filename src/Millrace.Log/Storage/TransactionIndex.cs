@@ -10,7 +10,9 @@ namespace Millrace.Log.Storage;
 internal sealed class TransactionIndex
 {
     private readonly Dictionary<long, long> _open = [];
+    /// <summary>In order of their markers.</summary>
     private readonly List<AbortedRange> _aborted = [];
+    private long _longest;
 
     /// <summary>The first record of the oldest open transaction.</summary>
     public long? FirstOpenOffset
@@ -35,12 +37,33 @@ internal sealed class TransactionIndex
     /// <summary>A marker at an offset ends the producer's transaction.</summary>
     public void Close(long producerId, long markerOffset, bool aborted)
     {
-        if (_open.Remove(producerId, out var first) && aborted)
-            _aborted.Add(new AbortedRange { ProducerId = producerId, FirstOffset = first, LastOffset = markerOffset });
+        if (!_open.Remove(producerId, out var first) || !aborted)
+            return;
+        _aborted.Add(new AbortedRange { ProducerId = producerId, FirstOffset = first, LastOffset = markerOffset });
+        _longest = Math.Max(_longest, markerOffset - first);
     }
 
     /// <summary>All that overlap [from, to), also those begun before it.</summary>
-    public List<AbortedRange> AbortedIn(long from, long to) => _aborted.FindAll(a => a.LastOffset >= from && a.FirstOffset < to);
+    public List<AbortedRange> AbortedIn(long from, long to)
+    {
+        int low = 0, high = _aborted.Count;
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            if (_aborted[middle].LastOffset < from)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        var found = new List<AbortedRange>();
+        // No transaction is longer than the longest: one whose marker stands further behind cannot have begun before the end.
+        for (; low < _aborted.Count && _aborted[low].LastOffset - _longest < to; low++)
+        {
+            if (_aborted[low].FirstOffset < to)
+                found.Add(_aborted[low]);
+        }
+        return found;
+    }
 
     public void ForgetBefore(long offset) => _aborted.RemoveAll(a => a.LastOffset < offset);
 
@@ -58,6 +81,8 @@ internal sealed class TransactionIndex
         foreach (var transaction in open)
             _open[transaction.ProducerId] = transaction.FirstOffset;
         _aborted.AddRange(aborted);
+        foreach (var range in aborted)
+            _longest = Math.Max(_longest, range.LastOffset - range.FirstOffset);
     }
 
     public void Describe(long before, List<OpenTransaction> open, List<AbortedRange> aborted)

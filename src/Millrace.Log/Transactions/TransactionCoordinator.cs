@@ -9,7 +9,7 @@ namespace Millrace.Log.Transactions;
 
 /// <summary>
 /// The shell around the transactions: writes their states to <c>__transaction_state</c> and their markers to the partitions, and answers when
-/// that is durable. Prepared is written before any marker and every marker before completed, so a restart goes on where it stopped.
+/// that is durable. The prepared state and all markers are one flush, so no crash comes between them.
 /// </summary>
 internal sealed partial class TransactionCoordinator
 {
@@ -142,10 +142,15 @@ internal sealed partial class TransactionCoordinator
             }
             if (entry.Machine.ProducerId >= 0)
                 _byProducer[entry.Machine.ProducerId] = entry;
-            if (outcome.Step != TransactionStep.Answer)
+            if (outcome.Step == TransactionStep.Persist)
             {
                 entry.Machine.IsBusy = true;
-                Persist(entry, error => Persisted(entry, outcome, error, done));
+                Persist(entry, error => Persisted(entry, error, done));
+            }
+            else if (outcome.Step == TransactionStep.Finish)
+            {
+                entry.Machine.IsBusy = true;
+                Finish(entry, outcome.Error, done);
             }
         }
         if (outcome.Step == TransactionStep.Answer)
@@ -153,61 +158,62 @@ internal sealed partial class TransactionCoordinator
     }
 
     /// <summary>The state is durable, or not.</summary>
-    private void Persisted(Entry entry, TransactionOutcome outcome, ErrorCode error, Action<ErrorCode> done)
+    private static void Persisted(Entry entry, ErrorCode error, Action<ErrorCode> done)
     {
-        if (error == ErrorCode.None && outcome.Step == TransactionStep.Finish)
-        {
-            WriteMarkers(entry, outcome.Error, done);
-            return;
-        }
-        // A state that could not be written is kept in memory and written with the next one. Prepared states are taken up by Maintain.
         lock (entry.Gate)
+        {
             entry.Machine.IsBusy = false;
-        done(error == ErrorCode.None ? outcome.Error : error);
+            entry.Machine.IsUnwritten = error != ErrorCode.None;
+        }
+        done(error);
     }
 
-    private void WriteMarkers(Entry entry, ErrorCode answer, Action<ErrorCode> done)
+    /// <summary>Writes the prepared state and all markers in one flush. Called under the entry's lock.</summary>
+    private void Finish(Entry entry, ErrorCode answer, Action<ErrorCode> done)
     {
+        var machine = entry.Machine;
+        var (producerId, epoch, commit) = (machine.ProducerId, machine.Epoch, machine.IsCommit);
         List<Partition> partitions = [];
-        long producerId;
-        short epoch;
-        bool commit;
-        lock (entry.Gate)
+        foreach (var place in new List<(string Topic, int Partition)>(machine.Partitions))
         {
-            (producerId, epoch, commit) = (entry.Machine.ProducerId, entry.Machine.Epoch, entry.Machine.IsCommit);
-            foreach (var place in new List<(string Topic, int Partition)>(entry.Machine.Partitions))
-            {
-                if (_context.Store.Find(place.Topic)?.Partition(place.Partition) is { } partition)
-                    partitions.Add(partition);
-                else
-                    entry.Machine.Forget(place);
-            }
+            if (_context.Store.Find(place.Topic)?.Partition(place.Partition) is { } partition)
+                partitions.Add(partition);
+            else
+                machine.Forget(place);
         }
         var failed = ErrorCode.None;
         var offsets = _groups.OffsetsPartition;
-        var left = new Countdown(partitions.Count, () => MarkersWritten(entry, failed, answer, done));
-        foreach (var partition in partitions)
+        var left = new Countdown(partitions.Count + 1, () => Finished(entry, failed, answer, done));
+        _context.Store.Committer.Together(() =>
         {
-            var marker = commit ? Marker.Commit : Marker.Abort;
-            var batch = ControlRecord.Build(producerId, epoch, commit, coordinatorEpoch: 0, _context.Now);
-            new InternalLog(partition).AppendBatch(batch, _context.Now, marker, error =>
+            Persist(entry, error =>
             {
-                if (error == ErrorCode.None && partition == offsets)
-                    _groups.EndTransaction(producerId, commit);
-                // A topic that was deleted meanwhile needs no marker.
-                if (error is not (ErrorCode.None or ErrorCode.UnknownTopicOrPartition))
-                    failed = error;
+                failed = error == ErrorCode.None ? failed : error;
                 left.Signal();
             });
-        }
+            foreach (var partition in partitions)
+            {
+                var batch = ControlRecord.Build(producerId, epoch, commit, coordinatorEpoch: 0, _context.Now);
+                new InternalLog(partition).AppendBatch(batch, _context.Now, commit ? Marker.Commit : Marker.Abort, error =>
+                {
+                    if (error == ErrorCode.None && partition == offsets)
+                        _groups.EndTransaction(producerId, commit);
+                    // A topic that was deleted meanwhile needs no marker.
+                    if (error is not (ErrorCode.None or ErrorCode.UnknownTopicOrPartition))
+                        failed = error;
+                    left.Signal();
+                });
+            }
+        });
         left.Signal();
     }
 
-    private void MarkersWritten(Entry entry, ErrorCode failed, ErrorCode answer, Action<ErrorCode> done)
+    private void Finished(Entry entry, ErrorCode failed, ErrorCode answer, Action<ErrorCode> done)
     {
         lock (entry.Gate)
         {
             entry.Machine.IsBusy = false;
+            entry.Machine.IsUnwritten = failed != ErrorCode.None;
             if (failed == ErrorCode.None)
             {
                 entry.Machine.Complete(_context.Now);
@@ -216,6 +222,7 @@ internal sealed partial class TransactionCoordinator
                 Persist(entry, _ => { });
             }
         }
+        // A prepared state that could not be finished is taken up by the producer's retry, or by Maintain.
         done(failed == ErrorCode.None ? answer : ErrorCode.ConcurrentTransactions);
     }
 

@@ -22,7 +22,7 @@ internal enum TransactionStep
     /// <summary>Write the state, then answer.</summary>
     Persist,
 
-    /// <summary>Write the prepared state, then the markers, then the completed state; then answer.</summary>
+    /// <summary>Write the prepared state and the markers, as one; then answer, and note the completed state.</summary>
     Finish,
 }
 
@@ -65,6 +65,9 @@ internal sealed class TransactionMachine(string transactionalId)
     /// <summary>A change is being written; others must wait.</summary>
     public bool IsBusy { get; set; }
 
+    /// <summary>The state in memory is ahead of what is written, because a write failed: the next step must write, even if it changes nothing.</summary>
+    public bool IsUnwritten { get; set; }
+
     public IReadOnlyCollection<(string Topic, int Partition)> Partitions => _partitions;
 
     public bool IsPrepared => State is TransactionState.PrepareCommit or TransactionState.PrepareAbort;
@@ -95,7 +98,7 @@ internal sealed class TransactionMachine(string transactionalId)
         TimeoutMs = timeoutMs;
         UpdatedAt = now;
         if (expectedId >= 0 && expectedEpoch == PreviousEpoch && expectedEpoch != Epoch)
-            return new(ErrorCode.None, TransactionStep.Answer);
+            return Settled();
         if (ProducerId < 0 || Epoch >= LastEpoch)
         {
             PreviousProducerId = ProducerId;
@@ -123,7 +126,7 @@ internal sealed class TransactionMachine(string transactionalId)
         if (IsPrepared)
             return new(ErrorCode.ConcurrentTransactions, TransactionStep.Answer);
         if (State == TransactionState.Ongoing && _partitions.IsSupersetOf(partitions))
-            return new(ErrorCode.None, TransactionStep.Answer);
+            return Settled();
         if (State != TransactionState.Ongoing)
         {
             _partitions.Clear();
@@ -147,7 +150,8 @@ internal sealed class TransactionMachine(string transactionalId)
                 Prepare(commit ? TransactionState.PrepareCommit : TransactionState.PrepareAbort, now);
                 return new(ErrorCode.None, TransactionStep.Finish);
             case TransactionState.PrepareCommit or TransactionState.PrepareAbort when IsCommit == commit:
-                return new(ErrorCode.ConcurrentTransactions, TransactionStep.Answer);
+                // A restart or a failed write has left it half done.
+                return new(ErrorCode.None, TransactionStep.Finish);
             case TransactionState.CompleteCommit or TransactionState.CompleteAbort when IsCommit == commit:
                 return new(ErrorCode.None, TransactionStep.Answer);
             default:
@@ -232,6 +236,9 @@ internal sealed class TransactionMachine(string transactionalId)
             return ErrorCode.ProducerFenced;
         return IsBusy ? ErrorCode.ConcurrentTransactions : ErrorCode.None;
     }
+
+    /// <summary>Nothing has changed: the answer need not wait, unless an earlier write failed.</summary>
+    private TransactionOutcome Settled() => new(ErrorCode.None, IsUnwritten ? TransactionStep.Persist : TransactionStep.Answer);
 
     private void Fence()
     {

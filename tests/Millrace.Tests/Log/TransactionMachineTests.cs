@@ -23,7 +23,10 @@ public sealed class TransactionMachineTests
         Assert.Equal(TransactionStep.Finish, _machine.End(100, 0, true, 7).Step);
         Assert.Equal(ErrorCode.InvalidTxnState, _machine.CheckAppend(100, 0, ("t", 0)));
         Assert.Equal(ErrorCode.ConcurrentTransactions, _machine.Add(100, 0, Places, 8).Error);
+        Assert.Equal(TransactionStep.Finish, _machine.End(100, 0, true, 8).Step);
+        _machine.IsBusy = true;
         Assert.Equal(ErrorCode.ConcurrentTransactions, _machine.End(100, 0, true, 8).Error);
+        _machine.IsBusy = false;
         Assert.Equal(ErrorCode.InvalidTxnState, _machine.End(100, 0, false, 8).Error);
         _machine.Complete(9);
         Assert.Equal(new TransactionOutcome(ErrorCode.None, TransactionStep.Answer), _machine.End(100, 0, true, 10));
