@@ -96,7 +96,8 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         application.UseEndpoints(static _ => { });
         application.Run(async context =>
         {
-            if (await IcebergEndpoint.TryServeAsync(context, services.Iceberg) || await pages.TryServeAsync(context))
+            if (await IcebergEndpoint.TryServeAsync(context, services.Iceberg) || await SchemaEndpoint.TryServeAsync(context, services.Schemas)
+                || await pages.TryServeAsync(context))
                 return;
             throw new ConsoleException(404, "Not found", $"there is nothing at {context.Request.Path}", "the API's routes are listed at /api");
         });

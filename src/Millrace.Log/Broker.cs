@@ -125,6 +125,9 @@ public sealed class Broker : IAsyncDisposable
         return true;
     }
 
+    /// <summary>The topic in which the schema registry keeps its state.</summary>
+    public StateTopic SchemaState() => new(_context, InternalTopics.Schemas);
+
     /// <summary>How far every group is behind, by group, topic and partition.</summary>
     public IReadOnlyList<GroupLag> Lags()
     {

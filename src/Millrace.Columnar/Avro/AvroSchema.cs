@@ -30,6 +30,8 @@ public sealed class AvroSchema
 {
     private static readonly IReadOnlyDictionary<string, JsonElement> NoAttributes = new Dictionary<string, JsonElement>();
 
+    private Dictionary<string, AvroField>? _fieldsByName;
+
     internal AvroSchema(AvroKind kind) => Kind = kind;
 
     public AvroKind Kind { get; }
@@ -37,11 +39,25 @@ public sealed class AvroSchema
     /// <summary>Namespace and name of a record, enum or fixed; else empty.</summary>
     public string FullName { get; internal set; } = "";
 
+    /// <summary>Other full names under which a reader's record, enum or fixed takes a writer's.</summary>
+    public IReadOnlyList<string> Aliases { get; internal set; } = [];
+
     /// <summary>A record's fields.</summary>
     public IReadOnlyList<AvroField> Fields { get; internal set; } = [];
 
+    /// <summary>A record's field of that name, or null.</summary>
+    public AvroField? Field(string name)
+    {
+        // Made on first use; two threads that make it make the same.
+        _fieldsByName ??= Fields.ToDictionary(f => f.Name, StringComparer.Ordinal);
+        return _fieldsByName.GetValueOrDefault(name);
+    }
+
     /// <summary>An enum's symbols.</summary>
     public IReadOnlyList<string> Symbols { get; internal set; } = [];
+
+    /// <summary>The symbol that a reader takes for one that it does not have, or null.</summary>
+    public string? DefaultSymbol { get; internal set; }
 
     /// <summary>A union's branches.</summary>
     public IReadOnlyList<AvroSchema> Branches { get; internal set; } = [];
@@ -79,12 +95,24 @@ public sealed class AvroSchema
     /// <exception cref="AvroException">The text is no Avro schema.</exception>
     public static AvroSchema Parse(ReadOnlyMemory<byte> utf8) => AvroSchemaParser.Parse(utf8);
 
+    /// <summary>
+    /// Parses and checks all that the specification asks of a schema that others will read: names, defaults that fit their type, unions
+    /// without twins.
+    /// </summary>
+    /// <param name="json">The schema.</param>
+    /// <param name="referenced">Schemas whose named types it may use, each after those that it uses itself.</param>
+    /// <exception cref="AvroException">The text is no valid Avro schema.</exception>
+    public static AvroSchema ParseStrict(string json, IReadOnlyList<string>? referenced = null) => AvroSchemaParser.ParseStrict(json, referenced ?? []);
+
     public override string ToString() => FullName.Length > 0 ? FullName : LogicalType ?? Kind.ToString().ToLowerInvariant();
 }
 
 /// <summary>A field of a record.</summary>
 public sealed record AvroField(string Name, AvroSchema Type, JsonElement? Default, IReadOnlyDictionary<string, JsonElement> Attributes)
 {
+    /// <summary>Other names under which a reader's field takes a writer's.</summary>
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
     /// <summary>An attribute that is a 32-bit integer, or null.</summary>
     public int? IntAttribute(string name) =>
         Attributes.TryGetValue(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number)

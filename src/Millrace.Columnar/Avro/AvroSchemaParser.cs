@@ -11,19 +11,41 @@ internal sealed class AvroSchemaParser
         "aliases", "doc",
     ];
 
-    private readonly Dictionary<string, AvroSchema> _named = new(StringComparer.Ordinal);
+    // The JSON reader's depth limit also bounds the recursion here; a level of records takes four of JSON.
+    private static readonly JsonDocumentOptions Depth = new() { MaxDepth = 256 };
 
-    public static AvroSchema Parse(ReadOnlyMemory<byte> utf8)
+    private readonly Dictionary<string, AvroSchema> _named = new(StringComparer.Ordinal);
+    private bool _strict;
+
+    public static AvroSchema Parse(ReadOnlyMemory<byte> utf8) => new AvroSchemaParser().ReadText(utf8);
+
+    public static AvroSchema ParseStrict(string json, IReadOnlyList<string> referenced)
+    {
+        var parser = new AvroSchemaParser();
+        foreach (var other in referenced)
+            parser.ReadText(System.Text.Encoding.UTF8.GetBytes(other));
+        parser._strict = true;
+        return parser.ReadText(System.Text.Encoding.UTF8.GetBytes(json));
+    }
+
+    private AvroSchema ReadText(ReadOnlyMemory<byte> utf8)
     {
         try
         {
-            // The JSON reader's depth limit (64) also bounds the recursion here.
-            using var document = JsonDocument.Parse(utf8);
-            return new AvroSchemaParser().Read(document.RootElement, "", "$");
+            using var document = JsonDocument.Parse(utf8, Depth);
+            var schema = Read(document.RootElement, "", "$");
+            if (_strict)
+                AvroSchemaRules.Check(schema);
+            return schema;
         }
         catch (JsonException error)
         {
             throw new AvroException($"the Avro schema is not JSON: {error.Message}", error);
+        }
+        catch (InvalidOperationException error)
+        {
+            // Text with a lone surrogate cannot be read as a string.
+            throw new AvroException($"the Avro schema is not valid text: {error.Message}", error);
         }
     }
 
@@ -94,11 +116,14 @@ internal sealed class AvroSchemaParser
         foreach (var field in list.EnumerateArray())
         {
             var place = $"{at}.fields[{fields.Count}]";
-            var name = Property(field, "name", place).GetString() ?? throw new AvroException($"the Avro field at {place} has no name");
+            var name = NameIn(field, place);
             if (!names.Add(name))
                 throw new AvroException($"the Avro record {schema.FullName} has two fields '{name}'");
             JsonElement? fallback = field.TryGetProperty("default", out var value) ? value.Clone() : null;
-            fields.Add(new AvroField(name, Read(Property(field, "type", place), inner, place), fallback, AttributesOf(field)));
+            fields.Add(new AvroField(name, Read(Property(field, "type", place), inner, place), fallback, AttributesOf(field))
+            {
+                Aliases = TextsIn(field, "aliases", place),
+            });
         }
         schema.Fields = fields;
         return schema;
@@ -107,14 +132,22 @@ internal sealed class AvroSchemaParser
     private AvroSchema Enum(JsonElement json, string space, string at)
     {
         var schema = Name(new AvroSchema(AvroKind.Enum), json, space, at, out _);
-        schema.Symbols = Property(json, "symbols", at).EnumerateArray().Select(s => s.GetString() ?? "").ToArray();
+        Property(json, "symbols", at);
+        schema.Symbols = TextsIn(json, "symbols", at);
+        if (json.TryGetProperty("default", out var fallback))
+        {
+            schema.DefaultSymbol = fallback.ValueKind == JsonValueKind.String ? fallback.GetString() : null;
+            if (schema.DefaultSymbol is null || !schema.Symbols.Contains(schema.DefaultSymbol))
+                throw new AvroException($"the default of the Avro enum {schema.FullName} is none of its symbols");
+        }
         return schema;
     }
 
     private AvroSchema Fixed(JsonElement json, string space, string at)
     {
         var schema = Name(new AvroSchema(AvroKind.Fixed), json, space, at, out _);
-        if (!Property(json, "size", at).TryGetInt32(out var size) || size < 0)
+        var written = Property(json, "size", at);
+        if (written.ValueKind != JsonValueKind.Number || !written.TryGetInt32(out var size) || size < 0)
             throw new AvroException($"the Avro fixed at {at} has no valid size");
         schema.Size = size;
         return schema;
@@ -122,13 +155,12 @@ internal sealed class AvroSchemaParser
 
     private AvroSchema Name(AvroSchema schema, JsonElement json, string space, string at, out string inner)
     {
-        var name = Property(json, "name", at).GetString();
-        if (string.IsNullOrEmpty(name))
-            throw new AvroException($"the Avro type at {at} has no name");
+        var name = NameIn(json, at);
         if (json.TryGetProperty("namespace", out var own) && own.ValueKind == JsonValueKind.String)
             space = own.GetString()!;
         schema.FullName = name.Contains('.') ? name : Qualify(name, space);
-        inner = schema.FullName.LastIndexOf('.') is > 0 and var dot ? schema.FullName[..dot] : "";
+        var from = inner = schema.FullName.LastIndexOf('.') is > 0 and var dot ? schema.FullName[..dot] : "";
+        schema.Aliases = Array.ConvertAll(TextsIn(json, "aliases", at), a => a.Contains('.') ? a : Qualify(a, from));
         if (!_named.TryAdd(schema.FullName, schema))
             throw new AvroException($"the Avro schema defines '{schema.FullName}' twice");
         return schema;
@@ -139,9 +171,9 @@ internal sealed class AvroSchemaParser
         if (!json.TryGetProperty("logicalType", out var logical) || logical.ValueKind != JsonValueKind.String)
             return;
         schema.LogicalType = logical.GetString();
-        if (json.TryGetProperty("precision", out var precision) && precision.TryGetInt32(out var p))
+        if (json.TryGetProperty("precision", out var precision) && precision.ValueKind == JsonValueKind.Number && precision.TryGetInt32(out var p))
             schema.Precision = p;
-        if (json.TryGetProperty("scale", out var scale) && scale.TryGetInt32(out var s))
+        if (json.TryGetProperty("scale", out var scale) && scale.ValueKind == JsonValueKind.Number && scale.TryGetInt32(out var s))
             schema.Scale = s;
     }
 
@@ -160,6 +192,23 @@ internal sealed class AvroSchemaParser
         json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value)
             ? value
             : throw new AvroException($"the Avro schema at {at} has no '{name}'");
+
+    private static string NameIn(JsonElement json, string at)
+    {
+        var name = Property(json, "name", at);
+        return name.ValueKind == JsonValueKind.String && name.GetString() is { Length: > 0 } text
+            ? text
+            : throw new AvroException($"the Avro type or field at {at} has no name");
+    }
+
+    private static string[] TextsIn(JsonElement json, string name, string at)
+    {
+        if (!json.TryGetProperty(name, out var list))
+            return [];
+        if (list.ValueKind != JsonValueKind.Array || list.EnumerateArray().Any(e => e.ValueKind != JsonValueKind.String))
+            throw new AvroException($"'{name}' of the Avro schema at {at} is no list of names");
+        return [.. list.EnumerateArray().Select(e => e.GetString()!)];
+    }
 
     private static string Qualify(string name, string space) => space.Length == 0 ? name : space + "." + name;
 

@@ -16,7 +16,11 @@ internal sealed class RequestGuard(ConsoleOptions options)
         + "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
     private static readonly string[] ChangingTypes =
-        ["application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
+    [
+        "application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml",
+        // What clients of the schema registry send; like the others, no form can.
+        "application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json",
+    ];
 
     /// <exception cref="ConsoleException">The request is refused.</exception>
     public void Check(HttpRequest request)

@@ -1,4 +1,5 @@
 using Millrace.Iceberg.Rest;
+using Millrace.Schemas;
 
 namespace Millrace.WebConsole.Seams;
 
@@ -17,6 +18,9 @@ public sealed record ConsoleServices
 
     /// <summary>The REST catalog to serve under /iceberg, if any.</summary>
     public RestCatalog? Iceberg { get; init; }
+
+    /// <summary>The schema registry to serve under /schema-registry and at the root, if any.</summary>
+    public RegistryApi? Schemas { get; init; }
 
     /// <summary>False with a reason while the platform is not ready to serve.</summary>
     public Func<Readiness> Ready { get; init; } = static () => new Readiness(true, null);

@@ -72,6 +72,9 @@ internal static class InternalTopics
     public const string Offsets = "__consumer_offsets";
     public const string Transactions = "__transaction_state";
 
+    /// <summary>As Confluent's registry calls it.</summary>
+    public const string Schemas = "_schemas";
+
     /// <summary>How they are kept: the last record of each key.</summary>
     public static IReadOnlyDictionary<string, string> Configs { get; } = new Dictionary<string, string>
     {
@@ -79,5 +82,5 @@ internal static class InternalTopics
         ["segment.bytes"] = "67108864",
     };
 
-    public static bool IsOurs(string name) => name is Offsets or Transactions;
+    public static bool IsOurs(string name) => name is Offsets or Transactions or Schemas;
 }

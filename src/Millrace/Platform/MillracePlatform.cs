@@ -10,6 +10,7 @@ using Millrace.Pipelines.Jobs;
 using Millrace.Pipelines.Linting;
 using Millrace.Query;
 using Millrace.Query.Wire;
+using Millrace.Schemas;
 using Millrace.Storage.Files;
 using Millrace.Streams.Running;
 using Millrace.WebConsole;
@@ -84,6 +85,8 @@ internal sealed class MillracePlatform : IAsyncDisposable
         Kafka = broker.BootstrapServers;
         settings = settings with { Kafka = settings.Kafka with { Port = broker.Endpoint.Port } };
 
+        var schemas = SchemaRegistry.Open(new SchemaLog(broker.SchemaState()));
+        OnStop(schemas.Dispose);
         var catalog = FolderCatalog.Open(DiskFileSystem.Instance, Path.Combine(settings.Data, "warehouse"), time);
         var jobs = Jobs(settings, catalog, logs, time);
         OnStop(jobs.DisposeAsync);
@@ -111,6 +114,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
                 Tables = new TableSeam(catalog),
                 Sql = new SqlSeam(engine),
                 Iceberg = new RestCatalog(catalog),
+                Schemas = new RegistryApi(schemas),
                 Process = new ProcessFacts(settings.Data, time),
                 Ready = () => new Readiness(_notReady is null, _notReady),
             },

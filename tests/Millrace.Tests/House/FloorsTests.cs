@@ -13,6 +13,7 @@ public sealed class FloorsTests
         ["Millrace.Kafka"] = 1,
         ["Millrace.Raft"] = 1,
         ["Millrace.DuckDb"] = 1,
+        ["Millrace.Schemas"] = 1,
         ["Millrace.Log"] = 2,
         ["Millrace.Iceberg"] = 2,
         ["Millrace.Coordination"] = 2,

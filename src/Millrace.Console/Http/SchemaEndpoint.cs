@@ -1,0 +1,41 @@
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Millrace.Schemas;
+
+namespace Millrace.WebConsole.Http;
+
+/// <summary>
+/// The schema registry under <c>/schema-registry</c>, and its paths at the root too, where serializers that know only host and port look.
+/// </summary>
+internal static class SchemaEndpoint
+{
+    private const string Mount = "/schema-registry";
+
+    /// <summary>Answers when the path is the registry's and there is one; else false.</summary>
+    public static async Task<bool> TryServeAsync(HttpContext context, RegistryApi? registry)
+    {
+        if (registry is null)
+            return false;
+        // The raw target keeps %2F in a subject's name apart from a slash.
+        var path = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget.Split('?', 2)[0];
+        if (path.StartsWith(Mount, StringComparison.Ordinal) && (path.Length == Mount.Length || path[Mount.Length] == '/'))
+            path = path[Mount.Length..];
+        else if (!RegistryApi.Serves(path))
+            return false;
+        using var body = new MemoryStream();
+        await context.Request.Body.CopyToAsync(body, context.RequestAborted);
+        var request = new RegistryRequest(
+            context.Request.Method == "HEAD" ? "GET" : context.Request.Method, path,
+            context.Request.Query.ToDictionary(q => q.Key, q => q.Value.ToString(), StringComparer.Ordinal), body.ToArray());
+        // Comparing schemas takes the processor for a while; the server's threads do not wait for it.
+        var answer = await Task.Run(() => registry.HandleAsync(request), context.RequestAborted);
+        var text = Encoding.UTF8.GetBytes(answer.Text);
+        context.Response.StatusCode = answer.Status;
+        context.Response.ContentType = answer.ContentType;
+        context.Response.ContentLength = text.Length;
+        if (!HttpMethods.IsHead(context.Request.Method))
+            await context.Response.Body.WriteAsync(text, context.RequestAborted);
+        return true;
+    }
+}

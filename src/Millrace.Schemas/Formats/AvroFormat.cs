@@ -1,0 +1,30 @@
+using System.Text;
+using Millrace.Columnar.Avro;
+
+namespace Millrace.Schemas.Formats;
+
+/// <summary>Avro: the specification's resolution rules decide who reads whom.</summary>
+internal sealed class AvroFormat : ParsedSchema
+{
+    public required AvroSchema Schema { get; init; }
+
+    public static new AvroFormat Parse(SchemaContent content, IReadOnlyList<ReferencedSchema> referenced)
+    {
+        try
+        {
+            // A name alone is a schema that Java's parser takes without quotes; clients send "string" and string alike.
+            var text = content.Text.Trim();
+            if (text.Length > 0 && text.All(char.IsAsciiLetter))
+                text = $"\"{text}\"";
+            var schema = AvroSchema.ParseStrict(text, [.. referenced.Select(r => r.Text)]);
+            return new AvroFormat { Schema = schema, Content = content with { Text = AvroText.Write(text) } };
+        }
+        catch (Exception error) when (error is AvroException or EncoderFallbackException)
+        {
+            throw new SchemaFormatException(error.Message, error);
+        }
+    }
+
+    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName) =>
+        [.. new AvroCompatibility().Check(Schema, ((AvroFormat)writer).Schema).Select(f => f.Render(readerName, writerName))];
+}

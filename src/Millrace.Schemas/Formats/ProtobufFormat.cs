@@ -1,0 +1,160 @@
+namespace Millrace.Schemas.Formats;
+
+/// <summary>
+/// Protobuf: who reads whom follows the wire format and the rules that Confluent's registry draws from it (Schema Evolution and
+/// Compatibility, Protobuf): numbers identify fields, types may change within a wire-compatible group, messages may not vanish.
+/// </summary>
+internal sealed class ProtobufFormat : ParsedSchema
+{
+    private static readonly Dictionary<string, string> Groups = new(StringComparer.Ordinal)
+    {
+        ["int32"] = "varint", ["uint32"] = "varint", ["int64"] = "varint", ["uint64"] = "varint", ["bool"] = "varint",
+        ["sint32"] = "zigzag", ["sint64"] = "zigzag", ["string"] = "text", ["bytes"] = "text", ["fixed32"] = "fixed32", ["sfixed32"] = "fixed32",
+        ["fixed64"] = "fixed64", ["sfixed64"] = "fixed64", ["float"] = "float", ["double"] = "double",
+    };
+
+    private readonly List<ProtoFile> _referenced = [];
+
+    public required ProtoFile File { get; init; }
+
+    public static new ProtobufFormat Parse(SchemaContent content, IReadOnlyList<ReferencedSchema> referenced)
+    {
+        var format = new ProtobufFormat { Content = content with { Text = content.Text.Replace("\r\n", "\n", StringComparison.Ordinal).Trim() + "\n" }, File = ProtoFile.Parse(content.Text) };
+        foreach (var other in referenced)
+            format._referenced.Add(ProtoFile.Parse(other.Text));
+        foreach (var import in format.File.Imports)
+        {
+            if (!IsWellKnown(import) && !content.References.Any(r => r.Name == import))
+                throw new SchemaFormatException($"the import \"{import}\" is none of the references");
+        }
+        foreach (var message in format.File.Messages.Values)
+        {
+            foreach (var field in message.Fields.Values)
+            {
+                if (format.Resolve(field.Type, message.FullName) is null)
+                    throw new SchemaFormatException($"{message.FullName}.{field.Name}: there is no type '{field.Type}'");
+            }
+        }
+        return format;
+    }
+
+    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName)
+    {
+        var old = (ProtobufFormat)writer;
+        var faults = new List<string>();
+        foreach (var message in old.File.Messages.Values)
+        {
+            // A change of the package alone moves all names and changes nothing on the wire.
+            if (!File.Messages.TryGetValue(Rebase(message.FullName, old.File.Package, File.Package), out var own))
+                Add("MESSAGE_REMOVED", message.FullName, $"the {readerName} schema has no message {message.FullName}");
+            else
+                Compare(message, own, old, Add);
+        }
+        return faults;
+
+        void Add(string kind, string path, string description) =>
+            faults.Add($"{{errorType:\"{kind}\", description:\"{description} (the {writerName} schema is compared at '{path}')\"}}");
+    }
+
+    private void Compare(ProtoMessage written, ProtoMessage own, ProtobufFormat old, Action<string, string, string> add)
+    {
+        foreach (var field in written.Fields.Values)
+        {
+            var path = $"{written.FullName}.{field.Name}";
+            if (own.Fields.TryGetValue(field.Number, out var now))
+                CompareField(written, field, own, now, old, path, add);
+            else if (field.Label == ProtoLabel.Required)
+                add("REQUIRED_FIELD_REMOVED", path, "a required field was removed");
+            else if (field.Oneof is not null && own.Oneofs.Contains(field.Oneof))
+                add("ONEOF_FIELD_REMOVED", path, "a field was removed from a oneof");
+        }
+        var moved = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var field in own.Fields.Values)
+        {
+            var before = written.Fields.GetValueOrDefault(field.Number);
+            if (before is null && field.Label == ProtoLabel.Required)
+                add("REQUIRED_FIELD_ADDED", $"{own.FullName}.{field.Name}", "a required field was added");
+            if (before is { Oneof: null } && field.Oneof is { } into)
+                moved[into] = moved.GetValueOrDefault(into) + 1;
+        }
+        foreach (var (oneof, count) in moved)
+        {
+            if (written.Oneofs.Contains(oneof))
+                add("FIELD_MOVED_TO_EXISTING_ONEOF", $"{own.FullName}.{oneof}", "a field was moved into a oneof that was there");
+            else if (count > 1)
+                add("MULTIPLE_FIELDS_MOVED_TO_ONEOF", $"{own.FullName}.{oneof}", "several fields were moved into one oneof");
+        }
+    }
+
+    private void CompareField(
+        ProtoMessage written, ProtoField before, ProtoMessage own, ProtoField now, ProtobufFormat old, string path, Action<string, string, string> add)
+    {
+        if (before.MapKey is null != now.MapKey is null)
+        {
+            add("FIELD_KIND_CHANGED", path, "a map became another kind of field, or the other way round");
+            return;
+        }
+        if (before.MapKey is not null && GroupOf(before.MapKey) != GroupOf(now.MapKey!))
+            add("FIELD_SCALAR_KIND_CHANGED", path, $"the map's keys changed from {before.MapKey} to {now.MapKey}");
+        var (oldKind, oldType) = old.Resolve(before.Type, written.FullName)!.Value;
+        var (newKind, newType) = Resolve(now.Type, own.FullName)!.Value;
+        // An enum travels as a number.
+        var number = (oldKind, newKind) is (ProtoKind.Enum, ProtoKind.Scalar) && GroupOf(newType) == "varint"
+            || (oldKind, newKind) is (ProtoKind.Scalar, ProtoKind.Enum) && GroupOf(oldType) == "varint";
+        if (oldKind != newKind && !number)
+            add("FIELD_KIND_CHANGED", path, $"the type changed from {oldType} to {newType}");
+        else if (oldKind == ProtoKind.Scalar && newKind == ProtoKind.Scalar && GroupOf(oldType) != GroupOf(newType))
+            add("FIELD_SCALAR_KIND_CHANGED", path, $"the type changed from {oldType} to {newType}, which is written in another way");
+        else if (oldKind == newKind && oldKind != ProtoKind.Scalar && Rebase(oldType, old.File.Package, File.Package) != newType)
+            add("FIELD_NAMED_TYPE_CHANGED", path, $"the type changed from {oldType} to {newType}");
+        var repeatedChanged = before.Label == ProtoLabel.Repeated != (now.Label == ProtoLabel.Repeated);
+        if (repeatedChanged && (newKind == ProtoKind.Enum || (newKind == ProtoKind.Scalar && GroupOf(newType) != "text")))
+            add("FIELD_NUMERIC_LABEL_CHANGED", path, "a number became repeated, or the other way round");
+        else if (before.Label == ProtoLabel.Required != (now.Label == ProtoLabel.Required))
+            add(now.Label == ProtoLabel.Required ? "REQUIRED_FIELD_ADDED" : "REQUIRED_FIELD_REMOVED", path, "a field became required, or the other way round");
+    }
+
+    private enum ProtoKind
+    {
+        Scalar,
+        Message,
+        Enum,
+    }
+
+    /// <summary>What a type's name means where it stands: the innermost scope that has it (C++ scoping, as protoc does).</summary>
+    private (ProtoKind Kind, string Name)? Resolve(string name, string scope)
+    {
+        if (Groups.ContainsKey(name))
+            return (ProtoKind.Scalar, name);
+        if (name.StartsWith('.'))
+            return Find(name[1..]);
+        for (var at = scope; ; at = at.LastIndexOf('.') is >= 0 and var dot ? at[..dot] : "")
+        {
+            if (Find(at.Length == 0 ? name : at + "." + name) is { } found)
+                return found;
+            if (at.Length == 0)
+                break;
+        }
+        return name.StartsWith("google.", StringComparison.Ordinal) || name.StartsWith("confluent.", StringComparison.Ordinal) ? (ProtoKind.Message, name) : null;
+    }
+
+    private (ProtoKind Kind, string Name)? Find(string fullName)
+    {
+        if (File.Messages.ContainsKey(fullName) || _referenced.Exists(r => r.Messages.ContainsKey(fullName)))
+            return (ProtoKind.Message, fullName);
+        if (File.Enums.Contains(fullName) || _referenced.Exists(r => r.Enums.Contains(fullName)))
+            return (ProtoKind.Enum, fullName);
+        return fullName.StartsWith("google.", StringComparison.Ordinal) || fullName.StartsWith("confluent.", StringComparison.Ordinal) ? (ProtoKind.Message, fullName) : null;
+    }
+
+    private static string GroupOf(string scalar) => Groups.GetValueOrDefault(scalar, scalar);
+
+    private static bool IsWellKnown(string import) =>
+        import.StartsWith("google/", StringComparison.Ordinal) || import.StartsWith("confluent/", StringComparison.Ordinal);
+
+    private static string Rebase(string name, string from, string to) =>
+        from == to ? name
+        : from.Length == 0 ? to + "." + name
+        : name.StartsWith(from + ".", StringComparison.Ordinal) ? (to.Length == 0 ? "" : to + ".") + name[(from.Length + 1)..]
+        : name;
+}
