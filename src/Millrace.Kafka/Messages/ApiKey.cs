@@ -26,6 +26,7 @@ public enum ApiKey : short
     AddPartitionsToTxn = 24,
     AddOffsetsToTxn = 25,
     EndTxn = 26,
+    WriteTxnMarkers = 27,
     TxnOffsetCommit = 28,
     DescribeAcls = 29,
     CreateAcls = 30,
@@ -100,6 +101,7 @@ public static class ApiVersionTable
         yield return Row(ApiKey.AddPartitionsToTxn, 0, 3, 3);
         yield return Row(ApiKey.AddOffsetsToTxn, 0, 3, 3);
         yield return Row(ApiKey.EndTxn, 0, 3, 3);
+        yield return Row(ApiKey.WriteTxnMarkers, 1, 1, 1);
         yield return Row(ApiKey.TxnOffsetCommit, 0, 3, 3);
         yield return Row(ApiKey.DescribeAcls, 1, 3, 2);
         yield return Row(ApiKey.CreateAcls, 1, 3, 2);
@@ -119,7 +121,7 @@ public static class ApiVersionTable
         yield return Row(ApiKey.DescribeCluster, 0, 1, 0);
         yield return Row(ApiKey.DescribeProducers, 0, 0, 0);
         yield return Row(ApiKey.DescribeTransactions, 0, 0, 0);
-        yield return Row(ApiKey.ListTransactions, 0, 0, 0);
+        yield return Row(ApiKey.ListTransactions, 0, 1, 0);
         yield return Row(ApiKey.ConsumerGroupHeartbeat, 0, 1, 0);
         yield return Row(ApiKey.ConsumerGroupDescribe, 0, 1, 0);
     }

@@ -2,16 +2,21 @@ using Millrace.Kafka.Wire;
 
 namespace Millrace.Kafka.Messages;
 
-/// <summary>ListTransactions (key 66), version 0.</summary>
+/// <summary>ListTransactions (key 66), versions 0 to 1.</summary>
 public sealed class ListTransactionsRequest : IWireStruct
 {
     public List<string> StateFilters = [];
     public List<long> ProducerIdFilters = [];
 
+    /// <summary>Only transactions that have been running for longer, in milliseconds; -1 for all.</summary>
+    public long DurationFilter = -1;
+
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {
         codec.Strings(ref StateFilters);
         codec.Int64s(ref ProducerIdFilters);
+        if (codec.Version >= 1)
+            codec.Int64(ref DurationFilter);
     }
 }
 

@@ -29,7 +29,7 @@ internal sealed class RequestRouter
         ApiKey.DescribeProducers, ApiKey.OffsetCommit, ApiKey.OffsetFetch, ApiKey.JoinGroup, ApiKey.Heartbeat, ApiKey.LeaveGroup,
         ApiKey.SyncGroup, ApiKey.DescribeGroups, ApiKey.ListGroups, ApiKey.DeleteGroups, ApiKey.OffsetDelete,
         ApiKey.AddPartitionsToTxn, ApiKey.AddOffsetsToTxn, ApiKey.EndTxn, ApiKey.TxnOffsetCommit, ApiKey.DescribeTransactions,
-        ApiKey.ListTransactions,
+        ApiKey.ListTransactions, ApiKey.WriteTxnMarkers,
     ];
 
     private readonly HashSet<ApiKey> _served = [.. ServedKeys];
@@ -95,6 +95,8 @@ internal sealed class RequestRouter
                 return _transactions.EndAsync(exchange, Read<EndTxnRequest>(exchange));
             case ApiKey.TxnOffsetCommit:
                 return _transactions.CommitOffsetsAsync(exchange, Read<TxnOffsetCommitRequest>(exchange));
+            case ApiKey.WriteTxnMarkers:
+                return _transactions.WriteMarkersAsync(exchange, Read<WriteTxnMarkersRequest>(exchange));
             case ApiKey.OffsetDelete:
                 return _groupOffsets.DeleteAsync(exchange, Read<OffsetDeleteRequest>(exchange));
             default:

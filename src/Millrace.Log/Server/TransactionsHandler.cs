@@ -114,6 +114,35 @@ internal sealed class TransactionsHandler(BrokerContext context, TransactionCoor
         return exchange.FinishedAsync();
     }
 
+    /// <summary>An administrator ends what hangs in single partitions; the transaction's own state is not touched.</summary>
+    public ValueTask WriteMarkersAsync(Exchange exchange, WriteTxnMarkersRequest request)
+    {
+        var response = new WriteTxnMarkersResponse();
+        var wanted = new List<(WriteTxnMarkersRequest.WritableTxnMarker Marker, string Topic, WriteTxnMarkersResponse.WritableTxnMarkerPartitionResult Result)>();
+        foreach (var marker in request.Markers)
+        {
+            var answered = new WriteTxnMarkersResponse.WritableTxnMarkerResult { ProducerId = marker.ProducerId };
+            response.Markers.Add(answered);
+            foreach (var topic in marker.Topics)
+            {
+                var results = topic.PartitionIndexes.ConvertAll(p => new WriteTxnMarkersResponse.WritableTxnMarkerPartitionResult { PartitionIndex = p });
+                answered.Topics.Add(new WriteTxnMarkersResponse.WritableTxnMarkerTopicResult { Name = topic.Name, Partitions = results });
+                results.ForEach(r => wanted.Add((marker, topic.Name, r)));
+            }
+        }
+        var left = new Countdown(wanted.Count, () => exchange.Complete(response));
+        foreach (var (marker, topic, result) in wanted)
+        {
+            transactions.WriteMarker((topic, result.PartitionIndex), marker.ProducerId, marker.ProducerEpoch, marker.TransactionResult, error =>
+            {
+                result.ErrorCode = error;
+                left.Signal();
+            });
+        }
+        left.Signal();
+        return exchange.FinishedAsync();
+    }
+
     public void List(Exchange exchange, ListTransactionsRequest request)
     {
         var response = new ListTransactionsResponse
@@ -125,6 +154,8 @@ internal sealed class TransactionsHandler(BrokerContext context, TransactionCoor
             if (request.StateFilters.Count > 0 && !request.StateFilters.Contains(state.ToString()))
                 continue;
             if (request.ProducerIdFilters.Count > 0 && !request.ProducerIdFilters.Contains(value.ProducerId))
+                continue;
+            if (request.DurationFilter >= 0 && (value.StartedAt < 0 || context.Now - value.StartedAt <= request.DurationFilter))
                 continue;
             response.TransactionStates.Add(new ListTransactionsResponse.TransactionEntry
             {

@@ -146,6 +146,13 @@ internal sealed class Partition : IDisposable
             return _transactions.AbortedIn(from, to);
     }
 
+    /// <summary>Whether a producer has been seen here with a higher epoch.</summary>
+    public bool IsFenced(long producerId, short epoch)
+    {
+        lock (_gate)
+            return _producers.Producers.TryGetValue(producerId, out var batches) && batches[^1].Epoch > epoch;
+    }
+
     /// <summary>Whether the producer has a transaction open here.</summary>
     public bool HasOpenTransaction(long producerId)
     {

@@ -90,6 +90,24 @@ internal sealed partial class TransactionCoordinator
         }
     }
 
+    /// <summary>Ends a producer's transaction in one partition, whatever its transactional id says (KIP-664).</summary>
+    /// <param name="place">The partition.</param>
+    /// <param name="producerId">Whose.</param>
+    /// <param name="epoch">Not lower than the last that was seen there.</param>
+    /// <param name="commit">Or abort.</param>
+    /// <param name="done">Called once.</param>
+    public void WriteMarker((string Topic, int Partition) place, long producerId, short epoch, bool commit, Action<ErrorCode> done)
+    {
+        if (_context.Store.Find(place.Topic)?.Partition(place.Partition) is not { } partition)
+            done(ErrorCode.UnknownTopicOrPartition);
+        else if (partition.IsFenced(producerId, epoch))
+            done(ErrorCode.InvalidProducerEpoch);
+        else if (!partition.HasOpenTransaction(producerId))
+            done(ErrorCode.None);
+        else
+            AppendMarker(partition, producerId, epoch, commit, done);
+    }
+
     /// <summary>Goes on with what a restart or a failed write has left half done, aborts what has run too long, forgets ids that nobody uses.</summary>
     public void Maintain(long now)
     {
@@ -182,7 +200,6 @@ internal sealed partial class TransactionCoordinator
                 machine.Forget(place);
         }
         var failed = ErrorCode.None;
-        var offsets = _groups.OffsetsPartition;
         var left = new Countdown(partitions.Count + 1, () => Finished(entry, failed, answer, done));
         _context.Store.Committer.Together(() =>
         {
@@ -193,11 +210,8 @@ internal sealed partial class TransactionCoordinator
             });
             foreach (var partition in partitions)
             {
-                var batch = ControlRecord.Build(producerId, epoch, commit, coordinatorEpoch: 0, _context.Now);
-                new InternalLog(partition).AppendBatch(batch, _context.Now, commit ? Marker.Commit : Marker.Abort, error =>
+                AppendMarker(partition, producerId, epoch, commit, error =>
                 {
-                    if (error == ErrorCode.None && partition == offsets)
-                        _groups.EndTransaction(producerId, commit);
                     // A topic that was deleted meanwhile needs no marker.
                     if (error is not (ErrorCode.None or ErrorCode.UnknownTopicOrPartition))
                         failed = error;
@@ -206,6 +220,17 @@ internal sealed partial class TransactionCoordinator
             }
         });
         left.Signal();
+    }
+
+    private void AppendMarker(Partition partition, long producerId, short epoch, bool commit, Action<ErrorCode> done)
+    {
+        var batch = ControlRecord.Build(producerId, epoch, commit, coordinatorEpoch: 0, _context.Now);
+        new InternalLog(partition).AppendBatch(batch, _context.Now, commit ? Marker.Commit : Marker.Abort, error =>
+        {
+            if (error == ErrorCode.None && partition == _groups.OffsetsPartition)
+                _groups.EndTransaction(producerId, commit);
+            done(error);
+        });
     }
 
     private void Finished(Entry entry, ErrorCode failed, ErrorCode answer, Action<ErrorCode> done)

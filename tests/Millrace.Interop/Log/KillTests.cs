@@ -49,6 +49,89 @@ public sealed class KillTests(ITestOutputHelper output)
         }
     }
 
+    [Fact]
+    public async Task A_transaction_is_there_whole_or_not_at_all_when_the_process_is_killed_again_and_again()
+    {
+        KafkaLibraries.EnsureReady();
+        var folder = Directory.CreateTempSubdirectory("millrace-kill-").FullName;
+        try
+        {
+            await using var platform = PlatformProcess.Create(folder);
+            await platform.StartAsync(default);
+            using (var client = new WireClient(new IPEndPoint(IPAddress.Loopback, platform.KafkaPort)))
+                client.Call<Kafka.Messages.CreateTopicsRequest, Kafka.Messages.CreateTopicsResponse>(
+                    Kafka.Messages.ApiKey.CreateTopics, 5, new() { TimeoutMs = 10_000, Topics = [new() { Name = "tx", NumPartitions = Partitions, ReplicationFactor = 1 }] });
+            var outcomes = new ConcurrentDictionary<int, bool>();
+            using var stop = new CancellationTokenSource();
+            var producing = Task.Run(() => Transact(platform.Brokers, outcomes, stop.Token));
+            var random = new Random(1);
+            for (var kill = 0; kill < Kills; kill++)
+            {
+                var before = outcomes.Count;
+                var more = random.Next(20, 200);
+                await Until(() => outcomes.Count > before + more);
+                await platform.KillAsync();
+                await platform.StartAsync(default);
+            }
+            await stop.CancelAsync();
+            await producing;
+            var found = new List<int>();
+            using (var client = new WireClient(new IPEndPoint(IPAddress.Loopback, platform.KafkaPort)))
+            {
+                for (var partition = 0; partition < Partitions; partition++)
+                    found.AddRange(client.Committed("tx", partition).Select(v => int.Parse(v, System.Globalization.CultureInfo.InvariantCulture)));
+            }
+            var counts = found.GroupBy(v => v).ToDictionary(g => g.Key, g => g.Count());
+            foreach (var (number, committed) in outcomes)
+                Assert.Equal(committed ? PerTransaction : 0, counts.GetValueOrDefault(number));
+            Assert.All(counts, c => Assert.Equal(PerTransaction, c.Value));
+            output.WriteLine($"{outcomes.Values.Count(c => c)} committed, {outcomes.Values.Count(c => !c)} aborted, {counts.Count} found");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private const int Partitions = 3;
+    private const int PerTransaction = 6;
+
+    /// <summary>Notes of each transaction whether it was told to be committed (true) or aborted (false); those of unknown end are not noted.</summary>
+    private static void Transact(string brokers, ConcurrentDictionary<int, bool> outcomes, CancellationToken stop)
+    {
+        var patience = TimeSpan.FromSeconds(30);
+        IProducer<Null, string>? producer = null;
+        for (var number = 0; !stop.IsCancellationRequested; number++)
+        {
+            try
+            {
+                if (producer is null)
+                {
+                    producer = new ProducerBuilder<Null, string>(new ProducerConfig
+                    {
+                        BootstrapServers = brokers, TransactionalId = "killed", LingerMs = 1, ReconnectBackoffMaxMs = 200, TransactionTimeoutMs = 60_000,
+                    }).SetErrorHandler((_, _) => { }).SetLogHandler((_, _) => { }).Build();
+                    producer.InitTransactions(patience);
+                }
+                producer.BeginTransaction();
+                for (var i = 0; i < PerTransaction; i++)
+                    producer.Produce(new TopicPartition("tx", i % Partitions), new Message<Null, string> { Value = $"{number}" });
+                if (number % 4 == 3)
+                    producer.AbortTransaction(patience);
+                else
+                    producer.CommitTransaction(patience);
+                outcomes[number] = number % 4 != 3;
+            }
+            catch (KafkaException)
+            {
+                // Its end is unknown. A new producer of the same id ends what it left behind.
+                producer?.Dispose();
+                producer = null;
+            }
+        }
+        producer?.Dispose();
+    }
+
     private static int Produce(string brokers, ConcurrentDictionary<int, (int, long)> acknowledged, CancellationToken stop)
     {
         using var producer = new ProducerBuilder<Null, string>(new ProducerConfig

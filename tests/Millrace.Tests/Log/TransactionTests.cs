@@ -1,5 +1,5 @@
 using Millrace.Kafka.Messages;
-using Millrace.Kafka.Records;
+using static Millrace.Tests.Log.TransactionCalls;
 
 namespace Millrace.Tests.Log;
 
@@ -17,10 +17,10 @@ public sealed class TransactionTests
         Add(client, "a", id, epoch, ("t", 0));
         Assert.Equal(ErrorCode.None, Produce(client, "a", id, epoch, 0, "one").ErrorCode);
         client.Produce("t", 0, WireClient.Batch("behind"));
-        Assert.Equal(["plain"], Committed(client));
+        Assert.Equal(["plain"], client.Committed("t", 0));
         Assert.Equal(["plain", "one", "behind"], WireClient.Values(client.Fetch("t", 0, 0).Records));
         Assert.Equal(ErrorCode.None, End(client, "a", id, epoch, true));
-        Assert.Equal(["plain", "one", "behind"], Committed(client));
+        Assert.Equal(["plain", "one", "behind"], client.Committed("t", 0));
 
         Add(client, "a", id, epoch, ("t", 0));
         Produce(client, "a", id, epoch, 1, "aborted");
@@ -28,7 +28,7 @@ public sealed class TransactionTests
         var data = client.Fetch("t", 0, 0, isolation: 1);
         var aborted = Assert.Single(data.AbortedTransactions!);
         Assert.Equal((id, 4L), (aborted.ProducerId, aborted.FirstOffset));
-        Assert.Equal(["plain", "one", "behind"], Committed(client));
+        Assert.Equal(["plain", "one", "behind"], client.Committed("t", 0));
         Assert.Equal(data.HighWatermark, data.LastStableOffset);
         Assert.Null(client.Fetch("t", 0, 0).AbortedTransactions);
     }
@@ -62,7 +62,7 @@ public sealed class TransactionTests
         Assert.Equal(ErrorCode.InvalidTxnState, client.Produce("t", 0, WireClient.Batch(id, epoch, 1, "plain in an open one")).ErrorCode);
         Assert.Equal(ErrorCode.None, End(client, "a", id, epoch, true));
         Assert.Equal(ErrorCode.InvalidTxnState, Produce(client, "a", id, epoch, 1, "late").ErrorCode);
-        Assert.Equal(["x"], Committed(client));
+        Assert.Equal(["x"], client.Committed("t", 0));
         var partial = client.Call<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(ApiKey.AddPartitionsToTxn, 3, new AddPartitionsToTxnRequest
         {
             TransactionalId = "a", ProducerId = id, ProducerEpoch = epoch, Topics = [new() { Name = "t", Partitions = [1, 9] }],
@@ -84,11 +84,11 @@ public sealed class TransactionTests
         Assert.True(higher > epoch);
         Assert.Equal(ErrorCode.InvalidProducerEpoch, Produce(client, "a", id, epoch, 1, "zombie again").ErrorCode);
         Assert.Equal(ErrorCode.ProducerFenced, End(client, "a", id, epoch, true));
-        Assert.Empty(Committed(client));
+        Assert.Empty(client.Committed("t", 0));
         Add(client, "a", id, higher, ("t", 0));
         Produce(client, "a", id, higher, 0, "living");
         End(client, "a", id, higher, true);
-        Assert.Equal(["living"], Committed(client));
+        Assert.Equal(["living"], client.Committed("t", 0));
     }
 
     [Fact]
@@ -123,10 +123,10 @@ public sealed class TransactionTests
         }
         await using var again = await test.RestartAsync();
         using var second = again.Connect();
-        Assert.Empty(Committed(second));
+        Assert.Empty(second.Committed("t", 0));
         Assert.Equal(ErrorCode.None, Produce(second, "a", id, epoch, 2, "more").ErrorCode);
         Assert.Equal(ErrorCode.None, End(second, "a", id, epoch, true));
-        Assert.Equal(["open", "more"], Committed(second));
+        Assert.Equal(["open", "more"], second.Committed("t", 0));
     }
 
     [Fact]
@@ -155,91 +155,5 @@ public sealed class TransactionTests
         CommitOffset(second, "a", newId, newEpoch, 12);
         End(second, "a", newId, newEpoch, true);
         Assert.Equal((12L, ErrorCode.None), OffsetOf(second, stable: true));
-    }
-
-    private static (long Id, short Epoch) Init(WireClient client, string transactionalId, int timeoutMs = 60_000)
-    {
-        // A transaction of an earlier self is aborted first; clients ask again.
-        for (var i = 0; i < 1000; i++)
-        {
-            var response = client.Call<InitProducerIdRequest, InitProducerIdResponse>(
-                ApiKey.InitProducerId, 4, new InitProducerIdRequest { TransactionalId = transactionalId, TransactionTimeoutMs = timeoutMs });
-            if (response.ErrorCode == ErrorCode.None)
-                return (response.ProducerId, response.ProducerEpoch);
-            Assert.Equal(ErrorCode.ConcurrentTransactions, response.ErrorCode);
-        }
-        throw new Xunit.Sdk.XunitException("the earlier transaction never ended");
-    }
-
-    private static void Add(WireClient client, string transactionalId, long id, short epoch, (string Topic, int Partition) place) => Assert.Equal(
-        ErrorCode.None,
-        client.Call<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(ApiKey.AddPartitionsToTxn, 3, new AddPartitionsToTxnRequest
-        {
-            TransactionalId = transactionalId, ProducerId = id, ProducerEpoch = epoch, Topics = [new() { Name = place.Topic, Partitions = [place.Partition] }],
-        }).ResultsByTopic[0].ResultsByPartition[0].ErrorCode);
-
-    private static ErrorCode End(WireClient client, string transactionalId, long id, short epoch, bool commit) =>
-        client.Call<EndTxnRequest, EndTxnResponse>(ApiKey.EndTxn, 3, new EndTxnRequest
-        {
-            TransactionalId = transactionalId, ProducerId = id, ProducerEpoch = epoch, Committed = commit,
-        }).ErrorCode;
-
-    private static ProduceResponse.PartitionProduceResponse Produce(
-        WireClient client, string transactionalId, long id, short epoch, int sequence, string value, short version = 9)
-    {
-        using var builder = new RecordBatchBuilder
-        {
-            ProducerId = id, ProducerEpoch = epoch, BaseSequence = sequence, Attributes = BatchAttributes.Transactional,
-        };
-        builder.Add(1, "key"u8, System.Text.Encoding.UTF8.GetBytes(value));
-        var request = WireClient.Request("t", 0, builder.Build(), -1);
-        request.TransactionalId = transactionalId;
-        return client.Call<ProduceRequest, ProduceResponse>(ApiKey.Produce, version, request).Responses[0].PartitionResponses[0];
-    }
-
-    /// <summary>What a read_committed client gives its reader.</summary>
-    private static List<string> Committed(WireClient client)
-    {
-        var data = client.Fetch("t", 0, 0, isolation: 1);
-        Assert.Equal(ErrorCode.None, data.ErrorCode);
-        var values = new List<string>();
-        var aborting = new HashSet<long>();
-        for (var rest = data.Records; rest.Length > 0;)
-        {
-            var batch = new RecordBatch(rest.Span);
-            foreach (var aborted in data.AbortedTransactions!)
-            {
-                if (aborted.ProducerId == batch.ProducerId && aborted.FirstOffset == batch.BaseOffset)
-                    aborting.Add(batch.ProducerId);
-            }
-            if (batch.IsControl)
-                aborting.Remove(batch.ProducerId);
-            else if (!batch.IsTransactional || !aborting.Contains(batch.ProducerId))
-                values.AddRange(WireClient.Values(rest[..batch.TotalBytes]));
-            rest = rest[batch.TotalBytes..];
-        }
-        return values;
-    }
-
-    private static void CommitOffset(WireClient client, string transactionalId, long id, short epoch, long offset)
-    {
-        Assert.Equal(ErrorCode.None, client.Call<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(ApiKey.AddOffsetsToTxn, 3, new AddOffsetsToTxnRequest
-        {
-            TransactionalId = transactionalId, ProducerId = id, ProducerEpoch = epoch, GroupId = "g",
-        }).ErrorCode);
-        Assert.Equal(ErrorCode.None, client.Call<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(ApiKey.TxnOffsetCommit, 3, new TxnOffsetCommitRequest
-        {
-            TransactionalId = transactionalId, GroupId = "g", ProducerId = id, ProducerEpoch = epoch,
-            Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 0, CommittedOffset = offset }] }],
-        }).Topics[0].Partitions[0].ErrorCode);
-    }
-
-    private static (long, ErrorCode) OffsetOf(WireClient client, bool stable)
-    {
-        var partition = client.Call<OffsetFetchRequest, OffsetFetchResponse>(ApiKey.OffsetFetch, 7, new OffsetFetchRequest
-        {
-            GroupId = "g", RequireStable = stable, Topics = [new() { Name = "t", PartitionIndexes = [0] }],
-        }).Topics[0].Partitions[0];
-        return (partition.CommittedOffset, partition.ErrorCode);
     }
 }

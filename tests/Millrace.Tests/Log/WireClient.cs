@@ -90,6 +90,38 @@ internal sealed class WireClient : IDisposable
         return response.Responses[0].Partitions[0];
     }
 
+    /// <summary>What a read_committed client gives its reader: all of a partition that it may see.</summary>
+    public List<string> Committed(string topic, int partition)
+    {
+        var values = new List<string>();
+        var aborting = new HashSet<long>();
+        for (long offset = 0; ;)
+        {
+            var data = Fetch(topic, partition, offset, isolation: 1);
+            Assert.Equal(ErrorCode.None, data.ErrorCode);
+            if (data.Records.IsEmpty)
+            {
+                Assert.Equal(data.LastStableOffset, offset);
+                return values;
+            }
+            for (var rest = data.Records; rest.Length > 0;)
+            {
+                var batch = new RecordBatch(rest.Span);
+                foreach (var aborted in data.AbortedTransactions!)
+                {
+                    if (aborted.ProducerId == batch.ProducerId && aborted.FirstOffset == batch.BaseOffset)
+                        aborting.Add(batch.ProducerId);
+                }
+                if (batch.IsControl)
+                    aborting.Remove(batch.ProducerId);
+                else if (!batch.IsTransactional || !aborting.Contains(batch.ProducerId))
+                    values.AddRange(Values(rest[..batch.TotalBytes]));
+                offset = batch.LastOffset + 1;
+                rest = rest[batch.TotalBytes..];
+            }
+        }
+    }
+
     public static ProduceRequest Request(string topic, int partition, byte[] records, short acks) => new()
     {
         Acks = acks,
