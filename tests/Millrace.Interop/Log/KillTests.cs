@@ -5,6 +5,7 @@ using Millrace.Bench.Running;
 using Millrace.Kafka.Clients;
 using Millrace.Tests.Log;
 using Xunit.Abstractions;
+using TopicPartition = Confluent.Kafka.TopicPartition;
 
 namespace Millrace.Interop.Log;
 
