@@ -22,6 +22,9 @@ public sealed class InvalidMetadataException(string file, string part, string re
 
     /// <summary>A JSON path or a position.</summary>
     public string Part { get; } = part;
+
+    /// <summary>What is wrong there.</summary>
+    public string Reason { get; } = reason;
 }
 
 /// <summary>Somebody else changed the table first. The commit is not applied; apply it on the new metadata.</summary>

@@ -15,12 +15,14 @@ public sealed class PlatformProcess : IAsyncDisposable
 {
     private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(60) };
     private readonly string _program;
+    private readonly string[] _wrapper;
     private readonly StringBuilder _errors = new();
     private Process? _process;
 
-    private PlatformProcess(string folder, int kafka, int http, int postgres)
+    private PlatformProcess(string folder, int kafka, int http, int postgres, string[] wrapper)
     {
         Folder = folder;
+        _wrapper = wrapper;
         KafkaPort = kafka;
         HttpPort = http;
         PostgresPort = postgres;
@@ -52,11 +54,13 @@ public sealed class PlatformProcess : IAsyncDisposable
     }
 
     /// <summary>Chooses ports and a folder; <see cref="StartAsync"/> starts it.</summary>
-    public static PlatformProcess Create(string folder)
+    /// <param name="folder">For its settings file and its data.</param>
+    /// <param name="wrapper">A command line that the platform's own is appended to, e.g. one that limits it.</param>
+    public static PlatformProcess Create(string folder, params string[] wrapper)
     {
         var ports = FreePorts(3);
         Directory.CreateDirectory(folder);
-        var platform = new PlatformProcess(folder, ports[0], ports[1], ports[2]);
+        var platform = new PlatformProcess(folder, ports[0], ports[1], ports[2], wrapper);
         File.WriteAllText(Path.Combine(folder, "millrace.yaml"), string.Create(
             CultureInfo.InvariantCulture,
             $"data: {Path.Combine(folder, "data")}\nkafka: {{port: {ports[0]}}}\nhttp: {{port: {ports[1]}}}\npostgres: {{port: {ports[2]}}}\n"));
@@ -68,7 +72,7 @@ public sealed class PlatformProcess : IAsyncDisposable
     public async Task<TimeSpan> StartAsync(CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
-        _process = Run(["up", "--config", Path.Combine(Folder, "millrace.yaml")]);
+        _process = Run(["up", "--config", Path.Combine(Folder, "millrace.yaml")], _wrapper);
         _process.OutputDataReceived += (_, _) => { };
         _process.ErrorDataReceived += (_, line) =>
         {
@@ -132,12 +136,16 @@ public sealed class PlatformProcess : IAsyncDisposable
     }
 
     /// <summary>Runs the program with other arguments, e.g. the replay, its output redirected.</summary>
-    public Process Run(IReadOnlyList<string> arguments)
+    public Process Run(IReadOnlyList<string> arguments) => Run(arguments, []);
+
+    private Process Run(IReadOnlyList<string> arguments, string[] wrapper)
     {
-        var start = new ProcessStartInfo("dotnet")
+        var start = new ProcessStartInfo(wrapper.Length > 0 ? wrapper[0] : "dotnet")
         {
             RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true, UseShellExecute = false,
         };
+        foreach (var part in wrapper.Skip(1).Concat(wrapper.Length > 0 ? ["dotnet"] : []))
+            start.ArgumentList.Add(part);
         start.ArgumentList.Add(_program);
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);

@@ -82,7 +82,7 @@ function OneJob(props: { name: string }) {
         <Chip state={job.state} />
         <Actions name={job.name} state={job.state} />
       </div>
-      {job.reason && <div class="problem"><p class="strong">{job.state === 'paused' ? 'Paused' : 'Failed'}</p><p>{job.reason}</p></div>}
+      {job.reason && <div class="problem"><p class="strong">{job.state === 'failed' ? 'Failed' : job.state === 'paused' ? 'Paused' : 'Waits'}</p><p>{job.reason}</p></div>}
       <dl class="tiles">
         <Tile label="Events a second" value={rate(perSecond(job))} sub={`${count(taken)} in total`} series={own.perSecond} />
         <Tile label="Latency, P99" value={millis(job.latency.p99)} sub={`P50 ${millis(job.latency.p50)}, P95 ${millis(job.latency.p95)}`.replace(/ ms,/, ',')} series={own.p99} />

@@ -132,7 +132,7 @@ internal sealed class JobRoutes(ConsoleServices services, ConsoleOptions options
             if (!dryRun)
                 context.Response.Headers.Location = $"/api/jobs/{Uri.EscapeDataString(name)}";
             await Replies.JsonAsync(
-                context, new SubmitReply(name, dryRun, answer.Diagnostics), ConsoleJson.Relaxed.SubmitReply, dryRun ? 200 : 201);
+                context, new SubmitReply(name, dryRun, answer.Replaces, answer.Changes ?? [], answer.Diagnostics), ConsoleJson.Relaxed.SubmitReply, dryRun ? 200 : 201);
             return;
         }
         var errors = answer.Diagnostics.Count(d => d.Severity == "error");

@@ -48,4 +48,7 @@ public sealed record JobEntry(
 
 /// <param name="Name">The job's name when the file could be read so far.</param>
 /// <param name="Accepted">True when nothing is wrong; the job runs unless it was a dry run.</param>
-public sealed record SubmitAnswer(string? Name, bool Accepted, IReadOnlyList<DiagnosticInfo> Diagnostics);
+/// <param name="Changes">What is different from the job that has the name.</param>
+/// <param name="Replaces">True when a job has the name already.</param>
+public sealed record SubmitAnswer(
+    string? Name, bool Accepted, IReadOnlyList<DiagnosticInfo> Diagnostics, IReadOnlyList<PlanChangeInfo>? Changes = null, bool Replaces = false);

@@ -6,7 +6,7 @@ namespace Millrace.WebConsole.Wire;
 public sealed record JobInfo(
     string Name,
     [property: Description("starting, running, paused, waiting (for its next start), stopping, stopped or failed")] string State,
-    [property: Description("why it is paused or failed")] string? Reason,
+    [property: Description("why it is paused or failed, or what it waits for")] string? Reason,
     [property: Description("low, normal or high")] string Priority,
     DateTimeOffset SubmittedAt,
     IReadOnlyList<SourceInfo> Sources,
@@ -82,11 +82,20 @@ public sealed record DiagnosticInfo(
     [property: Description("column from 1")] int Column,
     [property: Description("characters to underline")] int Length,
     string? Hint,
-    [property: Description("stable code of the rule")] string? Code);
+    [property: Description("stable code of the rule")] string? Code,
+    [property: Description("the command to run next, where there is one")] string? Next = null);
 
 public sealed record LintAnswer(bool Ok, IReadOnlyList<DiagnosticInfo> Diagnostics);
 
-public sealed record SubmitReply(string Name, bool DryRun, IReadOnlyList<DiagnosticInfo> Diagnostics);
+public sealed record SubmitReply(
+    string Name, bool DryRun,
+    [property: Description("a job of that name was there before")] bool Replaces,
+    [property: Description("what is different from that job")] IReadOnlyList<PlanChangeInfo> Changes,
+    IReadOnlyList<DiagnosticInfo> Diagnostics);
+
+public sealed record PlanChangeInfo(
+    [property: Description("e.g. sources.orders")] string Part, string Text,
+    [property: Description("the kept state cannot go on under the new file")] bool Breaks);
 
 public sealed record QuarantinePage(long Total, IReadOnlyList<ReasonInfo> Reasons, IReadOnlyList<QuarantinedInfo> Rows);
 

@@ -6,7 +6,8 @@ public sealed record TableList(IReadOnlyList<TableInfo> Tables);
 
 public sealed record TableInfo(
     string Namespace, string Name, long Rows, long Bytes, int Files, int Snapshots,
-    [property: Description("as text: ids pass 2^53")] string? SnapshotId, DateTimeOffset? UpdatedAt);
+    [property: Description("as text: ids pass 2^53")] string? SnapshotId, DateTimeOffset? UpdatedAt,
+    [property: Description("why the table cannot be read, and what to do")] string? Problem = null);
 
 public sealed record TableDetail(
     TableInfo Table, string Location, int FormatVersion, IReadOnlyList<TableColumn> Columns,

@@ -61,7 +61,7 @@ internal sealed class MetadataFolder(IFileSystem files, string folder, int maxBy
         {
             var earlier = PathOf(version.Number - 1);
             throw new InvalidMetadataException(
-                error.File, error.Part, error.Message,
+                error.File, error.Part, error.Reason,
                 version.Number > 1 && files.FileExists(earlier)
                     ? $"the state before it is in {earlier}: move the damaged file away and the table continues from there"
                     : "restore the file from a backup",

@@ -16,6 +16,8 @@ public sealed record BatchConsumerOptions
 
     public string ClientId { get; init; } = "millrace";
 
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
     /// <summary>Most records that one poll hands out.</summary>
     public int MaxPollRecords { get; init; } = 32_768;
 
@@ -42,17 +44,23 @@ public sealed unsafe class BatchConsumer : IDisposable
     /// <summary>Start at the oldest record that is there.</summary>
     public const long Earliest = -2;
 
+    // librdkafka tells the same failure of a connection again every 30 s (rd_kafka_broker_set_error).
+    private static readonly TimeSpan ComplaintStands = TimeSpan.FromSeconds(40);
+
     private readonly Func<TopicPartition, long> _startOffset;
     private readonly ILogger _log;
+    private readonly TimeProvider _time;
     private readonly nint* _messages;
     private readonly int _capacity;
     private readonly HashSet<TopicPartition> _assigned = [];
     private readonly GCHandle _self;
     private readonly Dictionary<nint, string> _topicNames = [];
+    private readonly SortedDictionary<int, string> _troubles = [];
     private nint _handle;
     private nint _queue;
     private int _held;
     private Exception? _callbackFailure;
+    private volatile Complaint? _complaint;
 
     /// <param name="options">Settings.</param>
     /// <param name="startOffset">Asked for each partition when it is assigned: the offset to read first, or <see cref="Earliest"/>.</param>
@@ -62,6 +70,7 @@ public sealed unsafe class BatchConsumer : IDisposable
     {
         _startOffset = startOffset;
         _log = log;
+        _time = options.Time;
         _capacity = options.MaxPollRecords;
         _messages = (nint*)NativeMemory.Alloc((nuint)_capacity, (nuint)sizeof(nint));
         _self = GCHandle.Alloc(this);
@@ -118,6 +127,20 @@ public sealed unsafe class BatchConsumer : IDisposable
     /// <summary>The partitions that this member reads now; changes only inside <see cref="Poll"/>.</summary>
     public IReadOnlyCollection<TopicPartition> Assigned => _assigned;
 
+    /// <summary>
+    /// What keeps records from coming: a partition's last error since it gave a record or its end, else what the client says of its
+    /// connections since anything came; null when nothing is known to be wrong.
+    /// </summary>
+    public string? Trouble
+    {
+        get
+        {
+            foreach (var (partition, text) in _troubles)
+                return $"partition {partition}: {text}";
+            return _complaint is { } complaint && _time.GetElapsedTime(complaint.At) < ComplaintStands ? complaint.Text : null;
+        }
+    }
+
     /// <summary>Told after an assignment changed, inside <see cref="Poll"/>: the partitions that came (true) or went (false).</summary>
     public event Action<IReadOnlyList<TopicPartition>, bool>? AssignmentChanged;
 
@@ -169,12 +192,16 @@ public sealed unsafe class BatchConsumer : IDisposable
             if (message->Error == 0)
             {
                 _messages[records++] = (nint)message;
+                if (_troubles.Count > 0)
+                    _troubles.Remove(message->Partition);
                 continue;
             }
             failure ??= OnMessageError(message);
             Librdkafka.MessageDestroy(message);
         }
         _held = records;
+        if (records > 0)
+            _complaint = null;
         if (_callbackFailure is { } thrown)
         {
             _callbackFailure = null;
@@ -266,6 +293,8 @@ public sealed unsafe class BatchConsumer : IDisposable
     {
         if (message->Error == Librdkafka.PartitionEof)
         {
+            _troubles.Remove(message->Partition);
+            _complaint = null;
             EndReached?.Invoke(new TopicPartition(TopicOf(message), message->Partition), message->Offset);
             return null;
         }
@@ -280,6 +309,10 @@ public sealed unsafe class BatchConsumer : IDisposable
         }
         if (message->Error == fatal)
             return new KafkaClientException("the Kafka client gave up: " + text, message->Error);
+        if (message->Topic != 0 && message->Partition >= 0)
+            _troubles[message->Partition] = text;
+        else if (Trouble is null)
+            _complaint = new Complaint(text, _time.GetTimestamp());
         BatchConsumerLog.ClientError(_log, message->Error, text);
         return null;
     }
@@ -303,10 +336,26 @@ public sealed unsafe class BatchConsumer : IDisposable
         else
         {
             Check(Librdkafka.Assign(_handle, null), "assign nothing");
+            _troubles.Clear();
             _assigned.Clear();
         }
         AssignmentChanged?.Invoke(changed, error == Librdkafka.AssignPartitions);
     }
+
+    /// <summary>Called from the client's own threads.</summary>
+    private void Says(int level, string facility, string text)
+    {
+        const int error = 3;
+        if (level <= error)
+        {
+            // "[thrd:127.0.0.1:9092/bootstrap]: 127.0.0.1:9092/bootstrap: Connect to ... failed": the thread's name says it twice.
+            var from = text.IndexOf("]: ", StringComparison.Ordinal);
+            _complaint = new Complaint(from < 0 ? text : text[(from + 3)..], _time.GetTimestamp());
+        }
+        BatchConsumerLog.ClientSays(_log, level <= error ? LogLevel.Warning : LogLevel.Debug, facility, text);
+    }
+
+    private sealed record Complaint(string Text, long At);
 
     private void Release()
     {
@@ -336,7 +385,7 @@ public sealed unsafe class BatchConsumer : IDisposable
     {
         var opaque = handle == 0 ? 0 : Librdkafka.Opaque(handle);
         if (opaque != 0 && GCHandle.FromIntPtr(opaque).Target is BatchConsumer consumer)
-            BatchConsumerLog.ClientSays(consumer._log, level <= 3 ? LogLevel.Warning : LogLevel.Debug, Text(facility), Text(text));
+            consumer.Says(level, Text(facility), Text(text));
     }
 
     private static void Check(int error, string operation)

@@ -60,7 +60,7 @@ internal sealed record ClusterFile(int Format, string ClusterId, uint Salt, long
             var file = JsonSerializer.Deserialize<ClusterFile>(DurableFile.ReadAll(files, path), Options);
             if (file is { Format: CurrentFormat, ClusterId.Length: > 0 })
                 return file;
-            throw new InvalidDataException($"{path} does not describe a log of format {CurrentFormat}; it was written by another version");
+            throw new InvalidDataException($"{path} does not describe a log of format {CurrentFormat}; open it with the version that wrote it, or restore the file from a backup");
         }
         catch (JsonException error)
         {

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Millrace.DuckDb;
+using Millrace.Storage.RocksDb;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
 
@@ -121,7 +122,7 @@ internal sealed partial class JobRun
     /// <summary>Whether the same start could end otherwise: not when the plan, its state, a row's values or an installation are the reason.</summary>
     private static bool MayPass(Exception failure) => failure switch
     {
-        PipelineRefusedException or InvalidDataException or DllNotFoundException => false,
+        PipelineRefusedException or InvalidDataException or DllNotFoundException or RocksException { Kind: RocksFailure.Corruption } => false,
         DuckDbException duck => duck.ErrorType is not (DuckDbErrorType.Conversion or DuckDbErrorType.OutOfRange or DuckDbErrorType.MismatchType
             or DuckDbErrorType.InvalidInput or DuckDbErrorType.Binder or DuckDbErrorType.Catalog or DuckDbErrorType.Parser or DuckDbErrorType.DivideByZero),
         _ => true,

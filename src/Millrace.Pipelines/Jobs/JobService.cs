@@ -113,6 +113,7 @@ public sealed class JobService : IAsyncDisposable
     /// <exception cref="NoSuchJobException"/>
     public Task StopAsync(string name, CancellationToken cancellation) => WithJobAsync(name, async job =>
     {
+        ThrowIfUnreadable(job);
         _store.Write(name, job.Record with { Wanted = false });
         Change(job, job.Record with { Wanted = false }, j => j);
         await StopRunAsync(job);
@@ -123,6 +124,7 @@ public sealed class JobService : IAsyncDisposable
     /// <exception cref="NoSuchJobException"/>
     public Task RestartAsync(string name, CancellationToken cancellation) => WithJobAsync(name, async job =>
     {
+        ThrowIfUnreadable(job);
         await StopRunAsync(job);
         var record = job.Record with { Wanted = true };
         _store.Write(name, record);
@@ -241,6 +243,13 @@ public sealed class JobService : IAsyncDisposable
         job.Run = new JobRun(job.Now.Plan!, _start, _options, (state, running, failure) =>
             Change(job, job.Record, j => j with { State = state, Running = running, Failure = failure }));
         await job.Run.FirstOutcome.WaitAsync(cancellation);
+    }
+
+    /// <summary>What is kept of a job whose file is damaged must not be overwritten with nothing.</summary>
+    private static void ThrowIfUnreadable(JobEntry job)
+    {
+        if (job.Record.Yaml.Length == 0)
+            throw new InvalidDataException(job.Now.Failure);
     }
 
     private static async Task StopRunAsync(JobEntry job)

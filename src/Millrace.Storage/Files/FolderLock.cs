@@ -19,7 +19,14 @@ public sealed class FolderLock : IDisposable
     /// <exception cref="FolderLockedException">Another process (or another holder in this one) has it.</exception>
     public static FolderLock Take(string folder, string name = "LOCK")
     {
-        Directory.CreateDirectory(folder);
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (IOException error)
+        {
+            throw new IOException($"{folder} cannot be used as a folder: {error.Message} Choose another, e.g. with --data", error);
+        }
         var path = Path.Combine(folder, name);
         FileStream stream;
         try

@@ -18,7 +18,7 @@ public enum RocksFailure
 
 /// <summary>A failure of a store; the message names the folder, the file where RocksDB tells it, and the next step.</summary>
 public sealed class RocksException(string folder, string operation, string detail)
-    : IOException($"{operation} of the state store {folder} failed: {detail}; {Advice(KindOf(detail))}")
+    : IOException($"{operation} of the state store {folder} failed: {detail}{DamagedFile(folder, detail)}; {Advice(KindOf(detail))}")
 {
     public string Folder { get; } = folder;
 
@@ -33,6 +33,29 @@ public sealed class RocksException(string folder, string operation, string detai
             && detail.StartsWith("IO error", StringComparison.Ordinal) => RocksFailure.Locked,
         _ => RocksFailure.Disk,
     };
+
+    /// <summary>RocksDB's status names no file when its write-ahead log is damaged; its own journal, LOG, does (db/db_impl_open.cc, LogReporter).</summary>
+    private static string DamagedFile(string folder, string detail)
+    {
+        if (KindOf(detail) != RocksFailure.Corruption || detail.Contains(folder, StringComparison.Ordinal))
+            return "";
+        try
+        {
+            var line = File.ReadLines(Path.Combine(folder, "LOG")).LastOrDefault(l => l.Contains("dropping", StringComparison.Ordinal));
+            var words = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
+            var at = Array.IndexOf(words, "dropping");
+            var file = Array.Find(words, w => w.EndsWith(".log:", StringComparison.Ordinal))?.TrimEnd(':');
+            if (file is null || at < 0 || at + 1 >= words.Length || !long.TryParse(words[at + 1], out var lost))
+                return "";
+            var path = Path.Combine(folder, file);
+            return $" in {path}, {lost} bytes of {new FileInfo(path).Length}";
+        }
+        catch (IOException)
+        {
+            // The journal is a help, not a need.
+            return "";
+        }
+    }
 
     private static string Advice(RocksFailure kind) => kind switch
     {

@@ -34,7 +34,7 @@ public sealed unsafe class RocksStore : IDisposable
     // rocksdb/options.h, WALRecoveryMode::kTolerateCorruptedTailRecords: a write cut short by a crash is dropped, any other
     // damage of the log is an error. The library's default (point in time) would silently drop all that follows the damage.
     private const int TolerateTornTail = 0;
-    private const int LogErrorsOnly = 3;
+    private const int LogWarnings = 2;
 
     private readonly nint _readOptions;
     private readonly nint _scanOptions;
@@ -81,7 +81,7 @@ public sealed unsafe class RocksStore : IDisposable
             rocksdb_options_set_max_open_files(native, options.MaxOpenFiles);
             rocksdb_options_set_max_background_jobs(native, options.BackgroundJobs);
             rocksdb_options_set_keep_log_file_num(native, 2);
-            rocksdb_options_set_info_log_level(native, LogErrorsOnly);
+            rocksdb_options_set_info_log_level(native, LogWarnings);
             rocksdb_options_set_compression(native, 0);
             nint error = 0;
             var database = rocksdb_open(native, folder, ref error);

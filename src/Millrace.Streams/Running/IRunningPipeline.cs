@@ -48,7 +48,7 @@ public sealed record PipelineStatus
 
     public required PipelineState State { get; init; }
 
-    /// <summary>Why it is paused or failed, else null.</summary>
+    /// <summary>Why it is paused or failed, or what a running one waits for; else null.</summary>
     public string? Reason { get; init; }
 
     public required IReadOnlyList<SourceStatus> Sources { get; init; }

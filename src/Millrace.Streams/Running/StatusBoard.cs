@@ -127,7 +127,30 @@ internal sealed class StatusBoard
                 : null;
             return (PipelineState.Starting, waiting);
         }
-        return (PipelineState.Running, null);
+        return (PipelineState.Running, Waits(session));
+    }
+
+    /// <summary>What a running pipeline waits for: a partition that gives errors, a sink that takes nothing.</summary>
+    private string? Waits(PipelineSession session)
+    {
+        if (_time.GetElapsedTime(_sessionBegan) <= AssignmentPatience)
+            return null;
+        foreach (var source in session.Sources)
+        {
+            if (source.Trouble is { } trouble)
+                return $"source {source.Plan.Name} waits for topic {source.Plan.Topic} at {source.Plan.Brokers}: {trouble}";
+        }
+        foreach (var table in session.Tables)
+        {
+            if (table.Trouble is { } trouble)
+                return $"{table.Name} waits: {trouble}";
+        }
+        foreach (var topic in session.Topics.Values)
+        {
+            if (topic.Trouble is { } trouble)
+                return $"{topic.Name} waits: {trouble}";
+        }
+        return null;
     }
 
     private SourceStatus SourceOf(SourceReader source, long now)

@@ -86,8 +86,8 @@ internal sealed class SourceReader : IDisposable
     /// <summary>Told of each quarantined record, for display.</summary>
     public Action<QuarantinedRow>? Quarantined { get; init; }
 
-    /// <summary>What the client complains of while it has no partitions, or null.</summary>
-    public string? Trouble => null;
+    /// <summary>What the client complains of, or null.</summary>
+    public string? Trouble => _consumer.Trouble;
 
     /// <summary>The partitions that this member reads now.</summary>
     public int AssignedPartitions => _consumer.Assigned.Count;
@@ -223,7 +223,7 @@ internal sealed class SourceReader : IDisposable
         var options = new BatchConsumerOptions
         {
             Brokers = Plan.Brokers, GroupId = _context.Pipeline, ClientId = $"millrace-{_context.Pipeline}-{Plan.Name}",
-            MaxPollRecords = _context.Options.MaxBatchRecords, QueuedKilobytes = _context.Options.PrefetchKilobytes, Extra = settings,
+            MaxPollRecords = _context.Options.MaxBatchRecords, QueuedKilobytes = _context.Options.PrefetchKilobytes, Extra = settings, Time = _context.Time,
         };
         var consumer = new BatchConsumer(options, partition => _expected.GetValueOrDefault(partition.Partition, BatchConsumer.Earliest), _log);
         consumer.AssignmentChanged += OnAssignment;

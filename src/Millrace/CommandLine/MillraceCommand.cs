@@ -87,7 +87,7 @@ internal static class MillraceCommand
         {
             return 130;
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or DllNotFoundException)
+        catch (Exception failure) when (failure is IOException or InvalidDataException or UnauthorizedAccessException or DllNotFoundException)
         {
             Terminal.Fail(failure.Message, null);
             return ExitCode.Failure;

@@ -18,7 +18,7 @@ internal static class PipelineCommands
     private static Command Run()
     {
         var file = FileArgument();
-        var dry = new Option<bool>("--dry-run") { Description = "Check the file against the running platform; start nothing" };
+        var dry = new Option<bool>("--dry-run") { Description = "Show what would change on the running platform; start nothing" };
         var command = new Command("run", "Start a pipeline on the running platform, or change the one of that name") { file, dry }.WithExamples(
             "millrace run examples/orders_by_country.yaml", "millrace run orders.yaml --dry-run");
         command.SetAction(async (parsed, cancellation) =>
@@ -37,10 +37,20 @@ internal static class PipelineCommands
             if (!parsed.GetValue(MillraceCommand.Json) && Rows(answer["diagnostics"]).Any())
                 Console.Error.WriteLine(Render(answer["diagnostics"]!.AsArray(), path, yaml));
             var name = Text(answer["name"]);
-            Done(parsed, parsed.GetValue(dry) ? $"{path} is right; nothing was started" : $"job {name} runs; look at it with: millrace job show {name}", answer);
+            Done(parsed, parsed.GetValue(dry) ? Would(answer, name, path) : $"job {name} runs; look at it with: millrace job show {name}", answer);
             return ExitCode.Success;
         });
         return command;
+    }
+
+    /// <summary>What a dry run found: the changes one a line, then what to run.</summary>
+    private static string Would(JsonNode answer, string name, string path)
+    {
+        var changes = Rows(answer["changes"]).Select(c => $"  {Text(c["part"])}: {Text(c["text"])}").ToList();
+        var head = answer["replaces"]?.GetValue<bool>() != true ? $"{name} would be started as a new job"
+            : changes.Count == 0 ? $"{name} is there already; nothing would change"
+            : $"{name} would be changed:";
+        return string.Join('\n', [head, .. changes, $"nothing was done; do it with: millrace run {path}"]);
     }
 
     private static Command Lint()

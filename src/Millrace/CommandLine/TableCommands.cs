@@ -28,6 +28,8 @@ internal static class TableCommands
                 Terminal.WriteJson(answer);
                 return ExitCode.Success;
             }
+            foreach (var damaged in Rows(answer["tables"]).Where(t => t["problem"] is not null))
+                Terminal.Fail($"{Text(damaged["namespace"])}.{Text(damaged["name"])}: {Text(damaged["problem"])}", null);
             Terminal.WriteTable(
                 ["table", "rows", "size", "files", "snapshots", "snapshot", "updated"],
                 Rows(answer["tables"]).Select(t => new[]

@@ -213,8 +213,12 @@ internal static class TopicCommands
             return;
         }
         var headers = new JsonObject();
-        foreach (var (name, value) in record.Headers)
-            headers[name] = Encoding.UTF8.GetString(value);
+        // A header that comes more than once (a quarantined row's reasons) is a list.
+        foreach (var header in record.Headers.GroupBy(h => h.Key, h => Encoding.UTF8.GetString(h.Value), StringComparer.Ordinal))
+        {
+            var values = header.ToArray();
+            headers[header.Key] = values.Length == 1 ? values[0] : new JsonArray([.. values.Select(v => (JsonNode)v)]);
+        }
         Console.Out.WriteLine(new JsonObject
         {
             ["partition"] = record.Partition,

@@ -18,6 +18,8 @@ internal static class PlatformLogs
             builder.SetMinimumLevel(level);
             // The web server's own start-up lines say nothing that ours do not.
             builder.AddFilter("Microsoft", LogLevel.Warning);
+            // A start that failed is told by the command, in a sentence.
+            builder.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
             if (Environment.GetEnvironmentVariable("MILLRACE_LOG_FORMAT") == "json")
             {
                 builder.AddJsonConsole(o => o.UseUtcTimestamp = true);

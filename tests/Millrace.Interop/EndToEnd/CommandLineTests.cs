@@ -37,14 +37,52 @@ public sealed class CommandLineTests : IAsyncLifetime
     public async Task A_file_with_faults_is_refused_with_place_and_code_2()
     {
         var file = Path.Combine(_folder, "wrong.yaml");
-        await File.WriteAllTextAsync(file, "pipeline: wrong\nsorces: {}\n");
+        await File.WriteAllTextAsync(
+            file,
+            """
+            pipeline: wrong
+            colour: red
+            sources:
+              things: {from: "kafka:things?time=ts&watermark=5sec", schema: {id: bigint, kind: varchar, ts: timestamptz}}
+            sql:
+              typo: SELECT idd, ts FROM things
+              circle: SELECT * FROM circle
+              by_kind: SELECT kind, window_start, count(*) AS n FROM tumble(things, 1m) GROUP BY kind, window_start
+            snks: {}
+            sinks:
+              by_kind: iceberg:test.by_kind
+            """);
         foreach (var command in new[] { "lint", "run" })
         {
             var answer = await RunAsync(command, file);
             Assert.Equal(2, answer.Code);
-            Assert.Contains($"{file}:2:1", answer.Errors);
-            Assert.Contains("sources", answer.Errors);
+            foreach (var told in new[]
+            {
+                $"{file}:2:1: error: the file has no field 'colour'", $"{file}:4:50: error: '5sec' is not a duration", "did you mean 'sinks'?",
+                "'circle' reads itself", "which columns identify it", "idd", "hint: ", "^", "mend and run: millrace lint",
+            })
+                Assert.True(answer.Errors.Contains(told, StringComparison.Ordinal), $"{command} does not say: {told}\n{answer.Errors}");
         }
+        Assert.DoesNotContain("wrong", (await RunAsync("job", "list")).Output);
+    }
+
+    [Fact]
+    public async Task A_dry_run_tells_what_would_change_and_changes_nothing()
+    {
+        await RunAsync("topic", "create", "dry", "--partitions", "1");
+        var file = Path.Combine(_folder, "dry.yaml");
+        const string text = "pipeline: dry\nsources:\n  dry: {from: 'kafka:dry?time=ts', schema: {id: bigint, ts: timestamptz}}\nsinks:\n  dry: iceberg:test.dry?commit=1s\n";
+        await File.WriteAllTextAsync(file, text);
+        var first = await RunAsync("run", file, "--dry-run");
+        Assert.Equal((0, true), (first.Code, first.Output.Contains("dry would be started as a new job", StringComparison.Ordinal)));
+        Assert.DoesNotContain("dry", (await RunAsync("job", "list")).Output);
+        await _platform.DoAsync("run", file);
+        await File.WriteAllTextAsync(file, text.Replace("commit=1s", "commit=5s", StringComparison.Ordinal) + "priority: high\n");
+        var second = await RunAsync("run", file, "--dry-run");
+        Assert.Contains("sinks.dry to iceberg:test.dry: another commit time", second.Output);
+        Assert.Contains("priority: normal becomes high", second.Output);
+        Assert.Equal(2, (await RunAsync("run", file, "--dry-run", "--json")).Json["changes"]!.AsArray().Count);
+        Assert.Equal("normal", (await RunAsync("job", "show", "dry", "--json")).Json["job"]!["priority"]!.GetValue<string>());
     }
 
     [Fact]
@@ -90,17 +128,7 @@ public sealed class CommandLineTests : IAsyncLifetime
         Assert.Contains("millrace up", answer.Errors);
     }
 
-    private Task<(int Code, string Output, string Errors)> RunAsync(params string[] arguments) => RunAsync(arguments, null);
+    private Task<CommandAnswer> RunAsync(params string[] arguments) => _platform.CommandAsync(arguments);
 
-    private async Task<(int Code, string Output, string Errors)> RunAsync(string[] arguments, string? input)
-    {
-        using var process = _platform.Run([.. arguments, "--config", Path.Combine(_folder, "millrace.yaml")]);
-        if (input is not null)
-            await process.StandardInput.WriteAsync(input);
-        process.StandardInput.Close();
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return (process.ExitCode, output, await errors);
-    }
+    private Task<CommandAnswer> RunAsync(string[] arguments, string input) => _platform.CommandAsync(arguments, input);
 }

@@ -2,6 +2,7 @@ using Millrace.Pipelines.Files;
 using Millrace.Pipelines.Graph;
 using Millrace.Pipelines.Jobs;
 using Millrace.Pipelines.Linting;
+using Millrace.Streams.Plans;
 using Millrace.WebConsole.Seams;
 using Millrace.WebConsole.Wire;
 using PlanEdge = Millrace.WebConsole.Wire.PlanEdge;
@@ -25,20 +26,20 @@ internal sealed class JobSeam : IJobs
 
     public string FileSchema => PipelineSchema.Json;
 
-    public IReadOnlyList<JobEntry> List() => [.. _jobs.List().Where(j => j.Plan is not null).Select(Entry)];
+    public IReadOnlyList<JobEntry> List() => [.. _jobs.List().Select(Entry)];
 
-    public JobEntry? Find(string name) => _jobs.Find(name) is { Plan: not null } job ? Entry(job) : null;
+    public JobEntry? Find(string name) => _jobs.Find(name) is { } job ? Entry(job) : null;
 
     public async Task<SubmitAnswer> SubmitAsync(string file, bool dryRun, CancellationToken cancellation)
     {
         if (dryRun)
         {
             var preview = await _jobs.PreviewAsync(file, FileName, cancellation);
-            return new SubmitAnswer(preview.Plan?.Name, preview.Accepted, Describe(preview.Diagnostics));
+            return new SubmitAnswer(preview.Plan?.Name, preview.Accepted, Describe(preview.Diagnostics), Describe(preview.Changes), preview.Existing is not null);
         }
         return await _jobs.SubmitAsync(file, FileName, cancellation) switch
         {
-            SubmitResult.Accepted accepted => new SubmitAnswer(accepted.Job.Name, true, Describe(accepted.Warnings)),
+            SubmitResult.Accepted accepted => new SubmitAnswer(accepted.Job.Name, true, Describe(accepted.Warnings), Describe(accepted.Changes)),
             SubmitResult.Refused refused => new SubmitAnswer(null, false, Describe(refused.Diagnostics)),
             SubmitResult.AlreadyRunning running => throw new ConsoleException(
                 409, "Already running", $"the job '{running.Job.Name}' runs with this very file", $"see: ./millrace job show {running.Job.Name}"),
@@ -63,12 +64,17 @@ internal sealed class JobSeam : IJobs
             [.. graph.Edges.Select(e => new PlanEdge(e.From, e.To, e.Label))]);
     }
 
-    private static JobEntry Entry(Job job) => new(job.Name, job.Plan!, job.Yaml, job.SubmittedAt, job.Running, job.Failure);
+    /// <summary>A job whose file does not lint any more has no plan; it is shown with the reason, not hidden.</summary>
+    private static JobEntry Entry(Job job) => new(
+        job.Name, job.Plan ?? new PipelinePlan { Name = job.Name, Sources = [], Queries = [], Sinks = [] }, job.Yaml, job.SubmittedAt, job.Running,
+        job.Failure, job.State.ToString().ToLowerInvariant());
+
+    private static PlanChangeInfo[] Describe(IReadOnlyList<PlanChange> changes) => [.. changes.Select(c => new PlanChangeInfo(c.Part, c.Text, c.Breaks))];
 
     private static DiagnosticInfo[] Describe(IReadOnlyList<Diagnostic> diagnostics) =>
     [
         .. diagnostics.Select(d => new DiagnosticInfo(
-            d.Severity == Severity.Error ? "error" : "warning", d.Message, d.Line, d.Column, d.Length, d.Hint, d.Code)),
+            d.Severity == Severity.Error ? "error" : "warning", d.Message, d.Line, d.Column, d.Length, d.Hint, d.Code, d.Next)),
     ];
 
     private static async Task Known(Func<Task> change)
@@ -80,6 +86,10 @@ internal sealed class JobSeam : IJobs
         catch (NoSuchJobException missing)
         {
             throw new ConsoleException(404, "No such job", missing.Message, "see: ./millrace job list");
+        }
+        catch (InvalidDataException damaged)
+        {
+            throw new ConsoleException(409, "Damaged job", damaged.Message);
         }
     }
 }

@@ -1,3 +1,4 @@
+using Millrace.Iceberg;
 using Millrace.Iceberg.Catalogs;
 using Millrace.Iceberg.Metadata;
 using Millrace.WebConsole.Seams;
@@ -11,7 +12,7 @@ internal sealed class TableSeam(FolderCatalog catalog) : ITables
     private const int MostFiles = 1000;
 
     public Task<IReadOnlyList<TableInfo>> ListAsync(CancellationToken cancellation) => Task.Run<IReadOnlyList<TableInfo>>(
-        () => [.. catalog.ListNamespaces().SelectMany(catalog.ListTables).Select(ident => Describe(catalog.LoadTable(ident)))], cancellation);
+        () => [.. catalog.ListNamespaces().SelectMany(catalog.ListTables).Select(Describe)], cancellation);
 
     public Task<TableDetail?> FindAsync(string @namespace, string table, CancellationToken cancellation) => Task.Run(() =>
     {
@@ -24,8 +25,28 @@ internal sealed class TableSeam(FolderCatalog catalog) : ITables
         {
             return null;
         }
-        return catalog.TableExists(ident) ? Detail(catalog.LoadTable(ident)) : null;
+        try
+        {
+            return catalog.TableExists(ident) ? Detail(catalog.LoadTable(ident)) : null;
+        }
+        catch (IcebergException damaged)
+        {
+            throw new ConsoleException(500, "Unreadable table", damaged.Message);
+        }
     }, cancellation);
+
+    /// <summary>One unreadable table does not hide the others.</summary>
+    private TableInfo Describe(TableIdent ident)
+    {
+        try
+        {
+            return Describe(catalog.LoadTable(ident));
+        }
+        catch (IcebergException damaged)
+        {
+            return new TableInfo(ident.Namespace.ToString(), ident.Name, 0, 0, 0, 0, null, null, damaged.Message);
+        }
+    }
 
     private static TableInfo Describe(Table table)
     {
