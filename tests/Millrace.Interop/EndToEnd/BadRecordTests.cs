@@ -90,7 +90,7 @@ public sealed class BadRecordTests
             ($$"""{"order_id":1,"country":{{new string('[', 300)}}{{new string(']', 300)}},"amount":5,"ts":"2026-01-01T00:00:00Z"}""", ["nested more than 64 levels deep"]),
             ($$"""{"order_id":1,"country":"AT","amount":5,"ts":"2026-01-01T00:00:00Z","deep":{{new string('[', 300)}}{{new string(']', 300)}}}""", ["unknown field"]),
             ("""{"order_id":1,"order_id":2,"country":"AT","amount":5,"ts":"2026-01-01T00:00:00Z"}""", ["duplicate key"]),
-            ("""{"order_id":null,"amount":5000,"ts":"2026-01-01T00:00:00Z"}""", ["order_id is null", "country is null", "amount between 0 and 1000: amount = 5000"]),
+            ("""{"order_id":null,"amount":5000,"ts":"2026-01-01T00:00:00Z"}""", ["not_null(order_id, country, ts): order_id", "amount between 0 and 1000: amount = 5000"]),
         ];
         return
         [

@@ -237,6 +237,7 @@ public sealed class StreamPipelineTests
         Assert.Equal(PipelineState.Starting, pipeline.Status.State);
         Assert.Contains("waits for topic", pipeline.Status.Reason, StringComparison.Ordinal);
         Assert.Contains("127.0.0.1:1", pipeline.Status.Reason, StringComparison.Ordinal);
+        Assert.Contains("Connection refused", pipeline.Status.Reason, StringComparison.Ordinal);
         await pipeline.StopAsync(CancellationToken.None);
     }
 
