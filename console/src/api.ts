@@ -42,6 +42,15 @@ export interface Topic { name: string; partitions: { partition: number; startOff
 export interface RecordPage { topic: string; partition: number; startOffset: number; endOffset: number; records: StoredRecord[] }
 export interface StoredRecord { offset: number; timestamp: string; key: string | null; value: string | null; encoding: string; bytes: number; cut: boolean; headers: Record<string, string | null> }
 export interface Group { id: string; state: string; members: number; lag: number; partitions: { topic: string; partition: number; committed: number | null; endOffset: number; lag: number; member: string | null }[] }
+export interface ClusterMember {
+  id: string; name: string; leader: boolean; self: boolean; learner: boolean; peerUrls: string[]; clientUrls: string[]; match: number | null;
+  active: boolean | null; roundTripMillis: number | null; deviationMillis: number | null; receivingSnapshot: boolean;
+}
+export interface ClusterInfo {
+  id: string; self: string; role: string; term: number; leader: string | null; commit: number; applied: number; lastIndex: number; durable: number;
+  compactedIndex: number; revision: number; keys: number; stateBytes: number; logBytes: number; flushes: number; electionTimeoutMillis: number;
+  changingMembers: boolean; members: ClusterMember[]; elections: { at: string; term: number; leader: string; leaderlessMillis: number }[];
+}
 export interface SqlReply { columns: Column[]; rows: Cell[][]; rowCount: number; truncated: boolean; tookMillis: number; tag: string | null }
 export interface Problem { title: string; status: number; detail: string; hint?: string; position?: number; line?: number; column?: number; sqlState?: string }
 export interface History {

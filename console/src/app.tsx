@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { live, useLive } from './live/store';
 import { Alerts } from './pages/Alerts';
+import { Cluster } from './pages/Cluster';
 import { Jobs } from './pages/Jobs';
 import { Overview } from './pages/Overview';
 import { Sql } from './pages/Sql';
@@ -16,6 +17,7 @@ const PAGES = [
   { id: 'sql', title: 'SQL' },
   { id: 'tables', title: 'Tables' },
   { id: 'topics', title: 'Topics' },
+  { id: 'cluster', title: 'Cluster' },
   { id: 'alerts', title: 'Alerts' },
 ];
 
@@ -44,6 +46,7 @@ export function App() {
         {page.id === 'sql' && <Sql parts={place.parts} />}
         {page.id === 'tables' && <Tables parts={place.parts} />}
         {page.id === 'topics' && <Topics parts={place.parts} />}
+        {page.id === 'cluster' && <Cluster />}
         {page.id === 'alerts' && <Alerts />}
       </main>
       <Announcer />

@@ -87,6 +87,7 @@ public sealed partial class ConsoleServer : IAsyncDisposable
             .. new JobRoutes(services, options).All(),
             .. new TopicRoutes(services, options).All(),
             .. new TableRoutes(services, options, time).All(),
+            .. new ClusterRoutes(services).All(),
         ];
 
         application.Use(Guard(new RequestGuard(options), http, time, log));

@@ -19,13 +19,14 @@ public sealed class PlatformProcess : IAsyncDisposable
     private readonly StringBuilder _errors = new();
     private Process? _process;
 
-    private PlatformProcess(string folder, int kafka, int http, int postgres, string[] wrapper)
+    private PlatformProcess(string folder, int kafka, int http, int postgres, int etcd, string[] wrapper)
     {
         Folder = folder;
         _wrapper = wrapper;
         KafkaPort = kafka;
         HttpPort = http;
         PostgresPort = postgres;
+        EtcdPort = etcd;
         _program = typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location;
     }
 
@@ -36,6 +37,8 @@ public sealed class PlatformProcess : IAsyncDisposable
     public int HttpPort { get; }
 
     public int PostgresPort { get; }
+
+    public int EtcdPort { get; }
 
     public string Brokers => $"127.0.0.1:{KafkaPort}";
 
@@ -58,12 +61,13 @@ public sealed class PlatformProcess : IAsyncDisposable
     /// <param name="wrapper">A command line that the platform's own is appended to, e.g. one that limits it.</param>
     public static PlatformProcess Create(string folder, params string[] wrapper)
     {
-        var ports = FreePorts(3);
+        var ports = FreePorts(4);
         Directory.CreateDirectory(folder);
-        var platform = new PlatformProcess(folder, ports[0], ports[1], ports[2], wrapper);
+        var platform = new PlatformProcess(folder, ports[0], ports[1], ports[2], ports[3], wrapper);
         File.WriteAllText(Path.Combine(folder, "millrace.yaml"), string.Create(
             CultureInfo.InvariantCulture,
-            $"data: {Path.Combine(folder, "data")}\nkafka: {{port: {ports[0]}}}\nhttp: {{port: {ports[1]}}}\npostgres: {{port: {ports[2]}}}\n"));
+            $"data: {Path.Combine(folder, "data")}\nkafka: {{port: {ports[0]}}}\nhttp: {{port: {ports[1]}}}\npostgres: {{port: {ports[2]}}}\n"
+            + $"coordination: {{port: {ports[3]}}}\n"));
         return platform;
     }
 

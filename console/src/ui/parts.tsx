@@ -17,6 +17,7 @@ export function Panel(props: { title: string; note?: ComponentChildren; actions?
 
 const STATES: Record<string, string> = {
   running: 'good', starting: 'info', paused: 'warn', stopping: 'info', stopped: 'idle', failed: 'bad', firing: 'bad', quiet: 'good', stable: 'good', empty: 'idle', waiting: 'warn',
+  leader: 'good', follower: 'info', learner: 'idle', silent: 'bad', candidate: 'warn', precandidate: 'warn',
 };
 
 /** A state as colour and word; the dot alone never says it. */
@@ -175,6 +176,7 @@ const ICONS: Record<string, JSX.Element> = {
   tables: <path d="M4.5 6h15v12h-15zM4.5 10h15M4.5 14h15M10 10v8" />,
   topics: <path d="M4.5 7.500h11M4.5 12h15M4.5 16.500h8M18 7.500h1.500M15.5 16.500h4" />,
   alerts: <path d="M6.5 16.500V11a5.5 5.5 0 0 1 11 0v5.500l1.5 1.500H5zM10.5 20.500h3" />,
+  cluster: <path d="M12 4.500a2 2 0 1 0 0 4 2 2 0 0 0 0-4zM6.5 15.500a2 2 0 1 0 0 4 2 2 0 0 0 0-4zM17.5 15.500a2 2 0 1 0 0 4 2 2 0 0 0 0-4zM11 8.300l-3.500 7.300M13 8.300l3.500 7.300M8.5 17.500h7" />,
   api: <path d="M8.5 7.5 4 12l4.5 4.500M15.5 7.5 20 12l-4.5 4.500M13.3 5.500l-2.6 13" />,
   source: <path d="M5 12h11M12 7.5 16.5 12 12 16.500M19.5 6v12" />,
   checks: <path d="M12 4.5 18.5 7v5c0 4-2.8 6.5-6.5 7.800C8.3 18.5 5.5 16 5.5 12V7zM9 12l2.2 2.200L15 10" />,

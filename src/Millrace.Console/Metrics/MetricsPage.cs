@@ -13,7 +13,7 @@ internal sealed class MetricsPage(ConsoleServices services, EventHub hub, HttpMe
         Replies.TextAsync(context, PrometheusWriter.Write(Families()), PrometheusWriter.ContentType);
 
     public IEnumerable<MetricFamily> Families() =>
-        Process().Concat(Jobs()).Concat(services.Topics.Metrics()).Concat(Groups()).Concat(http.Families()).Concat(Events());
+        Process().Concat(Jobs()).Concat(services.Topics.Metrics()).Concat(services.Cluster?.Metrics() ?? []).Concat(Groups()).Concat(http.Families()).Concat(Events());
 
     private IEnumerable<MetricFamily> Process()
     {

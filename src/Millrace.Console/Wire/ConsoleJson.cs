@@ -29,6 +29,7 @@ namespace Millrace.WebConsole.Wire;
 [JsonSerializable(typeof(GroupList))]
 [JsonSerializable(typeof(TableList))]
 [JsonSerializable(typeof(TableDetail))]
+[JsonSerializable(typeof(ClusterInfo))]
 internal sealed partial class ConsoleJson : JsonSerializerContext
 {
     /// <summary>

@@ -32,6 +32,8 @@ internal sealed class ClusterService(Replica replica, Callers callers)
     {
         callers.RequireAdmin(call);
         CheckUrls(request.PeerURLs);
+        if (replica.PeerPort < 0)
+            throw StoreErrors.NoPeerPort;
         await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
         var members = Members();
         if (members.Any(m => m.PeerURLs.Intersect(request.PeerURLs).Any()))
@@ -44,7 +46,7 @@ internal sealed class ClusterService(Replica replica, Callers callers)
             ID = NodeIdentity.MemberIdOf(replica.Options.GroupToken, string.Join(',', request.PeerURLs), salt), IsLearner = request.IsLearner,
         };
         member.PeerURLs.AddRange(request.PeerURLs);
-        await ChangeAsync(MemberChange.Types.Kind.Add, member).ConfigureAwait(false);
+        await replica.ChangeMembersAsync(MemberChange.Types.Kind.Add, member).ConfigureAwait(false);
         var response = new MemberAddResponse { Header = Header(), Member = member };
         response.Members.AddRange(Members());
         return response;
@@ -53,7 +55,7 @@ internal sealed class ClusterService(Replica replica, Callers callers)
     private async ValueTask<MemberRemoveResponse> RemoveAsync(GrpcCall call, MemberRemoveRequest request)
     {
         callers.RequireAdmin(call);
-        await ChangeAsync(MemberChange.Types.Kind.Remove, await FindAsync(request.ID).ConfigureAwait(false)).ConfigureAwait(false);
+        await replica.ChangeMembersAsync(MemberChange.Types.Kind.Remove, await FindAsync(request.ID).ConfigureAwait(false)).ConfigureAwait(false);
         var response = new MemberRemoveResponse { Header = Header() };
         response.Members.AddRange(Members());
         return response;
@@ -68,7 +70,7 @@ internal sealed class ClusterService(Replica replica, Callers callers)
             throw StoreErrors.PeerUrlExists;
         member.PeerURLs.Clear();
         member.PeerURLs.AddRange(request.PeerURLs);
-        await ChangeAsync(MemberChange.Types.Kind.Update, member).ConfigureAwait(false);
+        await replica.ChangeMembersAsync(MemberChange.Types.Kind.Update, member).ConfigureAwait(false);
         var response = new MemberUpdateResponse { Header = Header() };
         response.Members.AddRange(Members());
         return response;
@@ -80,18 +82,10 @@ internal sealed class ClusterService(Replica replica, Callers callers)
         var member = await FindAsync(request.ID).ConfigureAwait(false);
         if (!member.IsLearner)
             throw StoreErrors.MemberNotLearner;
-        await ChangeAsync(MemberChange.Types.Kind.Promote, member).ConfigureAwait(false);
+        await replica.ChangeMembersAsync(MemberChange.Types.Kind.Promote, member).ConfigureAwait(false);
         var response = new MemberPromoteResponse { Header = Header() };
         response.Members.AddRange(Members());
         return response;
-    }
-
-    private async Task ChangeAsync(MemberChange.Types.Kind kind, Member member)
-    {
-        var change = new MemberChange { Kind = kind, Member = member, RequestId = replica.NextRequestId(), Origin = replica.Id };
-        var applied = replica.ExpectAsync(change.RequestId);
-        await replica.Calls.AskAsync(new LeaderCall { Change = change }).ConfigureAwait(false);
-        await applied.ConfigureAwait(false);
     }
 
     private async Task<Member> FindAsync(ulong id)

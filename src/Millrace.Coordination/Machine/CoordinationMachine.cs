@@ -110,6 +110,15 @@ internal sealed class CoordinationMachine
         AppliedTerm = term;
     }
 
+    /// <summary>A restored state goes on as that of a new group: other members, no alarms, the same keys, leases and users.</summary>
+    public void Regroup(ulong clusterId, IEnumerable<Member> members)
+    {
+        _members.Clear();
+        _removed.Clear();
+        _alarms.Clear();
+        Begin(clusterId, members);
+    }
+
     private ApplyResult Execute(Command command)
     {
         try

@@ -18,6 +18,9 @@ namespace Millrace.Coordination.Node;
 public sealed partial class CoordinationNode : IAsyncDisposable
 {
     private static readonly TimeSpan ChoreEvery = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>With nothing waiting and no lease to watch, so that an idle member sleeps.</summary>
+    private static readonly TimeSpan IdleChoreEvery = TimeSpan.FromSeconds(1);
     private readonly Replica _replica;
     private readonly GrpcServer _server;
     private readonly CancellationTokenSource _stop = new();
@@ -47,6 +50,12 @@ public sealed partial class CoordinationNode : IAsyncDisposable
 
     /// <summary>The last entry that its state holds.</summary>
     public long AppliedIndex => _replica.AppliedIndex;
+
+    /// <summary>The group as this member sees it, with the leader's view of the others if there is one.</summary>
+    public Task<GroupView> ViewAsync() => GroupView.OfAsync(_replica);
+
+    /// <summary>Saves a snapshot of the state soon and shortens the log by what it holds.</summary>
+    public void RequestSnapshot() => _replica.RequestSnapshot();
 
     /// <summary>Opens or makes the data folder, joins its group and serves clients.</summary>
     /// <exception cref="FolderLockedException">Another process has the data folder.</exception>
@@ -118,6 +127,7 @@ public sealed partial class CoordinationNode : IAsyncDisposable
                     _ = RevokeAsync(id); // Fails by no exception.
                 if (!_replica.Status.Leader.IsNone && publishing.IsCompleted)
                     publishing = PublishAsync();
+                timer.Period = _replica.HasChores || !_replica.IsPublished ? ChoreEvery : IdleChoreEvery;
             }
         }
         catch (OperationCanceledException)
@@ -144,6 +154,8 @@ public sealed partial class CoordinationNode : IAsyncDisposable
         var url = _replica.Options.AdvertisedClientUrl ?? $"http://{_replica.Options.Address}:{ClientPort}";
         var name = _replica.Options.Name;
         var mine = _replica.Read(machine => machine.FindMember(_replica.Id));
+        var self = _replica.Options.Members.FirstOrDefault(m => m.Name == name);
+        var peerUrl = self is null ? null : NodeIdentity.PeerUrlOf(self);
         var isFull = _replica.Read(machine => machine.Store.Bytes > _replica.Options.QuotaBytes
             && !machine.Alarms.Contains((_replica.Id, AlarmType.Nospace)));
         try
@@ -153,6 +165,14 @@ public sealed partial class CoordinationNode : IAsyncDisposable
                 var attributes = new MemberAttributes { Id = _replica.Id, Name = name };
                 attributes.ClientUrls.Add(url);
                 await _replica.ProposeAsync(CommandKind.MemberAttributes, attributes).ConfigureAwait(false);
+            }
+            if (mine is not null && peerUrl is not null && !mine.PeerURLs.Contains(peerUrl))
+            {
+                // A group of one that was given a port for others since it began.
+                var moved = new Member(mine);
+                moved.PeerURLs.Clear();
+                moved.PeerURLs.Add(peerUrl);
+                await _replica.ChangeMembersAsync(MemberChange.Types.Kind.Update, moved).ConfigureAwait(false);
             }
             if (!isFull)
                 return;

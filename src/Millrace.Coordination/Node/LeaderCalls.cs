@@ -77,6 +77,9 @@ internal sealed class LeaderCalls(Replica replica, TimeProvider time, TimeSpan t
                 case LeaderCall.CallOneofCase.Change:
                     await ChangeMembersAsync(call.Change).ConfigureAwait(false);
                     break;
+                case LeaderCall.CallOneofCase.View:
+                    View(reply);
+                    break;
             }
         }
         catch (StoreException error)
@@ -104,6 +107,21 @@ internal sealed class LeaderCalls(Replica replica, TimeProvider time, TimeSpan t
             return;
         reply.GrantedTtl = granted;
         reply.Ttl = replica.Leases.SecondsLeft(id) ?? granted;
+    }
+
+    private void View(LeaderReply reply)
+    {
+        RequireLeader();
+        var status = replica.Status;
+        reply.LastIndex = status.LastIndex;
+        foreach (var member in status.Members)
+        {
+            reply.Progress.Add(new MemberProgress
+            {
+                Id = member.Id.Value, Match = member.Match, IsActive = member.IsActive, RoundTripMicros = member.RoundTripMicros,
+                DeviationMicros = member.DeviationMicros, IsReceivingSnapshot = member.IsReceivingSnapshot,
+            });
+        }
     }
 
     private async Task ChangeMembersAsync(MemberChange change)

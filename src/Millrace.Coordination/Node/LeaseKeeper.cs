@@ -12,6 +12,16 @@ internal sealed class LeaseKeeper(TimeProvider time)
     private readonly PriorityQueue<long, long> _order = new();
     private bool _isLeader;
 
+    /// <summary>This member counts for some lease.</summary>
+    public bool Any
+    {
+        get
+        {
+            lock (_lock)
+                return _deadlines.Count > 0;
+        }
+    }
+
     /// <summary>This member leads from now on.</summary>
     public void Promote(IEnumerable<(long Id, long TtlSeconds)> leases, TimeSpan extension)
     {

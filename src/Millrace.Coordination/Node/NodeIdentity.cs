@@ -25,16 +25,29 @@ internal static class NodeIdentity
         if (files.FileExists(path))
             return Parse(DurableFile.ReadAll(files, path), path);
         var identity = options.IsJoining ? await JoinAsync(options, cancel).ConfigureAwait(false) : Begin(options);
-        var content = identity.ToByteArray();
-        var framed = new byte[4 + content.Length];
-        BinaryPrimitives.WriteUInt32LittleEndian(framed, Crc32C.Compute(content));
-        content.CopyTo(framed, 4);
-        DurableFile.Replace(files, path, framed);
+        Write(files, path, identity);
+        return identity;
+    }
+
+    /// <summary>Makes this member one of a new group, in a folder that has none yet.</summary>
+    public static Identity Found(IFileSystem files, CoordinationOptions options)
+    {
+        var identity = Begin(options);
+        Write(files, Path.Combine(options.DataFolder, FileName), identity);
         return identity;
     }
 
     /// <summary>A member's id: the same on every member that computes it, and another for each time that a member is added.</summary>
     public static ulong MemberIdOf(string token, string peerUrl, long salt) => Hash($"{token}\n{peerUrl}\n{salt}");
+
+    private static void Write(IFileSystem files, string path, Identity identity)
+    {
+        var content = identity.ToByteArray();
+        var framed = new byte[4 + content.Length];
+        BinaryPrimitives.WriteUInt32LittleEndian(framed, Crc32C.Compute(content));
+        content.CopyTo(framed, 4);
+        DurableFile.Replace(files, path, framed);
+    }
 
     private static Identity Begin(CoordinationOptions options)
     {
@@ -71,7 +84,7 @@ internal static class NodeIdentity
                 {
                     throw new InvalidOperationException(
                         $"the group at {member.Host}:{member.PeerPort} does not know a member at {url}; add it first: "
-                        + $"./millrace cluster add {options.Name} {url}");
+                        + $"./millrace cluster add {url}");
                 }
                 var identity = new Identity { ClusterId = answer.ClusterId, MemberId = mine.ID, Name = options.Name, Joined = true };
                 identity.FirstMembers.AddRange(answer.Members);

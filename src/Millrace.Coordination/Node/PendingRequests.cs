@@ -34,6 +34,8 @@ internal sealed class PendingRequests(int most)
 {
     private readonly ConcurrentDictionary<ulong, PendingRequest> _requests = new();
 
+    public bool IsEmpty => _requests.IsEmpty;
+
     /// <exception cref="StoreException">Too many wait already.</exception>
     public void Add(PendingRequest request)
     {

@@ -31,6 +31,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     private readonly Applier _applier;
     private readonly RaftLoop _loop;
     private readonly PendingRequests _pending;
+    private readonly ElectionHistory _elections;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _nextRequest;
 
@@ -43,6 +44,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _lock = folderLock;
         _storage = storage;
         Id = identity.MemberId;
+        _elections = new ElectionHistory(time);
         // Numbers of requests never come again, not even after a restart: old commands in the log must complete no new request.
         _nextRequest = time.GetUtcNow().ToUnixTimeMilliseconds() << 20;
         Machine = new CoordinationMachine();
@@ -104,6 +106,16 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     public long AppliedIndex => _applier.AppliedIndex;
 
     public long LogBytes => _storage.Log.Bytes;
+
+    /// <summary>Some request or lease waits for its time to be over.</summary>
+    public bool HasChores => !_pending.IsEmpty || Leases.Any;
+
+    /// <summary>The group knows this member's name.</summary>
+    public bool IsPublished => Read(machine => machine.FindMember(Id)?.Name == _options.Name);
+
+    public long LogFlushes => _storage.Log.Flushes;
+
+    public ElectionHistory Elections => _elections;
 
     public int PeerPort { get; private set; } = -1;
 
@@ -205,8 +217,18 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         return done.Task;
     }
 
+    /// <summary>Has the leader change the members, and waits until the change is applied here.</summary>
+    /// <exception cref="StoreException">It was refused, or there is no leader.</exception>
+    public async Task ChangeMembersAsync(MemberChange.Types.Kind kind, Member member)
+    {
+        var change = new MemberChange { Kind = kind, Member = member, RequestId = NextRequestId(), Origin = Id };
+        var applied = ExpectAsync(change.RequestId);
+        await Calls.AskAsync(new LeaderCall { Change = change }).ConfigureAwait(false);
+        await applied.ConfigureAwait(false);
+    }
+
     /// <summary>Waits for a change of members that carries this number to be applied here.</summary>
-    public Task<ApplyResult> ExpectAsync(ulong requestId)
+    private Task<ApplyResult> ExpectAsync(ulong requestId)
     {
         var pending = new PendingRequest(requestId, default, DeadlineFromNow());
         _pending.Add(pending);
@@ -299,6 +321,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     private void RoleChanged(RaftStatus status)
     {
         LogRole(_logger, Id, status.Role, status.Term, status.Leader);
+        _elections.Note(status);
         if (status.Role == Role.Leader)
         {
             var leases = Read(machine => machine.Store.Leases.All.Select(l => (l.Id, l.TtlSeconds)).ToArray());

@@ -35,6 +35,10 @@ internal static class StoreErrors
 
     public static StoreException LeaseNotFound => New(5, "requested lease not found");
 
+    /// <summary>Ours alone: with a second voter that can never be reached the group would stop for ever.</summary>
+    public static StoreException NoPeerPort => New(9, "this member listens for no others; give it a port for members first: "
+        + "members in millrace.yaml, or cluster start --members");
+
     public static StoreException MemberNotFound => New(5, "member not found");
 
     public static StoreException LeaseExists => New(9, "lease already exists");

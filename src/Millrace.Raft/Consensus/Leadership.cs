@@ -210,8 +210,8 @@ internal sealed class Leadership
             _progress.Remove(id);
         foreach (var id in _log.Configuration.All)
         {
-            if (id != _core.Self)
-                _progress.TryAdd(id, new Progress(id, _log.LastIndex + 1, now));
+            if (id != _core.Self && _progress.TryAdd(id, new Progress(id, _log.LastIndex + 1, now)))
+                _heartbeatDue = Math.Min(_heartbeatDue, now);
         }
     }
 
@@ -238,7 +238,8 @@ internal sealed class Leadership
     private void BroadcastHeartbeat(long now)
     {
         var round = _reads.NextRound();
-        _heartbeatDue = now + _pace.HeartbeatMicros;
+        // With nobody to tell there is nothing to do until somebody is added.
+        _heartbeatDue = now + (_progress.Count == 0 ? _options.ElectionMaxMicros : _pace.HeartbeatMicros);
         foreach (var progress in _progress.Values)
         {
             var commit = _core.Faults.CommitBeyondMatch ? _log.Commit : Math.Min(progress.Match, _log.Commit);

@@ -19,11 +19,14 @@ internal sealed partial class PeerSender
     private Queue<object> _spare = new();
     private long _queuedBytes;
     private bool _isConnected;
-    private string _host = "";
+    private string _host;
     private int _port;
 
-    public PeerSender(Hello hello, PeerTransportOptions options, TimeProvider time, ILogger logger, CancellationToken stop)
+    public PeerSender(
+        Hello hello, string host, int port, PeerTransportOptions options, TimeProvider time, ILogger logger, CancellationToken stop)
     {
+        _host = host;
+        _port = port;
         _hello = hello;
         _options = options;
         _time = time;

@@ -66,7 +66,8 @@ public sealed partial class PeerTransport : IAsyncDisposable
     {
         if (id == _self)
             return;
-        _senders.GetOrAdd(id, i => new PeerSender(new Hello(_group, _self, i), _options, _time, _logger, _stop.Token)).SetAddress(host, port);
+        _senders.GetOrAdd(id, i => new PeerSender(new Hello(_group, _self, i), host, port, _options, _time, _logger, _stop.Token))
+            .SetAddress(host, port);
     }
 
     public void RemovePeer(MemberId id)

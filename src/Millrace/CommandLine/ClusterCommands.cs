@@ -4,10 +4,11 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Millrace.Coordination.Node;
 using Millrace.Host.Platform;
+using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.CommandLine;
 
-/// <summary><c>millrace cluster start</c>: a member of the coordination store by itself, without the platform around it.</summary>
+/// <summary><c>millrace cluster start|restore</c>: a member of the coordination store by itself, and a folder for one from a snapshot.</summary>
 internal static class ClusterCommands
 {
     private static readonly Option<string> Name = new("--name") { Description = "This member's name", DefaultValueFactory = _ => "default" };
@@ -16,6 +17,9 @@ internal static class ClusterCommands
     {
         var cluster = new Command("cluster", "The coordination store: etcd's v3 API over Raft, one member or several");
         cluster.Subcommands.Add(Start());
+        foreach (var command in ClusterManagement.All())
+            cluster.Subcommands.Add(command);
+        cluster.Subcommands.Add(Restore());
         return cluster;
     }
 
@@ -28,7 +32,8 @@ internal static class ClusterCommands
         };
         var client = new Option<string>("--listen") { Description = "For clients", HelpName = "HOST:PORT", DefaultValueFactory = _ => "127.0.0.1:2379" };
         var join = new Option<bool>("--join") { Description = "The group runs already and has added this member" };
-        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join }.WithExamples(
+        var lease = new Option<bool>("--lease-reads") { Description = "The leader answers reads by its lease; needs clocks that drift by less than 2 %" };
+        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, lease }.WithExamples(
             "millrace cluster start",
             "millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
         command.SetAction(async (parsed, cancellation) =>
@@ -41,7 +46,7 @@ internal static class ClusterCommands
             {
                 DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
                 Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
-                PeerPort = self?.PeerPort ?? -1,
+                PeerPort = self?.PeerPort ?? -1, Raft = new RaftOptions { LeaseReads = parsed.GetValue(lease) },
             };
             using var logs = PlatformLogs.Create(quiet: false);
             await using var node = await StartAsync(options, logs, cancellation);
@@ -53,6 +58,56 @@ internal static class ClusterCommands
             if (await Task.WhenAny(stopped, node.Completion) != stopped && node.Completion.Exception is { } failure)
                 throw new CommandException(failure.InnerException!.Message);
             return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static Command Restore()
+    {
+        var file = new Argument<string>("FILE") { Description = "Written by cluster snapshot, or by etcdctl from a Millrace store" };
+        var data = new Option<string?>("--data") { Description = "This member's new folder [default: ~/.millrace/coordination]", HelpName = "DIR" };
+        var members = new Option<string?>("--members") { Description = "All members of the new group, as name=host:port,... [default: this one alone]", HelpName = "LIST" };
+        var name = new Option<string>("--name") { Description = "This member's name", DefaultValueFactory = _ => "default" };
+        var command = new Command("restore", "Make a member's folder of a new group from a snapshot; once for each member, from the same file")
+        {
+            file, data, name, members,
+        }.WithExamples(
+            "millrace cluster restore state.snapshot --data /srv/new",
+            "millrace cluster restore state.snapshot --data /srv/a --name a --members a=10.0.0.1:2380,b=10.0.0.2:2380,c=10.0.0.3:2380");
+        command.SetAction((parsed, _) =>
+        {
+            var first = Members(parsed.GetValue(members));
+            var options = new CoordinationOptions
+            {
+                DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
+                Name = parsed.GetValue(name)!, Members = first, PeerPort = first.FirstOrDefault(m => m.Name == parsed.GetValue(name))?.PeerPort ?? -1,
+            };
+            RestoredState state;
+            try
+            {
+                state = GroupRestore.Restore(parsed.GetValue(file)!, options);
+            }
+            catch (InvalidDataException damaged)
+            {
+                throw new CommandException(damaged.Message, "take another snapshot");
+            }
+            catch (ArgumentException wrong)
+            {
+                throw new CommandException(wrong.Message, null, ExitCode.Usage);
+            }
+            if (parsed.GetValue(MillraceCommand.Json))
+            {
+                Terminal.WriteJson(new JsonObject
+                {
+                    ["data"] = options.DataFolder, ["cluster"] = state.ClusterId.ToString("x"), ["member"] = state.MemberId.ToString("x"),
+                    ["revision"] = state.Revision, ["keys"] = state.Keys,
+                });
+            }
+            else
+            {
+                Console.Out.WriteLine($"{options.DataFolder} holds revision {state.Revision}, {state.Keys} keys, as a member of the new group {state.ClusterId:x}");
+            }
+            return Task.FromResult(ExitCode.Success);
         });
         return command;
     }

@@ -28,6 +28,8 @@ internal static class DoctorCommand
             findings.Add(Disk(settings));
             foreach (var (name, listener) in new[] { ("Kafka", settings.Kafka), ("HTTP", settings.Http), ("PostgreSQL", settings.Postgres) })
                 findings.Add(Port(name, listener, up));
+            if (settings.Coordination is { } member)
+                findings.Add(Port("etcd's API", member.Listener, up));
             findings.Add(new Finding("platform", true, up ? "running" : "not running", up ? null : "start it with: millrace up"));
             return Report(parsed, findings);
         });

@@ -17,7 +17,7 @@ internal static class UpCommands
     private static Command Up()
     {
         var data = DataOption();
-        var command = new Command("up", "Start the platform: Kafka 9092, HTTP 8080, PostgreSQL 5433, on loopback") { data }.WithExamples(
+        var command = new Command("up", "Start the platform: Kafka 9092, HTTP 8080, PostgreSQL 5433, etcd's API 2379, on loopback") { data }.WithExamples(
             "millrace up", "millrace up --data /srv/millrace", "millrace up --config millrace.yaml");
         command.SetAction(async (parsed, cancellation) =>
         {
@@ -46,8 +46,9 @@ internal static class UpCommands
         }
         catch (PortInUseException busy)
         {
+            var off = settings.Coordination?.Listener.Port == busy.Port ? ", or leave the store away with coordination: off" : "";
             throw new CommandException(
-                busy.Message, $"stop what uses it (ss -ltnp 'sport = :{busy.Port}'), or choose another port in millrace.yaml; see: millrace doctor");
+                busy.Message, $"stop what uses it (ss -ltnp 'sport = :{busy.Port}'), or choose another port in millrace.yaml{off}; see: millrace doctor");
         }
         catch (UnauthorizedAccessException denied)
         {
@@ -74,7 +75,8 @@ internal static class UpCommands
 
     private static JsonObject Describe(MillracePlatform platform, PlatformSettings settings) => new()
     {
-        ["console"] = platform.Console.ToString(), ["kafka"] = platform.Kafka, ["postgres"] = platform.Postgres, ["data"] = settings.Data,
+        ["console"] = platform.Console.ToString(), ["kafka"] = platform.Kafka, ["postgres"] = platform.Postgres,
+        ["etcd"] = platform.Coordination, ["data"] = settings.Data,
         ["pid"] = Environment.ProcessId,
     };
 
@@ -85,6 +87,7 @@ internal static class UpCommands
               console    {platform.Console}
               kafka      {platform.Kafka}    kcat -b {platform.Kafka} -L
               postgres   {platform.Postgres}    psql -h {platform.Postgres.Split(':')[0]} -p {platform.Postgres.Split(':')[1]} -U millrace
+              etcd       {(platform.Coordination is { } etcd ? $"{etcd}    etcdctl --endpoints={etcd} endpoint status" : "off")}
               data       {settings.Data}
             Stop with Ctrl-C.
             """);

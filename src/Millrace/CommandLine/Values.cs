@@ -22,9 +22,11 @@ internal static class Values
         rows.Sum(r => r[name] is JsonValue v && v.GetValueKind() == JsonValueKind.Number ? v.GetValue<double>() : 0)
             .ToString("0.##", CultureInfo.InvariantCulture);
 
-    public static string Bytes(JsonNode? node)
+    public static string Bytes(JsonNode? node) =>
+        Bytes(node is JsonValue v && v.GetValueKind() == JsonValueKind.Number ? v.GetValue<double>() : 0);
+
+    public static string Bytes(double bytes)
     {
-        var bytes = node is JsonValue v && v.GetValueKind() == JsonValueKind.Number ? v.GetValue<double>() : 0;
         string[] units = ["B", "KiB", "MiB", "GiB", "TiB"];
         var unit = 0;
         for (; bytes >= 1024 && unit < units.Length - 1; unit++)

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using Millrace.Coordination.Node;
 using Millrace.Host.Settings;
 using Millrace.Iceberg.Catalogs;
 using Millrace.Iceberg.Rest;
@@ -48,6 +49,9 @@ internal sealed class MillracePlatform : IAsyncDisposable
     /// <summary>host:port of the PostgreSQL wire.</summary>
     public string Postgres { get; private set; } = null!;
 
+    /// <summary>host:port of the coordination store; null when it is off.</summary>
+    public string? Coordination { get; private set; }
+
     /// <summary>Starts everything; what has started is stopped again when something fails.</summary>
     /// <exception cref="FolderLockedException">Another process has the data folder.</exception>
     /// <exception cref="PortInUseException">A port is taken.</exception>
@@ -83,6 +87,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
             logs, time, cancellation));
         OnStop(broker.DisposeAsync);
         Kafka = broker.BootstrapServers;
+        var coordination = await CoordinateAsync(settings, logs, time, cancellation);
         settings = settings with { Kafka = settings.Kafka with { Port = broker.Endpoint.Port } };
 
         var schemas = SchemaRegistry.Open(new SchemaLog(broker.SchemaState()));
@@ -115,8 +120,13 @@ internal sealed class MillracePlatform : IAsyncDisposable
                 Sql = new SqlSeam(engine),
                 Iceberg = new RestCatalog(catalog),
                 Schemas = new RegistryApi(schemas),
+                Cluster = coordination is null ? null : new ClusterSeam(coordination),
                 Process = new ProcessFacts(settings.Data, time),
-                Ready = () => new Readiness(_notReady is null, _notReady),
+                Ready = () =>
+                {
+                    var why = coordination?.Completion.Exception is { } failure ? "coordination: " + failure.InnerException!.Message : _notReady;
+                    return new Readiness(why is null, why);
+                },
             },
             logs, time, cancellation));
         OnStop(console.DisposeAsync);
@@ -125,6 +135,18 @@ internal sealed class MillracePlatform : IAsyncDisposable
         _notReady = "starting jobs";
         await jobs.ResumeAsync(cancellation);
         _notReady = null;
+    }
+
+    private async Task<CoordinationNode?> CoordinateAsync(
+        PlatformSettings settings, ILoggerFactory logs, TimeProvider time, CancellationToken cancellation)
+    {
+        if (settings.Coordination is not { } member)
+            return null;
+        var node = await ListenAsync("coordination (etcd's API)", member.Listener, () => CoordinationNode.StartAsync(
+            member.Options(Path.Combine(settings.Data, "coordination")), time, logs, cancellation));
+        OnStop(node.DisposeAsync);
+        Coordination = (member.Listener with { Port = node.ClientPort }).ToString();
+        return node;
     }
 
     private static JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ILoggerFactory logs, TimeProvider time)

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using Millrace.Coordination.Node;
+using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.Settings;
 
@@ -15,6 +17,9 @@ internal sealed record PlatformSettings
     public ListenerSettings Http { get; init; } = new(IPAddress.Loopback, 8080);
 
     public ListenerSettings Postgres { get; init; } = new(IPAddress.Loopback, 5433);
+
+    /// <summary>The member of the coordination store that runs in this process; null for none.</summary>
+    public CoordinationSettings? Coordination { get; init; } = new();
 
     /// <summary>Brokers of <c>kafka:</c> endpoints; null means the embedded log.</summary>
     public string? Brokers { get; init; }
@@ -49,4 +54,30 @@ internal sealed record QuerySettings
     public int Threads { get; init; } = Math.Clamp(Environment.ProcessorCount, 1, 16);
 
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(1);
+}
+
+/// <summary>One member of the coordination store: alone, or one of several.</summary>
+internal sealed record CoordinationSettings
+{
+    /// <summary>For clients of etcd's API.</summary>
+    public ListenerSettings Listener { get; init; } = new(IPAddress.Loopback, 2379);
+
+    /// <summary>This member's name, among <see cref="Members"/> when there are any.</summary>
+    public string Name { get; init; } = "default";
+
+    /// <summary>All first members, by name, host and the port for members; empty for one alone.</summary>
+    public IReadOnlyList<CoordinationMember> Members { get; init; } = [];
+
+    /// <summary>The group runs already and has added this member.</summary>
+    public bool IsJoining { get; init; }
+
+    /// <summary>Reads are answered by the leader's lease instead of a round of heartbeats.</summary>
+    public bool LeaseReads { get; init; }
+
+    public CoordinationOptions Options(string dataFolder) => new()
+    {
+        DataFolder = dataFolder, Name = Name, Members = Members, IsJoining = IsJoining, Address = Listener.Address, ClientPort = Listener.Port,
+        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Raft = new RaftOptions { LeaseReads = LeaseReads },
+        AdvertisedClientUrl = "http://" + Listener,
+    };
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Millrace.Coordination.Node;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -12,7 +13,7 @@ internal sealed class SettingsException(string file, int line, int column, strin
 /// <summary>Reads <c>millrace.yaml</c>. Unknown names and bad values are refused with their place.</summary>
 internal static class SettingsFile
 {
-    private static readonly string[] Names = ["data", "kafka", "http", "postgres", "brokers", "query", "targets"];
+    private static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "query", "targets"];
 
     /// <summary>
     /// The settings from <paramref name="path"/>; without one from MILLRACE_CONFIG, ./millrace.yaml or ~/.millrace/millrace.yaml, the first
@@ -53,6 +54,7 @@ internal static class SettingsFile
                 "kafka" => settings with { Kafka = Listener(value, settings.Kafka, file) },
                 "http" => settings with { Http = Listener(value, settings.Http, file) },
                 "postgres" => settings with { Postgres = Listener(value, settings.Postgres, file) },
+                "coordination" => settings with { Coordination = Coordination(value, file) },
                 "query" => settings with { Query = Query(value, settings.Query, file) },
                 "targets" => settings with { Targets = Targets(value, file) },
                 _ => throw Unknown(key, name, Names, file),
@@ -79,6 +81,65 @@ internal static class SettingsFile
         }
         return listener;
     }
+
+    /// <summary><c>off</c>, or where the member listens, who it is and who the others are.</summary>
+    private static CoordinationSettings? Coordination(YamlNode node, string file)
+    {
+        if (node is YamlScalarNode { Value: "off" or "false" })
+            return null;
+        var settings = new CoordinationSettings();
+        YamlNode? nameAt = null;
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            switch (name)
+            {
+                case "port":
+                case "address":
+                    settings = settings with { Listener = Listener(new YamlMappingNode(key, value), settings.Listener, file) };
+                    break;
+                case "name":
+                    nameAt = value;
+                    settings = settings with { Name = Text(value, file) };
+                    break;
+                case "members":
+                    settings = settings with { Members = [.. Entries(value, file).Select(m => Member(m.Name, m.Value, file))] };
+                    if (settings.Members.Count is not (1 or 3 or 5))
+                        throw Fault(value, file, $"a group begins with 1, 3 or 5 members, not {settings.Members.Count}", "an even number can lose no more members than one less");
+                    break;
+                case "join":
+                    settings = settings with { IsJoining = Flag(value, file) };
+                    break;
+                case "lease_reads":
+                    settings = settings with { LeaseReads = Flag(value, file) };
+                    break;
+                default:
+                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "lease_reads"], file);
+            }
+        }
+        if (settings.Members.Count > 0 && !settings.IsJoining && !settings.Members.Any(m => m.Name == settings.Name))
+        {
+            throw Fault(
+                nameAt ?? node, file, $"the members do not include this one, '{settings.Name}'",
+                "name is one of " + string.Join(", ", settings.Members.Select(m => m.Name)));
+        }
+        return settings;
+    }
+
+    private static CoordinationMember Member(string name, YamlNode value, string file)
+    {
+        var text = Text(value, file);
+        var colon = text.LastIndexOf(':');
+        return colon > 0 && ushort.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port > 0
+            ? new CoordinationMember(name, text[..colon], port)
+            : throw Fault(value, file, $"'{text}' is no host and port", "write a member as name: 10.0.0.1:2380, the port for members");
+    }
+
+    private static bool Flag(YamlNode node, string file) => Text(node, file) switch
+    {
+        "true" => true,
+        "false" => false,
+        var text => throw Fault(node, file, $"'{text}' is neither true nor false"),
+    };
 
     private static QuerySettings Query(YamlNode node, QuerySettings query, string file)
     {

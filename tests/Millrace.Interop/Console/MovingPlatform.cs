@@ -87,7 +87,7 @@ internal sealed class MovingPlatform : IAsyncDisposable
     public FakeServices Services => _services;
 
     /// <summary>With the moving tables in place of the still ones.</summary>
-    public ConsoleServices Build() => _services.Build() with { Tables = new MovingTables(this) };
+    public ConsoleServices Build() => _services.Build() with { Tables = new MovingTables(this), Cluster = new FakeCluster() };
 
     /// <summary>No more orders come.</summary>
     public void Stop()

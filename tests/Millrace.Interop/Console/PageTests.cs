@@ -42,7 +42,7 @@ public sealed class PageTests(BrowserFixture browser) : IClassFixture<BrowserFix
         foreach (var (hash, heading) in new[]
         {
             ("#/jobs", "Pipelines"), ("#/jobs/retail", "retail"), ("#/sql", "SQL"), ("#/tables", "Tables"),
-            ("#/tables/shop/by_country", "shop.by_country"), ("#/topics", "Topics"), ("#/topics/orders", "orders"), ("#/alerts", "Alerts"), ("#/jobs/none", "none"),
+            ("#/tables/shop/by_country", "shop.by_country"), ("#/topics", "Topics"), ("#/topics/orders", "orders"), ("#/cluster", "Cluster"), ("#/alerts", "Alerts"), ("#/jobs/none", "none"),
         })
         {
             await using var visit = await browser.OpenAsync(hash);
@@ -55,6 +55,19 @@ public sealed class PageTests(BrowserFixture browser) : IClassFixture<BrowserFix
             Assert.Empty(await Accessibility.FaultsAsync(visit.Page));
             visit.AssertClean();
         }
+    }
+
+    [BrowserFact]
+    public async Task The_cluster_shows_who_leads_how_far_each_log_is_and_who_is_silent()
+    {
+        await using var visit = await browser.OpenAsync("#/cluster");
+        var rows = visit.Page.GetByRole(AriaRole.Region, new() { Name = "Members" }).Locator("tbody tr");
+        await Expect(rows).ToHaveCountAsync(3);
+        await Expect(rows.Nth(0)).ToContainTextAsync("leader");
+        await Expect(rows.Nth(1)).ToContainTextAsync("1.5 ms");
+        await Expect(rows.Nth(2)).ToContainTextAsync("silent");
+        await Expect(visit.Page.GetByRole(AriaRole.Region, new() { Name = "Elections" }).Locator("tbody tr")).ToHaveCountAsync(2);
+        visit.AssertClean();
     }
 
     [BrowserFact]

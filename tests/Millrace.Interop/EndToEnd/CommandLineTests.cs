@@ -104,6 +104,51 @@ public sealed class CommandLineTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_coordination_store_is_looked_at_saved_and_restored()
+    {
+        var status = JsonNode.Parse((await RunAsync("cluster", "status", "--json")).Output)!["members"]!.AsArray().Single()!;
+        Assert.True(status["up"]!.GetValue<bool>() && status["leader"]!.GetValue<bool>(), status.ToJsonString());
+        Assert.Contains("leader", (await RunAsync("cluster", "status")).Output);
+        var page = await _platform.GetAsync("/api/cluster", CancellationToken.None);
+        Assert.Equal(status["id"]!.GetValue<string>(), page["leader"]!.GetValue<string>());
+        // A second voter that nobody can reach would stop the store for ever.
+        var added = await RunAsync("cluster", "add", "127.0.0.1:1");
+        Assert.Equal(1, added.Code);
+        Assert.Contains("listens for no others", added.Errors);
+
+        var file = Path.Combine(_folder, "state.snapshot");
+        Assert.Equal(0, (await RunAsync("cluster", "snapshot", file)).Code);
+        var folder = Path.Combine(_folder, "restored");
+        Assert.Equal(0, (await RunAsync("cluster", "restore", file, "--data", folder)).Code);
+        Assert.Contains("not empty", (await RunAsync("cluster", "restore", file, "--data", folder)).Errors);
+        var bytes = await File.ReadAllBytesAsync(file);
+        bytes[100] ^= 1;
+        await File.WriteAllBytesAsync(file, bytes);
+        Assert.Contains("does not match its hash", (await RunAsync("cluster", "restore", file, "--data", folder + "2")).Errors);
+    }
+
+    [Fact]
+    public async Task Whoever_finds_etcds_port_taken_is_told_so_and_what_to_do()
+    {
+        var folder = Path.Combine(_folder, "second");
+        Directory.CreateDirectory(folder);
+        var settings = Path.Combine(folder, "millrace.yaml");
+        await File.WriteAllTextAsync(settings, $$"""
+            data: {{folder}}/data
+            kafka: {port: 0}
+            http: {port: 0}
+            postgres: {port: 0}
+            coordination: {port: {{_platform.EtcdPort}}}
+            """);
+        using var process = _platform.Run(["up", "--config", settings]);
+        var errors = await process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        Assert.Equal(1, process.ExitCode);
+        Assert.Contains($"coordination (etcd's API): port {_platform.EtcdPort} on 127.0.0.1 is in use", errors);
+        Assert.Contains("coordination: off", errors);
+    }
+
+    [Fact]
     public async Task A_second_platform_on_the_folder_is_refused_and_told_who_has_it()
     {
         var second = await RunAsync("up");

@@ -52,7 +52,7 @@ public sealed class EtcdctlGroupTests
     {
         var all = new EtcdctlRunner(program, group.Endpoints);
         group.Prepare("d");
-        await all.ExpectAsync($"member add d --learner --peer-urls={group.PeerUrlOf("d")}", "Member (?<id>[0-9a-f]+) added to cluster.*");
+        await all.ExpectAsync($"member add d --learner --peer-urls={group.PeerUrlOf("d")}", "Member (?<id>[0-9a-f]+) added (?:as learner )?to cluster.*");
         await all.ExpectAsync($"member add d --peer-urls={group.PeerUrlOf("d")}", "!etcdserver: Peer URLs already exists");
         group.Join("d");
         // Promotion is refused until the learner has caught up.

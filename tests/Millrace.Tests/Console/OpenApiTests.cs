@@ -55,7 +55,7 @@ public sealed class OpenApiTests
             ("/api/jobs/{name}/plan", "/api/jobs/orders_by_country/plan"), ("/api/jobs/{name}/quarantine", "/api/jobs/orders_by_country/quarantine"),
             ("/api/jobs/{name}/outputs/{output}", "/api/jobs/orders_by_country/outputs/by_country"), ("/api/topics", ""),
             ("/api/topics/{name}", "/api/topics/orders"), ("/api/topics/{name}/records", "/api/topics/orders/records"), ("/api/groups", ""),
-            ("/api/tables", ""), ("/api/tables/{namespace}/{table}", "/api/tables/sales/by_country"), ("/healthz", ""), ("/readyz", ""),
+            ("/api/tables", ""), ("/api/tables/{namespace}/{table}", "/api/tables/sales/by_country"), ("/api/cluster", ""), ("/healthz", ""), ("/readyz", ""),
         })
         {
             var schema = document.GetProperty("paths").GetProperty(template).GetProperty("get").GetProperty("responses").GetProperty("200")

@@ -36,11 +36,37 @@ public sealed class SettingsFileTests
     [InlineData("http:\n  port: 70000", "m.yaml:2:9: '70000' is no whole number from 0 to 65535")]
     [InlineData("http: {address: here}", "m.yaml:1:17: 'here' is no IP address")]
     [InlineData("query: {memory: lots}", "m.yaml:1:17: 'lots' is no size")]
+    [InlineData("coordination: {port: 1, members: {a: here}}", "m.yaml:1:38: 'here' is no host and port")]
+    [InlineData("coordination: {name: a, members: {a: h:1, b: h:2}}", "m.yaml:1:34: a group begins with 1, 3 or 5 members, not 2")]
+    [InlineData("coordination: {name: d, members: {a: h:1, b: h:2, c: h:3}}", "m.yaml:1:22: the members do not include this one, 'd'")]
     [InlineData("data: [a", "m.yaml:2:1: ")]
     public void A_fault_is_told_with_its_place(string yaml, string message)
     {
         var fault = Assert.Throws<SettingsException>(() => SettingsFile.Parse(yaml, "m.yaml"));
         Assert.StartsWith(message, fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_coordination_store_runs_alone_by_default_as_one_of_several_or_not_at_all()
+    {
+        var alone = SettingsFile.Parse("data: /tmp/x", "m.yaml").Coordination!.Options("/tmp/x/coordination");
+        Assert.Equal((2379, -1, "127.0.0.1"), (alone.ClientPort, alone.PeerPort, alone.Address.ToString()));
+        Assert.Null(SettingsFile.Parse("coordination: off", "m.yaml").Coordination);
+        var one = SettingsFile.Parse(
+            """
+            coordination:
+              address: 10.0.0.2
+              port: 2479
+              name: b
+              lease_reads: true
+              members:
+                a: 10.0.0.1:2380
+                b: 10.0.0.2:2381
+                c: 10.0.0.3:2380
+            """, "m.yaml").Coordination!.Options("/tmp/x/coordination");
+        Assert.Equal(("b", 2479, 2381, "http://10.0.0.2:2479"), (one.Name, one.ClientPort, one.PeerPort, one.AdvertisedClientUrl));
+        Assert.Equal(["a", "b", "c"], one.Members.Select(m => m.Name));
+        Assert.True(one.Raft.LeaseReads);
     }
 
     [Fact]
