@@ -21,8 +21,14 @@ public sealed record BatchConsumerOptions
     /// <summary>Most records that one poll hands out.</summary>
     public int MaxPollRecords { get; init; } = 32_768;
 
-    /// <summary>Most kibibytes that librdkafka prefetches for all partitions together.</summary>
+    /// <summary>
+    /// Kibibytes that librdkafka prefetches for all partitions together, and records: fetching stops when either is passed. librdkafka
+    /// before 2.2 looks again only after a second, so that both must last for as long at the highest rate.
+    /// </summary>
     public int QueuedKilobytes { get; init; } = 32 << 10;
+
+    /// <summary>See <see cref="QueuedKilobytes"/>.</summary>
+    public int QueuedRecords { get; init; } = 100_000;
 
     /// <summary>Longest time without a poll or heartbeat before the group gives the partitions away.</summary>
     public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromSeconds(30);
@@ -93,6 +99,7 @@ public sealed unsafe class BatchConsumer : IDisposable
             ["reconnect.backoff.max.ms"] = "2000",
             ["topic.metadata.refresh.interval.ms"] = "10000",
             ["queued.max.messages.kbytes"] = options.QueuedKilobytes.ToString(CultureInfo.InvariantCulture),
+            ["queued.min.messages"] = options.QueuedRecords.ToString(CultureInfo.InvariantCulture),
             ["allow.auto.create.topics"] = "true",
         };
         foreach (var (name, value) in options.Extra)
@@ -100,6 +107,8 @@ public sealed unsafe class BatchConsumer : IDisposable
         Span<byte> error = stackalloc byte[512];
         fixed (byte* text = error)
         {
+            // Known since librdkafka 2.2; without it a full queue costs up to a second of standstill.
+            _ = Librdkafka.ConfigurationSet(configuration, "fetch.queue.backoff.ms", "5", text, 512);
             foreach (var (name, value) in settings)
             {
                 if (Librdkafka.ConfigurationSet(configuration, name, value, text, 512) != Librdkafka.ConfigurationOk)

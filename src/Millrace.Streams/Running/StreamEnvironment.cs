@@ -57,8 +57,11 @@ public sealed record StreamOptions
     /// <summary>Bytes that writing data files may use at once.</summary>
     public long SinkMemoryBytes { get; init; } = 512L << 20;
 
-    /// <summary>Kibibytes that the Kafka client prefetches.</summary>
-    public int PrefetchKilobytes { get; init; } = 32 << 10;
+    /// <summary>Kibibytes that the Kafka client prefetches for one source; less starves a stream that catches up.</summary>
+    public int PrefetchKilobytes { get; init; } = 96 << 10;
+
+    /// <summary>Records that the Kafka client prefetches for one source, some 400 bytes of the client's own each.</summary>
+    public int PrefetchRecords { get; init; } = 400_000;
 
     /// <summary>When breakers judge, and how they try again.</summary>
     public CircuitBreakerOptions Breaker { get; init; } = new();

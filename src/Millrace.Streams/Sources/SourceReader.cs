@@ -223,7 +223,8 @@ internal sealed class SourceReader : IDisposable
         var options = new BatchConsumerOptions
         {
             Brokers = Plan.Brokers, GroupId = _context.Pipeline, ClientId = $"millrace-{_context.Pipeline}-{Plan.Name}",
-            MaxPollRecords = _context.Options.MaxBatchRecords, QueuedKilobytes = _context.Options.PrefetchKilobytes, Extra = settings, Time = _context.Time,
+            MaxPollRecords = _context.Options.MaxBatchRecords, QueuedKilobytes = _context.Options.PrefetchKilobytes,
+            QueuedRecords = _context.Options.PrefetchRecords, Extra = settings, Time = _context.Time,
         };
         var consumer = new BatchConsumer(options, partition => _expected.GetValueOrDefault(partition.Partition, BatchConsumer.Earliest), _log);
         consumer.AssignmentChanged += OnAssignment;
