@@ -74,6 +74,7 @@ public sealed class Broker : IAsyncDisposable
             Folder = options.DataFolder,
             Files = options.Files,
             JournalBytes = options.JournalBytes,
+            CompactionKeys = options.CompactionKeys,
             TopicDefaults = TopicSettingsDefaults.Of(options),
         };
         // Recovery reads files: not on the caller's thread.

@@ -86,6 +86,9 @@ public sealed record BrokerOptions
     /// <summary>State of an idempotent producer that is silent so long is dropped.</summary>
     public TimeSpan ProducerIdExpiration { get; init; } = TimeSpan.FromDays(1);
 
+    /// <summary>Keys that one round of compaction remembers, about 50 bytes each; a partition with more takes several rounds.</summary>
+    public int CompactionKeys { get; init; } = 1_000_000;
+
     /// <summary>The longest timeout that a producer may ask for its transactions.</summary>
     public TimeSpan MaxTransactionTimeout { get; init; } = TimeSpan.FromMinutes(15);
 

@@ -18,12 +18,13 @@ internal sealed class LogBenchmark : IBenchmark
     private Contender _ours = null!;
     private Contender? _kafka;
     private Contender? _flushed;
+    private Contender? _unflushed;
 
     public string Name => "log";
 
     public string Summary => "The log beside Apache Kafka: produce, latency, consume, transactions, memory, start";
 
-    private IEnumerable<Contender> All => new[] { _ours, _kafka, _flushed }.OfType<Contender>();
+    private IEnumerable<Contender> All => new[] { _ours, _kafka, _flushed, _unflushed }.OfType<Contender>();
 
     public async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation)
     {
@@ -43,7 +44,8 @@ internal sealed class LogBenchmark : IBenchmark
             foreach (var contender in All)
                 starts[contender] = await contender.StartAsync(cancellation);
             // The same broker: the flush is a setting of the topic.
-            _flushed = new FlushedTopics(kafka);
+            _flushed = new WithTopics(kafka, "flush.messages=1");
+            _unflushed = new WithTopics(ours, "flush.messages=9223372036854775807");
             var parts = Environment.GetEnvironmentVariable("MILLRACE_BENCH_PARTS")?.Split(',') ?? ["produce", "latency", "spread", "consume", "transactions", "memory", "start"];
             Flush(root);
             if (parts.Contains("memory"))
@@ -104,7 +106,7 @@ internal sealed class LogBenchmark : IBenchmark
         {
             foreach (var contender in All)
             {
-                var topic = $"produce-{(contender == _flushed ? "flushed" : "plain")}-{round}";
+                var topic = $"produce-{Kind(contender)}-{round}";
                 await contender.CreateTopicAsync(topic, 6);
                 var outcome = await _kload.ProduceAsync(contender, topic, count, 0, "1ms", cancellation);
                 Say(contender, topic, outcome);
@@ -113,6 +115,7 @@ internal sealed class LogBenchmark : IBenchmark
         }
         var ours = rates[_ours].Max();
         Compare($"produce {count:#,0} at full speed", "records/s", ours, rates[_kafka!].Max(), "above Kafka", v => v > rates[_kafka!].Max());
+        _figures.Add(new Figure($"produce {count:#,0}, without flushes", rates[_unflushed!].Max(), "records/s"));
         Compare($"produce {count:#,0}, rival flushed", "records/s", ours, rates[_flushed!].Max(), "above Kafka", v => v > rates[_flushed!].Max(), rival: _flushed!.Name);
     }
 
@@ -123,7 +126,7 @@ internal sealed class LogBenchmark : IBenchmark
             var p99 = new Dictionary<Contender, double>();
             foreach (var contender in All)
             {
-                var topic = $"latency-{(contender == _flushed ? "flushed" : "plain")}-{rate}-{linger}";
+                var topic = $"latency-{Kind(contender)}-{rate}-{linger}";
                 await contender.CreateTopicAsync(topic, 6);
                 // Without the first second: connections, and code that is compiled as it runs.
                 await _kload.ProduceAsync(contender, topic, rate, rate, linger, cancellation);
@@ -137,6 +140,7 @@ internal sealed class LogBenchmark : IBenchmark
             else
                 Compare(name, "ms", p99[_ours], p99[_kafka!], "not above Kafka", v => v <= p99[_kafka!]);
             _figures.Add(new Figure(name + ", Kafka flushed", p99[_flushed!], "ms"));
+            _figures.Add(new Figure(name + ", without flushes", p99[_unflushed!], "ms"));
         }
     }
 
@@ -145,7 +149,7 @@ internal sealed class LogBenchmark : IBenchmark
         var p99 = new Dictionary<Contender, double>();
         foreach (var contender in All)
         {
-            var topic = "spread-" + (contender == _flushed ? "flushed" : "plain");
+            var topic = "spread-" + Kind(contender);
             await contender.CreateTopicAsync(topic, 1000);
             await _kload.ProduceAsync(contender, topic, 100_000, 100_000, "1ms", cancellation);
             var outcome = await _kload.ProduceAsync(contender, topic, _options.Quick ? 300_000 : 1_500_000, 100_000, "1ms", cancellation);
@@ -233,6 +237,8 @@ internal sealed class LogBenchmark : IBenchmark
     private void Say(Contender contender, string what, JsonNode outcome) =>
         _options.Progress($"{contender.Name}, {what}: {outcome["per_s"]}/s" + (outcome["p99_ms"] is { } p99 ? $", P99 {p99} ms" : ""));
 
+    private string Kind(Contender contender) => contender == _flushed ? "flushed" : contender == _unflushed ? "unflushed" : "plain";
+
     private static int FreePortPair()
     {
         // The broker takes the port behind its own too.
@@ -254,17 +260,21 @@ internal sealed class LogBenchmark : IBenchmark
         throw new InvalidOperationException("no two ports in a row are free from 19110 on");
     }
 
-    private sealed class FlushedTopics : Contender
+    /// <summary>The same broker, with a setting on the topics.</summary>
+    private sealed class WithTopics : Contender
     {
         private readonly Contender _broker;
 
-        public FlushedTopics(Contender broker)
+        private readonly string _setting;
+
+        public WithTopics(Contender broker, string setting)
         {
             _broker = broker;
-            TopicConfigs = new Dictionary<string, string> { ["flush.messages"] = "1" };
+            _setting = setting;
+            TopicConfigs = new Dictionary<string, string> { [setting.Split('=')[0]] = setting.Split('=')[1] };
         }
 
-        public override string Name => _broker.Name + ", flush.messages=1";
+        public override string Name => $"{_broker.Name}, {_setting}";
 
         public override string Brokers => _broker.Brokers;
 

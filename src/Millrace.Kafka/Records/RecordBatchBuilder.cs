@@ -28,6 +28,12 @@ public sealed class RecordBatchBuilder : IDisposable
 
     public CompressionType Compression { get; init; }
 
+    /// <summary>What the records' times are written against; null takes the first record's. With a delete horizon, that is it.</summary>
+    public long? BaseTimestamp { get; init; }
+
+    /// <summary>Null takes the largest of the records' times.</summary>
+    public long? MaxTimestamp { get; init; }
+
     public int Count => _count;
 
     /// <summary>Bytes of the records so far, uncompressed.</summary>
@@ -47,7 +53,7 @@ public sealed class RecordBatchBuilder : IDisposable
         if (!hasValue)
             value = default;
         if (_count == 0)
-            _baseTimestamp = _maxTimestamp = timestamp;
+            (_baseTimestamp, _maxTimestamp) = (BaseTimestamp ?? timestamp, timestamp);
         _maxTimestamp = Math.Max(_maxTimestamp, timestamp);
         var timestampDelta = timestamp - _baseTimestamp;
         var size = 1 + Varint.Size(timestampDelta) + Varint.Size(offsetDelta)
@@ -80,8 +86,8 @@ public sealed class RecordBatchBuilder : IDisposable
         bytes[16] = 2;
         BinaryPrimitives.WriteInt16BigEndian(bytes.AsSpan(21), (short)((short)Attributes | (short)Compression));
         BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(23), lastOffsetDelta ?? Math.Max(_lastOffsetDelta, 0));
-        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(27), _baseTimestamp);
-        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(35), _maxTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(27), _count == 0 ? BaseTimestamp ?? 0 : _baseTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(35), MaxTimestamp ?? _maxTimestamp);
         BinaryPrimitives.WriteInt64BigEndian(bytes.AsSpan(43), ProducerId);
         BinaryPrimitives.WriteInt16BigEndian(bytes.AsSpan(51), ProducerEpoch);
         BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(53), BaseSequence);

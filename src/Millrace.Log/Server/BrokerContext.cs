@@ -80,6 +80,7 @@ internal static class InternalTopics
     {
         ["cleanup.policy"] = "compact",
         ["segment.bytes"] = "67108864",
+        ["flush.messages"] = "1",
     };
 
     public static bool IsOurs(string name) => name is Offsets or Transactions or Schemas;

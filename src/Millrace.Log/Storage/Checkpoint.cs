@@ -22,6 +22,9 @@ internal sealed class PartitionCheckpoint : IWireStruct
     public List<OpenTransaction> OpenTransactions = [];
     public List<AbortedRange> Aborted = [];
 
+    /// <summary>Compaction has been through everything below.</summary>
+    public long CleanedThrough;
+
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {
         codec.Uuid(ref TopicId);
@@ -34,6 +37,8 @@ internal sealed class PartitionCheckpoint : IWireStruct
         codec.Structs(ref Producers);
         codec.Structs(ref OpenTransactions);
         codec.Structs(ref Aborted);
+        if (codec.Version >= 2)
+            codec.Int64(ref CleanedThrough);
     }
 }
 
@@ -106,7 +111,7 @@ internal sealed class Checkpoint : IWireStruct
     public const string FileName = "checkpoint";
 
     private const uint Magic = 0x3143_524D; // "MRC1"
-    private const short FormatVersion = 1;
+    private const short FormatVersion = 2;
     private const int HeaderBytes = 16;
 
     public long ReplayFrom;
@@ -145,15 +150,15 @@ internal sealed class Checkpoint : IWireStruct
         if (bytes.Length < HeaderBytes || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic)
             throw Damaged(path, 0, "it does not begin as a checkpoint");
         var version = BinaryPrimitives.ReadInt16LittleEndian(bytes.AsSpan(4));
-        if (version != FormatVersion)
-            throw Damaged(path, 4, $"its format version {version} is not {FormatVersion}");
+        if (version is < 1 or > FormatVersion)
+            throw Damaged(path, 4, $"its format version {version} is not 1 to {FormatVersion}");
         var body = bytes.AsMemory(HeaderBytes);
         if (BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8)) != body.Length
             || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Crc32C.Compute(body.Span))
         {
             throw Damaged(path, HeaderBytes, "its checksum is wrong");
         }
-        return WireReader.Read<Checkpoint>(body, FormatVersion, flexible: true, maxItems: int.MaxValue);
+        return WireReader.Read<Checkpoint>(body, version, flexible: true, maxItems: int.MaxValue);
     }
 
     private static CheckpointDamagedException Damaged(string path, long position, string reason) => new(path, position, reason);

@@ -16,6 +16,7 @@ internal sealed partial class Checkpointer
     private readonly ILogger _log;
     private readonly Lock _gate = new();
     private readonly Dictionary<(Guid TopicId, int Partition), PartitionCheckpoint> _known = [];
+    private readonly Dictionary<(Guid TopicId, int Partition), long> _durableBases = [];
     private HashSet<Partition> _dirty = [];
     private volatile Task _running = Task.CompletedTask;
     private volatile bool _failed;
@@ -39,7 +40,7 @@ internal sealed partial class Checkpointer
     public long ActiveBase(Partition partition)
     {
         lock (_gate)
-            return _known.TryGetValue((partition.TopicId, partition.Index), out var known) ? known.ActiveBase : -1;
+            return _durableBases.GetValueOrDefault((partition.TopicId, partition.Index), -1);
     }
 
     /// <summary>The partition has been written since the last checkpoint. Committer only.</summary>
@@ -49,13 +50,19 @@ internal sealed partial class Checkpointer
     public void Know(PartitionCheckpoint checkpoint)
     {
         lock (_gate)
+        {
             _known[(checkpoint.TopicId, checkpoint.Partition)] = checkpoint;
+            _durableBases[(checkpoint.TopicId, checkpoint.Partition)] = checkpoint.ActiveBase;
+        }
     }
 
     public void Forget(Guid topicId, int partition)
     {
         lock (_gate)
+        {
             _known.Remove((topicId, partition));
+            _durableBases.Remove((topicId, partition));
+        }
     }
 
     /// <summary>Takes the picture and starts syncing. Committer only, between two flushes.</summary>
@@ -123,6 +130,11 @@ internal sealed partial class Checkpointer
             LogPostponed(error);
             _postponed = true;
             return;
+        }
+        lock (_gate)
+        {
+            foreach (var description in all)
+                _durableBases[(description.TopicId, description.Partition)] = description.ActiveBase;
         }
         _postponed = false;
         done(replayFrom);

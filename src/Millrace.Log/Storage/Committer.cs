@@ -27,6 +27,8 @@ internal sealed partial class Committer : IDisposable
     private volatile string? _broken;
     private bool _failing;
     private bool _together;
+    private long _flushes;
+    private long _flushDue = long.MaxValue;
 
     public Committer(Journal journal, Checkpointer checkpointer, CommitterOptions options, ILogger log)
     {
@@ -92,6 +94,30 @@ internal sealed partial class Committer : IDisposable
         }
     }
 
+    /// <summary>As <see cref="Between"/>, and returns when the action has run.</summary>
+    public void BetweenAndWait(Action action)
+    {
+        if (_thread is null)
+        {
+            // Simulators run everything on one thread.
+            action();
+            return;
+        }
+        using var done = new ManualResetEventSlim();
+        Between(() =>
+        {
+            try
+            {
+                action();
+            }
+            finally
+            {
+                done.Set();
+            }
+        });
+        done.Wait();
+    }
+
     /// <summary>One flush of all that waits; false when nothing did.</summary>
     public bool RunCycle()
     {
@@ -148,13 +174,64 @@ internal sealed partial class Committer : IDisposable
         {
             lock (_signal)
             {
-                while (_dirty.Count == 0 && !_stopping && _between.IsEmpty && !(_checkpointWanted && _checkpointer.IsIdle))
-                    Monitor.Wait(_signal, _checkpointWanted ? 50 : Timeout.Infinite);
+                while (_dirty.Count == 0 && !_stopping && _between.IsEmpty && !(_checkpointWanted && _checkpointer.IsIdle) && !FlushIsDue)
+                    Monitor.Wait(_signal, Patience());
                 if (_dirty.Count == 0 && _stopping)
                     return;
             }
             RunCycle();
+            if (FlushIsDue)
+                FlushLate();
         }
+    }
+
+    private bool FlushIsDue => Environment.TickCount64 >= _flushDue;
+
+    private int Patience()
+    {
+        var wait = _checkpointWanted ? 50L : long.MaxValue;
+        if (_flushDue != long.MaxValue)
+            wait = Math.Min(wait, Math.Max(1, _flushDue - Environment.TickCount64));
+        return wait > int.MaxValue ? Timeout.Infinite : (int)wait;
+    }
+
+    /// <summary>Makes durable what topics with flush.ms have had acknowledged before.</summary>
+    private void FlushLate()
+    {
+        _flushDue = long.MaxValue;
+        if (_broken is not null)
+            return;
+        try
+        {
+            _journal.Flush();
+            _flushes++;
+        }
+        catch (JournalFlushException error)
+        {
+            Break(error);
+        }
+    }
+
+    /// <summary>Whether this group must be flushed before it is acknowledged; notes by when else (flush.messages, flush.ms).</summary>
+    private bool NeedsFlush()
+    {
+        var needed = false;
+        foreach (var partition in _written)
+        {
+            var settings = partition.Settings();
+            if (partition.CountUnflushed(_flushes) >= settings.FlushMessages)
+                needed = true;
+            else if (settings.FlushMillis < int.MaxValue)
+                _flushDue = Math.Min(_flushDue, Environment.TickCount64 + settings.FlushMillis);
+        }
+        return needed;
+    }
+
+    /// <summary>After a failed fsync the kernel may have dropped the pages: nothing is retried, everything stops (style 12).</summary>
+    private void Break(JournalFlushException error)
+    {
+        _broken = error.Message;
+        LogBroken(error.Message, error);
     }
 
     private void Commit(bool together)
@@ -192,10 +269,11 @@ internal sealed partial class Committer : IDisposable
                 entries++;
             }
         }
-        if (entries > 0 && !TryJournal(length, entries))
+        var flush = entries > 0 && (together || NeedsFlush());
+        if (entries > 0 && !TryJournal(length, entries, flush))
             return;
         _failing = false;
-        Figures.Add(length, Stopwatch.GetElapsedTime(started), entries > 0);
+        Figures.Add(length, Stopwatch.GetElapsedTime(started), flush);
         foreach (var partition in _written)
         {
             _checkpointer.MarkDirty(partition);
@@ -220,21 +298,24 @@ internal sealed partial class Committer : IDisposable
         }
     }
 
-    private bool TryJournal(long length, int entries)
+    private bool TryJournal(long length, int entries, bool flush)
     {
         try
         {
             _journal.StartGroup(length, entries);
             foreach (var partition in _written)
                 partition.StageTo(_journal);
-            _journal.Commit();
+            _journal.Commit(flush);
+            if (flush)
+            {
+                _flushes++;
+                _flushDue = long.MaxValue;
+            }
             return true;
         }
         catch (JournalFlushException error)
         {
-            // After a failed fsync the kernel may have dropped the pages: nothing is retried, everything stops (style 12).
-            _broken = error.Message;
-            LogBroken(error.Message, error);
+            Break(error);
             foreach (var partition in _written)
                 partition.Fail(ErrorCode.StorageError, poison: true);
             return false;
@@ -272,6 +353,11 @@ internal sealed partial class Committer : IDisposable
         try
         {
             _journal.Begin();
+        }
+        catch (JournalFlushException error)
+        {
+            Break(error);
+            return;
         }
         catch (IOException error)
         {

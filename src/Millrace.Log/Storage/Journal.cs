@@ -33,14 +33,14 @@ internal static class JournalFormat
 
     public static long Align(long length) => (length + Alignment - 1) & ~(long)(Alignment - 1);
 
-    public static void WriteGroupHeader(Span<byte> header, long generation, long sequence, long length, int entries, uint salt)
+    public static void WriteGroupHeader(Span<byte> header, long generation, long sequence, long length, int entries, int unflushed, uint salt)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(header, Magic);
         BinaryPrimitives.WriteInt32LittleEndian(header[4..], entries);
         BinaryPrimitives.WriteInt64LittleEndian(header[8..], generation);
         BinaryPrimitives.WriteInt64LittleEndian(header[16..], sequence);
         BinaryPrimitives.WriteInt64LittleEndian(header[24..], length);
-        BinaryPrimitives.WriteInt32LittleEndian(header[32..], 0);
+        BinaryPrimitives.WriteInt32LittleEndian(header[32..], unflushed);
         BinaryPrimitives.WriteUInt32LittleEndian(header[36..], Crc32C.Compute(header[..36], salt));
     }
 
@@ -57,7 +57,8 @@ internal static class JournalFormat
             BinaryPrimitives.ReadInt64LittleEndian(header[8..]),
             BinaryPrimitives.ReadInt64LittleEndian(header[16..]),
             BinaryPrimitives.ReadInt64LittleEndian(header[24..]),
-            BinaryPrimitives.ReadInt32LittleEndian(header[4..]));
+            BinaryPrimitives.ReadInt32LittleEndian(header[4..]),
+            BinaryPrimitives.ReadInt32LittleEndian(header[32..]));
         return group.Length >= 0 && group.Entries >= 0;
     }
 
@@ -104,7 +105,8 @@ internal static class JournalFormat
 /// <param name="Sequence">Counts from 1 in each generation.</param>
 /// <param name="Length">Bytes of the entries.</param>
 /// <param name="Entries">How many.</param>
-internal readonly record struct JournalGroup(long Generation, long Sequence, long Length, int Entries);
+/// <param name="Unflushed">How many groups right before it had not been flushed when it was written.</param>
+internal readonly record struct JournalGroup(long Generation, long Sequence, long Length, int Entries, int Unflushed);
 
 /// <summary>
 /// The one file that a flush syncs, whatever the number of partitions written: the bytes of every batch since the last checkpoint.
@@ -124,6 +126,7 @@ internal sealed class Journal : IDisposable
     private int _staged;
     private long _position;
     private long _sequence;
+    private long _flushed;
     private Slot? _current;
 
     private sealed class Slot(IFile file)
@@ -160,8 +163,11 @@ internal sealed class Journal : IDisposable
     public long Length => _position;
 
     /// <summary>Goes over to a free file, making one when none is free. The one before stays until <see cref="Free"/>.</summary>
+    /// <exception cref="JournalFlushException">What the old file still held unflushed could not be flushed.</exception>
     public void Begin()
     {
+        // The next file goes on from this one, so nothing of it may be missing.
+        Flush();
         var slot = _slots.Find(s => !s.Busy);
         if (slot is null)
         {
@@ -174,7 +180,7 @@ internal sealed class Journal : IDisposable
         slot.Generation = ++Generation;
         _current = slot;
         _position = 0;
-        _sequence = 0;
+        _sequence = _flushed = 0;
     }
 
     /// <summary>Lets files be used again whose generation is below the given one. Any thread.</summary>
@@ -194,7 +200,8 @@ internal sealed class Journal : IDisposable
     {
         _staged = 0;
         _groupStart = _position;
-        JournalFormat.WriteGroupHeader(Stage(JournalFormat.GroupHeaderBytes), Generation, ++_sequence, length, entries, _salt);
+        var unflushed = (int)Math.Min(int.MaxValue, _sequence - _flushed);
+        JournalFormat.WriteGroupHeader(Stage(JournalFormat.GroupHeaderBytes), Generation, ++_sequence, length, entries, unflushed, _salt);
     }
 
     private long _groupStart;
@@ -218,10 +225,10 @@ internal sealed class Journal : IDisposable
         body.CopyTo(Stage(body.Length));
     }
 
-    /// <summary>Writes what is left of the group and flushes the file: when this returns, the group is durable.</summary>
+    /// <summary>Writes what is left of the group. With a flush it and all before it are durable when this returns.</summary>
     /// <exception cref="JournalFlushException">The flush failed; nothing written since the last one can be trusted.</exception>
     /// <exception cref="IOException">A write failed; <see cref="TakeBack"/> and go on, or not.</exception>
-    public void Commit()
+    public void Commit(bool flush = true)
     {
         var end = JournalFormat.Align(_position + _staged);
         while (_position + _staged < end)
@@ -230,9 +237,20 @@ internal sealed class Journal : IDisposable
             padding.Clear();
         }
         WriteStaged();
+        if (flush)
+            Flush();
+    }
+
+    /// <summary>Makes durable what has been committed without a flush.</summary>
+    /// <exception cref="JournalFlushException">It failed; nothing written since the last one can be trusted.</exception>
+    public void Flush()
+    {
+        if (_current is null || _flushed == _sequence)
+            return;
         try
         {
-            _current!.File.Flush();
+            _current.File.Flush();
+            _flushed = _sequence;
         }
         catch (IOException error)
         {

@@ -118,13 +118,14 @@ internal static class JournalReader
     }
 
     /// <summary>
-    /// Group n+1 is written only after group n has been flushed. So when the journal ends before group n, and a group behind n is there,
-    /// then n was acknowledged and has been damaged since; without one, n is the torn tail of the last, unacknowledged flush.
+    /// Each group says how many right before it were not flushed yet: none, unless topics say that they need no flush. So when the journal ends
+    /// before group n, and a group behind it says that n had been flushed, then n has been damaged since; without one, n is the torn tail of
+    /// what was never flushed.
     /// </summary>
     private static void RefuseDamage(IFile file, uint salt, long end, long generation, long lastSequence) =>
         ForEachGroup(file, salt, end, group =>
         {
-            if (group.Generation == generation && group.Sequence > lastSequence + 1)
+            if (group.Generation == generation && group.Sequence - 1 - group.Unflushed > lastSequence)
                 throw new SegmentDamagedException(file.Path, end, $"acknowledged group {lastSequence + 1} of the journal is broken");
         });
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Millrace.Kafka.Messages;
+using Millrace.Log.Compaction;
 using Millrace.Log.Topics;
 using Millrace.Storage.Files;
 
@@ -18,6 +19,9 @@ internal sealed record LogStoreOptions
 
     /// <summary>Journal size after which a checkpoint is made.</summary>
     public long JournalBytes { get; init; } = 64 << 20;
+
+    /// <summary>Keys that one round of compaction remembers, about 50 bytes each; a topic with more takes several rounds.</summary>
+    public int CompactionKeys { get; init; } = 1_000_000;
 
     /// <summary>Run everything on the caller's thread: simulators call <see cref="Committer.RunCycle"/>.</summary>
     public bool Inline { get; init; }
@@ -214,10 +218,35 @@ internal sealed partial class LogStore : IDisposable
             {
                 partition.ExpireProducers(now - producerIdleMillis);
                 checkpointFirst |= Retention.Apply(partition, topic.Settings, now, Committer, _checkpointer, LogDeleted);
+                if (topic.Settings.Compact)
+                    checkpointFirst |= Compact(topic, partition, now);
             }
         }
         if (checkpointFirst)
             Committer.RequestCheckpoint();
+    }
+
+    private bool Compact(Topic topic, Partition partition, long now)
+    {
+        try
+        {
+            return new PartitionCompactor(_files, partition, topic.Settings, Committer, _checkpointer, _options.CompactionKeys, LogCompacted).Run(now);
+        }
+        catch (InvalidDataException error)
+        {
+            LogNotCompacted(partition.Segments.Folder, error.Message, error);
+            return false;
+        }
+        catch (IOException error) when (partition.Fault == ErrorCode.None)
+        {
+            LogNotCompacted(partition.Segments.Folder, error.Message, error);
+            return false;
+        }
+        catch (IOException)
+        {
+            // Its topic was deleted meanwhile.
+            return false;
+        }
     }
 
     /// <summary>Flushes, writes a last checkpoint and lets the folder go.</summary>
@@ -340,6 +369,12 @@ internal sealed partial class LogStore : IDisposable
                 partition.MoveLogStart(System.Buffers.Binary.BinaryPrimitives.ReadInt64LittleEndian(body));
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Compaction of {Folder} left {After} of {Before} bytes below offset {Through}")]
+    private partial void LogCompacted(string folder, long before, long after, long through);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Folder} was not compacted and is left as it is: {Reason}")]
+    private partial void LogNotCompacted(string folder, string reason, Exception error);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Retention deleted {Path} ({Bytes} bytes)")]
     private partial void LogDeleted(string path, long bytes);

@@ -23,6 +23,8 @@ internal sealed class Partition : IDisposable
     private long _highWatermark;
     private long _logStart;
     private long _pendingBytes;
+    private long _unflushed;
+    private long _countedSince = -1;
     private long _rebuiltFloor;
     private string? _rebuiltPath;
     private long _rebuiltPosition;
@@ -146,6 +148,26 @@ internal sealed class Partition : IDisposable
             return _transactions.AbortedIn(from, to);
     }
 
+    /// <summary>Below it compaction has been, and no record of an aborted transaction is left. Written by the committer's thread.</summary>
+    public long CleanedThrough { get; set; }
+
+    /// <summary>Where the oldest open transaction begins, which compaction must not pass; the largest number when none is open.</summary>
+    public long FirstOpenTransaction
+    {
+        get
+        {
+            lock (_gate)
+                return _transactions.FirstOpenOffset ?? long.MaxValue;
+        }
+    }
+
+    /// <summary>Forgets aborted transactions that end before an offset: none of their records is left.</summary>
+    public void ForgetAborted(long before)
+    {
+        lock (_gate)
+            _transactions.ForgetBefore(before);
+    }
+
     /// <summary>Whether a producer has been seen here with a higher epoch.</summary>
     public bool IsFenced(long producerId, short epoch)
     {
@@ -201,6 +223,16 @@ internal sealed class Partition : IDisposable
             _queued = false;
             (_pending, _writing) = (_writing, _pending);
         }
+    }
+
+    /// <summary>Committer: counts what was taken; records since the flush of that number are returned.</summary>
+    public long CountUnflushed(long flush)
+    {
+        if (_countedSince != flush)
+            (_countedSince, _unflushed) = (flush, 0);
+        foreach (var batch in _writing)
+            _unflushed += batch.Bytes.IsEmpty ? 0 : batch.LastOffset - batch.BaseOffset + 1;
+        return _unflushed;
     }
 
     /// <summary>Committer: writes what was taken to the journal.</summary>
@@ -314,6 +346,7 @@ internal sealed class Partition : IDisposable
                 b => new ProducedBatch(b.FirstSequence, b.LastSequence, b.BaseOffset, b.LastOffset, b.Timestamp, b.Epoch)));
         }
         _transactions.Restore(checkpoint.OpenTransactions, checkpoint.Aborted);
+        CleanedThrough = checkpoint.CleanedThrough;
     }
 
     /// <summary>Opener: no checkpoint knows this partition, so the journal holds all of it; what reached the segments is written again.</summary>
@@ -397,6 +430,7 @@ internal sealed class Partition : IDisposable
                 LogStart = _logStart,
                 NextOffset = _highWatermark,
                 MaxTimestamp = active?.MaxTimestamp ?? -1,
+                CleanedThrough = CleanedThrough,
             };
             foreach (var (producerId, batches) in _producers.Producers)
             {
@@ -491,6 +525,12 @@ internal sealed record PartitionSettings
     public bool LogAppendTime { get; init; }
 
     public int LeaderEpoch { get; init; }
+
+    /// <summary>Records after which they are flushed before the last of them is acknowledged; 1: every record is flushed first.</summary>
+    public long FlushMessages { get; init; } = 1;
+
+    /// <summary>Time after which acknowledged records are flushed at the latest.</summary>
+    public long FlushMillis { get; init; } = long.MaxValue;
 
     /// <summary>Bytes that may wait for a flush; more is refused with a retriable error.</summary>
     public long MaxPendingBytes { get; init; } = 256 << 20;

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 using Millrace.Kafka.Records;
 using Millrace.Storage.Files;
 
@@ -10,6 +11,12 @@ namespace Millrace.Log.Storage;
 /// </summary>
 internal sealed class PartitionSegments : IDisposable
 {
+    /// <summary>What compaction is still writing.</summary>
+    public const string CleanedSuffix = ".cleaned";
+
+    /// <summary>What compaction has written, in the place of other segments.</summary>
+    public const string SwapSuffix = ".swap";
+
     private readonly IFileSystem _files;
     private readonly Lock _hintGate = new();
     private readonly ReadHint[] _hints = new ReadHint[4];
@@ -24,6 +31,7 @@ internal sealed class PartitionSegments : IDisposable
     {
         _files = files;
         Folder = folder;
+        FinishSwaps();
         var bases = new List<long>();
         foreach (var name in files.ListFiles(folder))
         {
@@ -194,7 +202,26 @@ internal sealed class PartitionSegments : IDisposable
         _namesUnsynced = true;
     }
 
-    /// <summary>Deletes the files of a detached segment. Any thread.</summary>
+    /// <summary>Puts one segment in the place of others. False, and nothing done, when they are no longer all there. Committer only.</summary>
+    public bool Replace(IReadOnlyList<Segment> old, Segment by)
+    {
+        var at = Array.IndexOf(_segments, old[0]);
+        if (at < 0 || at + old.Count >= _segments.Length)
+            return false;
+        for (var i = 0; i < old.Count; i++)
+        {
+            if (_segments[at + i] != old[i])
+                return false;
+        }
+        Volatile.Write(ref _segments, [.. _segments.AsSpan(0, at), by, .. _segments.AsSpan(at + old.Count)]);
+        foreach (var segment in old)
+            _unsynced.Remove(segment);
+        lock (_hintGate)
+            Array.Clear(_hints);
+        return true;
+    }
+
+    /// <summary>Deletes the files of a detached segment. Any thread.
     public void DeleteFiles(Segment segment)
     {
         _files.DeleteFile(segment.Path);
@@ -267,6 +294,38 @@ internal sealed class PartitionSegments : IDisposable
         foreach (var segment in All)
             segment.Retire();
         Volatile.Write(ref _segments, []);
+    }
+
+    /// <summary>
+    /// A file <c>FIRST-LAST.swap</c> stands for the segments FIRST to LAST, from the moment that it has this name: what a crash has left undone
+    /// is done here. A file that was not finished is dropped.
+    /// </summary>
+    private void FinishSwaps()
+    {
+        foreach (var name in _files.ListFiles(Folder))
+        {
+            var path = Path.Combine(Folder, name);
+            if (name.EndsWith(CleanedSuffix, StringComparison.Ordinal))
+            {
+                _files.DeleteFile(path);
+                continue;
+            }
+            if (!name.EndsWith(SwapSuffix, StringComparison.Ordinal))
+                continue;
+            var bounds = name[..^SwapSuffix.Length].Split('-');
+            var (first, last) = (long.Parse(bounds[0], CultureInfo.InvariantCulture), long.Parse(bounds[1], CultureInfo.InvariantCulture));
+            foreach (var other in _files.ListFiles(Folder))
+            {
+                if (long.TryParse(other.AsSpan(0, Math.Max(0, other.IndexOf('.', StringComparison.Ordinal))), out var offset)
+                    && (offset > first && offset <= last || offset == first && other.EndsWith(Segment.IndexSuffix, StringComparison.Ordinal)))
+                {
+                    _files.DeleteFile(Path.Combine(Folder, other));
+                }
+            }
+            _files.FlushFolder(Folder);
+            _files.Rename(path, Path.Combine(Folder, Segment.NameOf(first) + Segment.FileSuffix));
+            _files.FlushFolder(Folder);
+        }
     }
 
     private void WriteParts(List<ReadOnlyMemory<byte>> parts, long bytes)

@@ -19,6 +19,7 @@ internal sealed class Segment
     private IFile? _file;
     private int _users = 1;
     private long _readable;
+    private long _firstTimestamp = -1;
 
     /// <param name="files">Where the file is.</param>
     /// <param name="folder">The partition's folder.</param>
@@ -36,6 +37,14 @@ internal sealed class Segment
             _index = new SegmentIndex();
     }
 
+    /// <summary>A finished file with an index made while it was written.</summary>
+    public Segment(IFileSystem files, string folder, long baseOffset, long length, SegmentIndex index)
+        : this(files, folder, baseOffset, length, isNew: false)
+    {
+        _index = index;
+        MaxTimestamp = index.MaxTimestamp;
+    }
+
     public long BaseOffset { get; }
 
     public string Path { get; }
@@ -50,6 +59,25 @@ internal sealed class Segment
     public long MaxTimestamp { get; set; } = -1;
 
     public static string NameOf(long offset) => offset.ToString("D20", CultureInfo.InvariantCulture);
+
+    /// <summary>Opens the file now, under the name that it still has.</summary>
+    public void OpenAs(string path)
+    {
+        lock (_gate)
+            _file ??= _files.Open(path);
+    }
+
+    /// <summary>The time of its first batch, -1 when it has none. Reads the file once.</summary>
+    public long FirstTimestamp()
+    {
+        if (_firstTimestamp < 0 && Readable > 0)
+        {
+            using var scanner = new BatchScanner(this, 0, Readable);
+            if (scanner.MoveNext())
+                _firstTimestamp = scanner.Header.MaxTimestamp;
+        }
+        return _firstTimestamp;
+    }
 
     /// <summary>Keeps the file open until <see cref="Release"/>; false when the segment has been deleted.</summary>
     public bool TryAcquire()

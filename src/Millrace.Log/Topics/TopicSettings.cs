@@ -47,6 +47,8 @@ internal sealed record TopicSettings
 
     public long MinCompactionLagMillis { get; init; }
 
+    public long MaxCompactionLagMillis { get; init; }
+
     public required PartitionSettings Partition { get; init; }
 
     public static TopicConfigKey? Find(string name) => KeyByName.GetValueOrDefault(name);
@@ -81,9 +83,12 @@ internal sealed record TopicSettings
             DeleteRetentionMillis = Number("delete.retention.ms"),
             MinCleanableDirtyRatio = double.Parse(Get("min.cleanable.dirty.ratio"), CultureInfo.InvariantCulture),
             MinCompactionLagMillis = Number("min.compaction.lag.ms"),
+            MaxCompactionLagMillis = Number("max.compaction.lag.ms"),
             Partition = new PartitionSettings
             {
                 SegmentBytes = (int)Number("segment.bytes"),
+                FlushMessages = Number("flush.messages"),
+                FlushMillis = Number("flush.ms"),
                 LogAppendTime = Get("message.timestamp.type") == "LogAppendTime",
             },
         };

@@ -163,6 +163,52 @@ public sealed class CrashTests(ITestOutputHelper output)
         Assert.Contains("topic.json", Assert.Throws<InvalidDataException>(() => LogWorkload.Open(disk)).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_topic_that_needs_no_flush_keeps_a_beginning_of_what_was_sent_and_costs_others_nothing()
+    {
+        var seed = Seeds.Next(output);
+        for (var round = 0; round < 30; round++)
+        {
+            var random = new Random(seed + round);
+            var disk = new SimulatedFileSystem(seed + round);
+            var store = LogWorkload.Open(disk);
+            var lazy = store.Create("lazy", 1, new Dictionary<string, string> { ["flush.messages"] = "1000000" }).Topic.Partitions[0];
+            var safe = store.Create("safe", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+            var sent = new List<byte[]>();
+            var acknowledged = 0;
+            var flushedLazy = 0;
+            for (var i = 0; i < 60; i++)
+            {
+                if (random.Next(4) == 0)
+                {
+                    acknowledged += Append(store, safe, i).Acknowledged ? 1 : 0;
+                    flushedLazy = sent.Count;
+                }
+                else
+                {
+                    var attempt = Append(store, lazy, i);
+                    Assert.True(attempt.Acknowledged);
+                    sent.Add(attempt.Bytes);
+                }
+                if (random.Next(20) == 0)
+                    store.Committer.RequestCheckpoint();
+            }
+            store.Abandon();
+            var isPowerLoss = round % 3 != 0;
+            if (isPowerLoss)
+                disk.Crash();
+            using var again = LogWorkload.Open(disk);
+            Assert.Equal(acknowledged, again.Find("safe")!.Partitions[0].HighWatermark);
+            var kept = again.Find("lazy")!.Partitions[0].HighWatermark;
+            Assert.InRange(kept, isPowerLoss ? flushedLazy : sent.Count, sent.Count);
+            for (var offset = 0; offset < kept; offset++)
+            {
+                var (buffer, _) = again.Find("lazy")!.Partitions[0].Segments.Read(offset, kept, 1, atLeastOne: true);
+                Assert.True(buffer.AsSpan(0, sent[offset].Length).SequenceEqual(sent[offset]));
+            }
+        }
+    }
+
     private void CrashOnce(int seed, int at, int steps)
     {
         var disk = new SimulatedFileSystem(seed + at);
