@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Millrace.Streams.Sql;
 using Millrace.WebConsole.Seams;
 using Millrace.WebConsole.Wire;
 
@@ -13,6 +14,12 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
 
     private static readonly TextParameter Namespace = new("namespace", ParameterPlace.Path, "the table's namespace");
     private static readonly TextParameter Table = new("table", ParameterPlace.Path, "the table's name");
+
+    private static readonly FlagParameter DryRun = new("dryRun", "tell what would be done, and do nothing");
+    private static readonly TextParameter Keep = new("keep", ParameterPlace.Query, "younger snapshots stay, e.g. 1h; forever keeps all [the table's property, then the settings]", Required: false);
+    private static readonly IntegerParameter KeepLast = new("keepLast", ParameterPlace.Query, "so many of the newest stay; 0 for the table's property, then the settings", 0, 0, 1_000_000);
+    private static readonly IntegerParameter Target = new("targetBytes", ParameterPlace.Query, "size of the files to make; 0 for the settings'", 0, 0, 1L << 40);
+    private static readonly TextParameter OlderThan = new("olderThan", ParameterPlace.Query, "younger files may belong to a commit that is under way [3d]", Required: false);
 
     public IReadOnlyList<Route> All() =>
     [
@@ -30,10 +37,16 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
             {
                 var (space, name) = (Namespace.Read(context), Table.Read(context));
                 var table = await services.Tables.FindAsync(space, name, context.RequestAborted)
-                    ?? throw new ConsoleException(404, "No such table", $"no table is named '{space}.{name}'", "list them: ./millrace table list");
+                    ?? throw NoTable(space, name);
                 await Replies.JsonAsync(context, table, ConsoleJson.Relaxed.TableDetail);
             },
         },
+        Upkeep("expire", "expireSnapshots", "Take out old snapshots with the files that only they need", [Keep, KeepLast], context => new TableTask.Expire(
+            Keep.ReadOptional(context) == "forever" ? TimeSpan.MaxValue : Duration(Keep, context), KeepLast.Read(context) is > 0 and var last ? (int)last : null)),
+        Upkeep("compact", "compactTable", "Rewrite small files as large ones", [Target], context => new TableTask.Compact(
+            Target.Read(context) is > 0 and var bytes ? bytes : null)),
+        Upkeep("clean", "cleanTable", "Delete files in the table's folder that nothing names", [OlderThan], context => new TableTask.Clean(
+            Duration(OlderThan, context) ?? TimeSpan.FromDays(3))),
         new("POST", "/api/sql", "sql", "runSql", "Run one SQL statement")
         {
             Description = "The same engine, caps and views as on the PostgreSQL port.",
@@ -47,6 +60,31 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
             Serve = SqlAsync,
         },
     ];
+
+    private Route Upkeep(string verb, string id, string summary, Parameter[] parameters, Func<HttpContext, TableTask> read) =>
+        new("POST", $"/api/tables/{{namespace}}/{{table}}/{verb}", Tag, id, summary)
+        {
+            Parameters = [Namespace, Table, .. parameters, DryRun],
+            Answers = [new(200, "what was done, or would be", Type: ConsoleJson.Relaxed.UpkeepReply), Answer.Problem(404, "no such table"), Answer.Problem(409, "others commit to it")],
+            Serve = async context =>
+            {
+                var (space, name) = (Namespace.Read(context), Table.Read(context));
+                var reply = await services.Tables.UpkeepAsync(space, name, read(context), DryRun.Read(context), context.RequestAborted) ?? throw NoTable(space, name);
+                await Replies.JsonAsync(context, reply, ConsoleJson.Relaxed.UpkeepReply);
+            },
+        };
+
+    private static TimeSpan? Duration(TextParameter parameter, HttpContext context)
+    {
+        if (parameter.ReadOptional(context) is not { } text)
+            return null;
+        return DurationText.TryParse(text, out var duration, out var problem)
+            ? duration
+            : throw new ConsoleException(400, "Bad parameter", $"'{parameter.Name}': {problem}", DurationText.Hint);
+    }
+
+    private static ConsoleException NoTable(string space, string name) =>
+        new(404, "No such table", $"no table is named '{space}.{name}'", "list them: ./millrace table list");
 
     private async Task SqlAsync(HttpContext context)
     {

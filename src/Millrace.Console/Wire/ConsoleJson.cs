@@ -30,6 +30,7 @@ namespace Millrace.WebConsole.Wire;
 [JsonSerializable(typeof(TableList))]
 [JsonSerializable(typeof(TableDetail))]
 [JsonSerializable(typeof(ClusterInfo))]
+[JsonSerializable(typeof(UpkeepReply))]
 internal sealed partial class ConsoleJson : JsonSerializerContext
 {
     /// <summary>

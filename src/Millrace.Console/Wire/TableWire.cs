@@ -21,4 +21,15 @@ public sealed record SnapshotInfo(
     string Id, string? ParentId, DateTimeOffset At, string Operation, long? AddedRows, long? TotalRows,
     IReadOnlyDictionary<string, string> Summary);
 
+public sealed record UpkeepReply(
+    string Table,
+    [property: Description("nothing was done: this is what would be")] bool DryRun,
+    [property: Description("ids of the snapshots that went")] IReadOnlyList<string> Expired,
+    [property: Description("id of the snapshot that a compaction made")] string? Snapshot,
+    [property: Description("files that a compaction took")] int FilesBefore,
+    int FilesAfter, long BytesBefore,
+    [property: Description("an estimate in a dry run")] long BytesAfter,
+    int DeletedFiles,
+    [property: Description("bytes of data files; absent where it is not counted")] long? DeletedBytes);
+
 public sealed record DataFileInfo(string Path, long Rows, long Bytes);

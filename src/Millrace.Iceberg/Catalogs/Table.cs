@@ -83,6 +83,10 @@ public sealed class Table
     /// </summary>
     public long? LastCommitted(string writer) => AppendFiles.LastCommitted(Metadata, writer);
 
+    /// <summary>Which state of the writer <see cref="LastCommitted"/> is of, as it said; null when it never did.</summary>
+    public string? LastState(string writer) => Metadata.Properties.GetValueOrDefault(AppendFiles.StatePropertyPrefix + writer)
+        ?? FindInHistory(s => s.Summary.GetValueOrDefault(AppendFiles.WriterKey) == writer)?.Summary.GetValueOrDefault(AppendFiles.StateKey);
+
     /// <summary>The files to read: of the current snapshot, or of another by id, time or ref.</summary>
     /// <exception cref="IcebergException">There is no such snapshot, or a manifest is missing or damaged.</exception>
     public TableScan PlanFiles(ScanTarget? target = null) => TableScan.Plan(this, target ?? ScanTarget.Current);

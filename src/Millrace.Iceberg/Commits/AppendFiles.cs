@@ -19,11 +19,18 @@ public sealed class AppendFiles
     /// <summary>The table property, followed by a writer's name, that holds its newest committed checkpoint.</summary>
     public const string CheckpointPropertyPrefix = "millrace.checkpoint.";
 
+    /// <summary>The table property, followed by a writer's name, that holds which state of the writer the checkpoint is of.</summary>
+    public const string StatePropertyPrefix = "millrace.state.";
+
+    /// <summary>The summary key of that state.</summary>
+    public const string StateKey = "millrace.state";
+
     private readonly Table _table;
     private readonly List<DataFile> _files = [];
     private readonly HashSet<string> _paths = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _keys = new(StringComparer.Ordinal);
     private string? _writer;
+    private string? _state;
     private long _checkpoint;
 
     internal AppendFiles(Table table) => _table = table;
@@ -58,8 +65,13 @@ public sealed class AppendFiles
     /// Ties the commit to a checkpoint of a writer, whose checkpoints must grow: it is committed once, however often it is tried. The
     /// check and the mark are part of the same atomic commit, so two processes that believe themselves the same writer cannot both add.
     /// </summary>
-    public AppendFiles Checkpoint(string writer, long checkpoint)
+    /// <param name="writer">E.g. pipeline and input.</param>
+    /// <param name="checkpoint">Greater than that of the writer's commit before.</param>
+    /// <param name="state">Which state of the writer counts these checkpoints; see <see cref="Table.LastState"/>.</param>
+    public AppendFiles Checkpoint(string writer, long checkpoint, string? state = null)
     {
+        if (state is not null)
+            Set(StateKey, _state = state);
         _writer = writer;
         _checkpoint = checkpoint;
         return Set(WriterKey, writer).Set(CheckpointKey, checkpoint.ToString(CultureInfo.InvariantCulture));
@@ -131,8 +143,13 @@ public sealed class AppendFiles
 
     private IReadOnlyList<MetadataUpdate> Marks() => _writer is null
         ? []
-        : [new MetadataUpdate.SetProperties(new Dictionary<string, string>
-        {
-            [CheckpointPropertyPrefix + _writer] = _checkpoint.ToString(CultureInfo.InvariantCulture),
-        })];
+        : [new MetadataUpdate.SetProperties(Properties())];
+
+    private Dictionary<string, string> Properties()
+    {
+        var properties = new Dictionary<string, string> { [CheckpointPropertyPrefix + _writer] = _checkpoint.ToString(CultureInfo.InvariantCulture) };
+        if (_state is not null)
+            properties[StatePropertyPrefix + _writer] = _state;
+        return properties;
+    }
 }

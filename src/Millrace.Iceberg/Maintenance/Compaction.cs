@@ -19,6 +19,12 @@ public sealed record CompactionOptions
     /// <summary>A partition is rewritten when it has so many small files, or files with deletes.</summary>
     public int MinInputFiles { get; init; } = 5;
 
+    /// <summary>
+    /// Above 1, only files whose sizes lie within this factor are put together, so that one run after the other does not write the same
+    /// rows again and again (size-tiered, as in log-structured merge trees). 0 takes all small files at once.
+    /// </summary>
+    public double SizeStep { get; init; }
+
     /// <summary>The most bytes that one run rewrites; the rest waits for the next.</summary>
     public long MaxBytes { get; init; } = 8L << 30;
 
@@ -35,15 +41,13 @@ public sealed record CompactionResult(Snapshot? Snapshot, int FilesBefore, int F
 /// </summary>
 public static class Compaction
 {
+    private const double SmallestTier = 64 << 10;
+
     /// <exception cref="RewriteOvertakenException">The rewritten files were changed meanwhile; nothing was done.</exception>
-    public static CompactionResult Run(Table table, CompactionOptions? options = null)
+    public static CompactionResult Run(Table table, CompactionOptions? options = null, CancellationToken cancellation = default)
     {
         options ??= new CompactionOptions();
-        if (table.Metadata.FormatVersion >= 3)
-            throw new IcebergException($"{table.Ident} has format version 3, whose row ids a rewrite must carry over; that cannot be done yet");
-        var target = table.Metadata.PropertyNumber("write.target-file-size-bytes", options.TargetFileBytes);
-        var scan = table.PlanFiles();
-        var chosen = Choose(scan, target, options);
+        var (scan, chosen, target) = Look(table, options);
         if (chosen.Count == 0)
             return new CompactionResult(null, 0, 0, 0, 0);
         var sequence = scan.Snapshot!.SequenceNumber;
@@ -54,6 +58,7 @@ public static class Compaction
             // One partition at a time: its files come together, and memory stays that of one.
             foreach (var group in chosen.GroupBy(t => SummaryChange.KeyOf(t.File)))
             {
+                cancellation.ThrowIfCancellationRequested();
                 var tasks = group.ToList();
                 added.AddRange(writer.WriteQuery(ScanSqlWriter.Write(table, scan.Only(tasks), null), tasks.Sum(t => t.File.FileSizeInBytes)));
             }
@@ -62,25 +67,49 @@ public static class Compaction
         return new CompactionResult(snapshot, chosen.Count, added.Count, bytesBefore, added.Sum(f => f.FileSizeInBytes));
     }
 
+    /// <summary>What <see cref="Run"/> would rewrite; the sizes of what it would make are estimates.</summary>
+    public static CompactionResult Preview(Table table, CompactionOptions? options = null)
+    {
+        var (_, chosen, target) = Look(table, options ?? new CompactionOptions());
+        var after = chosen.GroupBy(t => SummaryChange.KeyOf(t.File)).Sum(g => (int)(g.Sum(t => t.File.FileSizeInBytes) / target) + 1);
+        var bytes = chosen.Sum(t => t.File.FileSizeInBytes);
+        return new CompactionResult(null, chosen.Count, after, bytes, bytes);
+    }
+
+    private static (TableScan Scan, List<FileScanTask> Chosen, long Target) Look(Table table, CompactionOptions options)
+    {
+        if (table.Metadata.FormatVersion >= 3)
+            throw new IcebergException($"{table.Ident} has format version 3, whose row ids a rewrite must carry over; that cannot be done yet");
+        var target = table.Metadata.PropertyNumber("write.target-file-size-bytes", options.TargetFileBytes);
+        var scan = table.PlanFiles();
+        return (scan, Choose(scan, target, options), target);
+    }
+
     private static List<FileScanTask> Choose(TableScan scan, long target, CompactionOptions options)
     {
         var chosen = new List<FileScanTask>();
         var bytes = 0L;
         foreach (var group in scan.Files.GroupBy(t => SummaryChange.KeyOf(t.File)))
         {
-            var candidates = group.Where(t => t.Deletes.Count > 0 || t.File.FileSizeInBytes < target * options.SmallShare).ToList();
-            if (candidates.Count < options.MinInputFiles && !candidates.Any(t => t.Deletes.Count > 0))
-                continue;
-            foreach (var task in candidates)
+            var candidates = group.Where(t => t.Deletes.Count > 0 || t.File.FileSizeInBytes < target * options.SmallShare);
+            foreach (var tier in candidates.GroupBy(t => TierOf(t, options.SizeStep)))
             {
-                if (bytes + task.File.FileSizeInBytes > options.MaxBytes)
-                    return chosen;
-                bytes += task.File.FileSizeInBytes;
-                chosen.Add(task);
+                if (tier.Count() < options.MinInputFiles && !tier.Any(t => t.Deletes.Count > 0))
+                    continue;
+                foreach (var task in tier)
+                {
+                    if (bytes + task.File.FileSizeInBytes > options.MaxBytes)
+                        return chosen;
+                    bytes += task.File.FileSizeInBytes;
+                    chosen.Add(task);
+                }
             }
         }
         return chosen;
     }
+
+    private static int TierOf(FileScanTask task, double step) =>
+        step <= 1 ? 0 : (int)Math.Log(Math.Max(1, task.File.FileSizeInBytes / SmallestTier), step);
 
     private static Snapshot Replace(Table table, List<FileScanTask> removed, List<DataFile> added, long sequence)
     {

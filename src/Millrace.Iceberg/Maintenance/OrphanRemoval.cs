@@ -27,7 +27,7 @@ public static class OrphanRemoval
         foreach (var folder in new[] { table.DataFolder, table.MetadataFolder, Path.GetDirectoryName(table.MetadataLocation)! }.Distinct())
             List(storage.Files, folder, listed);
         table.Refresh();
-        var live = new ReachableFiles(table);
+        var live = new ReachableFiles(table.Metadata, storage);
         live.MarkLists();
         live.MarkFiles();
         var named = new HashSet<string>(StringComparer.Ordinal);

@@ -7,7 +7,8 @@ namespace Millrace.Iceberg.Maintenance;
 /// <summary>What expiry keeps beyond what branches and tags ask for. Null takes the table's property, then Iceberg's default.</summary>
 /// <param name="MaxSnapshotAge">Younger snapshots stay (history.expire.max-snapshot-age-ms; 5 days).</param>
 /// <param name="MinSnapshotsToKeep">So many of each branch stay (history.expire.min-snapshots-to-keep; 1).</param>
-public sealed record ExpiryOptions(TimeSpan? MaxSnapshotAge = null, int? MinSnapshotsToKeep = null);
+/// <param name="DryRun">Tells without doing.</param>
+public sealed record ExpiryOptions(TimeSpan? MaxSnapshotAge = null, int? MinSnapshotsToKeep = null, bool DryRun = false);
 
 /// <summary>What expiry took away.</summary>
 public sealed record ExpiryResult(IReadOnlyList<long> Snapshots, IReadOnlyList<string> Refs, int ManifestLists, int Manifests, int DataFiles, long DataBytes);
@@ -18,6 +19,9 @@ public sealed record ExpiryResult(IReadOnlyList<long> Snapshots, IReadOnlyList<s
 /// </summary>
 public static class SnapshotExpiry
 {
+    internal const string MaxAgeProperty = "history.expire.max-snapshot-age-ms";
+    internal const string MinKeepProperty = "history.expire.min-snapshots-to-keep";
+
     private const long DefaultMaxAgeMs = 5L * 24 * 3600 * 1000;
 
     /// <summary>Expires and deletes. The metadata is committed first, so a crash on the way leaves orphans, never a hole.</summary>
@@ -27,28 +31,42 @@ public static class SnapshotExpiry
         var before = table.Metadata;
         IReadOnlyList<long> snapshots = [];
         IReadOnlyList<string> refs = [];
-        table.Update(metadata =>
+        TableMetadata after;
+        if (options.DryRun)
         {
-            before = metadata;
-            (snapshots, refs) = Expired(metadata, options, table.Storage.Now);
-            List<MetadataUpdate> updates = [.. refs.Select(name => new MetadataUpdate.RemoveSnapshotRef(name))];
-            if (snapshots.Count > 0)
-                updates.Add(new MetadataUpdate.RemoveSnapshots(snapshots));
-            // A ref that moved meanwhile may need what this would take.
-            return (metadata.Refs.Select(r => new TableRequirement.AssertRefSnapshotId(r.Key, r.Value.SnapshotId)).ToArray(), updates);
-        });
+            after = TableMetadataBuilder.Apply(before, Updates(before, table.Storage.Now), table.Storage.Now);
+        }
+        else
+        {
+            table.Update(metadata =>
+            {
+                before = metadata;
+                // A ref that moved meanwhile may need what this would take.
+                return (metadata.Refs.Select(r => new TableRequirement.AssertRefSnapshotId(r.Key, r.Value.SnapshotId)).ToArray(), Updates(metadata, table.Storage.Now));
+            });
+            after = table.Metadata;
+        }
         if (snapshots.Count == 0)
             return new ExpiryResult([], refs, 0, 0, 0, 0);
         var gone = snapshots.ToHashSet();
-        return Sweep(table, before.Snapshots.Where(s => gone.Contains(s.SnapshotId)).ToArray(), before) with { Refs = refs };
+        return Sweep(table.Storage, after, before.Snapshots.Where(s => gone.Contains(s.SnapshotId)).ToArray(), before, options.DryRun) with { Refs = refs };
+
+        List<MetadataUpdate> Updates(TableMetadata metadata, DateTimeOffset now)
+        {
+            (snapshots, refs) = Expired(metadata, options, now);
+            List<MetadataUpdate> updates = [.. refs.Select(name => new MetadataUpdate.RemoveSnapshotRef(name))];
+            if (snapshots.Count > 0)
+                updates.Add(new MetadataUpdate.RemoveSnapshots(snapshots));
+            return updates;
+        }
     }
 
     /// <summary>Which snapshots and refs are due: a pure function of the metadata and the time.</summary>
     internal static (IReadOnlyList<long> Snapshots, IReadOnlyList<string> Refs) Expired(TableMetadata metadata, ExpiryOptions options, DateTimeOffset now)
     {
         var nowMs = now.ToUnixTimeMilliseconds();
-        var maxAge = options.MaxSnapshotAge is { } age ? (long)age.TotalMilliseconds : metadata.PropertyNumber("history.expire.max-snapshot-age-ms", DefaultMaxAgeMs);
-        var minKeep = options.MinSnapshotsToKeep ?? (int)metadata.PropertyNumber("history.expire.min-snapshots-to-keep", 1);
+        var maxAge = options.MaxSnapshotAge is { } age ? (long)age.TotalMilliseconds : metadata.PropertyNumber(MaxAgeProperty, DefaultMaxAgeMs);
+        var minKeep = options.MinSnapshotsToKeep ?? (int)metadata.PropertyNumber(MinKeepProperty, 1);
         var maxRefAge = metadata.PropertyNumber("history.expire.max-ref-age-ms", long.MaxValue);
         var refs = new List<string>();
         var keep = new HashSet<long>();
@@ -83,10 +101,9 @@ public static class SnapshotExpiry
         return (expired, refs);
     }
 
-    private static ExpiryResult Sweep(Table table, Snapshot[] expired, TableMetadata before)
+    private static ExpiryResult Sweep(TableStorage storage, TableMetadata after, Snapshot[] expired, TableMetadata before, bool dryRun)
     {
-        var storage = table.Storage;
-        var live = new ReachableFiles(table);
+        var live = new ReachableFiles(after, storage);
         live.MarkLists();
         var manifests = new Dictionary<string, ManifestFile>(StringComparer.Ordinal);
         foreach (var snapshot in expired)
@@ -109,13 +126,12 @@ public static class SnapshotExpiry
             foreach (var path in live.Files)
                 files.Remove(path);
         }
-        foreach (var path in files.Keys)
-            Delete(storage, path);
-        foreach (var path in manifests.Keys)
-            Delete(storage, path);
         var lists = expired.Select(s => s.ManifestList).OfType<string>().Where(p => !live.Lists.Contains(p)).ToArray();
-        foreach (var path in lists)
-            Delete(storage, path);
+        if (!dryRun)
+        {
+            foreach (var path in files.Keys.Concat(manifests.Keys).Concat(lists))
+                Delete(storage, path);
+        }
         return new ExpiryResult(expired.Select(s => s.SnapshotId).ToArray(), [], lists.Length, manifests.Count, files.Count, files.Values.Sum());
     }
 
@@ -128,7 +144,7 @@ public static class SnapshotExpiry
 }
 
 /// <summary>All that the snapshots of a table's present state can reach.</summary>
-internal sealed class ReachableFiles(Table table)
+internal sealed class ReachableFiles(TableMetadata metadata, TableStorage storage)
 {
     private readonly Dictionary<string, ManifestFile> _manifests = new(StringComparer.Ordinal);
 
@@ -141,11 +157,11 @@ internal sealed class ReachableFiles(Table table)
 
     public void MarkLists()
     {
-        foreach (var snapshot in table.Metadata.Snapshots)
+        foreach (var snapshot in metadata.Snapshots)
         {
             if (snapshot.ManifestList is { } list)
                 Lists.Add(list);
-            foreach (var manifest in table.Storage.ReadManifests(snapshot))
+            foreach (var manifest in storage.ReadManifests(snapshot))
             {
                 Manifests.Add(manifest.Path);
                 _manifests[manifest.Path] = manifest;
@@ -157,7 +173,7 @@ internal sealed class ReachableFiles(Table table)
     {
         foreach (var manifest in _manifests.Values)
         {
-            foreach (var entry in table.Storage.ReadManifest(manifest, table.Metadata))
+            foreach (var entry in storage.ReadManifest(manifest, metadata))
             {
                 if (entry.IsLive)
                     Files.Add(entry.File.Path);

@@ -93,6 +93,15 @@ public sealed record SinkEntry
     [FileField("commit", "Iceberg: a snapshot is made at most so often.", Default = "10s")]
     public Text? Commit { get; init; }
 
+    [FileField("keep", "Iceberg: younger snapshots stay readable, older ones expire with the files that only they need. `forever` keeps all.", Default = "1h")]
+    public Text? Keep { get; init; }
+
+    [FileField("keep_last", "Iceberg: so many of the newest snapshots stay, however old.", Default = "20")]
+    public Text? KeepLast { get; init; }
+
+    [FileField("compact", "Iceberg: small files are rewritten, beside the stream, as files of this size. `off` leaves them alone.", Default = "128MiB")]
+    public Text? Compact { get; init; }
+
     [FileField("brokers", "kafka: host:port list of the cluster.")]
     public Text? Brokers { get; init; }
 }

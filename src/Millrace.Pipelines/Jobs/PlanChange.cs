@@ -87,6 +87,7 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
     {
         (IcebergSinkPlan a, IcebergSinkPlan b) when !a.Key.SequenceEqual(b.Key) => ("another key", false),
         (IcebergSinkPlan a, IcebergSinkPlan b) when a.CommitEvery != b.CommitEvery => ("another commit time", false),
+        (IcebergSinkPlan a, IcebergSinkPlan b) when a.Upkeep != b.Upkeep => ("other snapshots kept, or other file sizes", false),
         (TopicSinkPlan a, TopicSinkPlan b) when a.Brokers != b.Brokers || !a.Key.SequenceEqual(b.Key) => ("other brokers or another key", false),
         _ => null,
     };

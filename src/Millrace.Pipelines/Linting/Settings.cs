@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 using Millrace.Pipelines.Files;
 using Millrace.Pipelines.Language;
 using Millrace.Streams.Sql;
@@ -51,6 +52,16 @@ internal sealed class Settings
         if (ByteSizeText.TryParse(setting.Value, out var bytes))
             return bytes;
         _faults.Error(setting.Place, "bad-size", $"'{setting.Value}' is not a size", ByteSizeText.Hint);
+        return null;
+    }
+
+    public int? Count(string name, Text? field)
+    {
+        if (Take(name, field) is not { } setting)
+            return null;
+        if (int.TryParse(setting.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0)
+            return count;
+        _faults.Error(setting.Place, "bad-number", $"'{setting.Value}' is not a whole number above zero");
         return null;
     }
 

@@ -56,8 +56,9 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
 
     private IcebergSinkPlan? LintTable(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)
     {
-        var settings = new Settings(endpoint, to, faults, ["key", "commit"], "an iceberg sink");
+        var settings = new Settings(endpoint, to, faults, ["key", "commit", "keep", "keep_last", "compact"], "an iceberg sink");
         var commit = settings.Duration("commit", entry.Commit) ?? DefaultCommit;
+        var upkeep = new SinkUpkeep(LintKeep(settings, entry, commit), settings.Count("keep_last", entry.KeepLast), LintCompact(settings, entry));
         if (entry.Brokers is { } brokers)
             faults.Error(brokers.Place, "unknown-option", "an iceberg sink has no brokers");
         var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out var given);
@@ -74,8 +75,23 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
                 to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "no-key", $"'{output}' gives one row for each group and window, and this sink does not say which columns identify it",
                 $"iceberg:{endpoint.Path}?key={columns}");
         }
-        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit);
+        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit) { Upkeep = upkeep };
     }
+
+    private TimeSpan? LintKeep(Settings settings, SinkEntry entry, TimeSpan commit)
+    {
+        if (settings.Take("keep", entry.Keep) is not { } setting)
+            return null;
+        if (setting.Value == "forever")
+            return TimeSpan.MaxValue;
+        var keep = Durations.Read(setting.Value, setting.Place, faults);
+        if (keep < commit)
+            faults.Warning(setting.Place, "short-keep", $"snapshots expire before the next is made (commit {DurationText.Write(commit)})", "queries under way may lose their files; keep some minutes at least");
+        return keep;
+    }
+
+    private static long? LintCompact(Settings settings, SinkEntry entry) =>
+        settings.Take("compact", null) is { Value: "off" } || entry.Compact is { Value: "off" } ? 0 : settings.Size("compact", entry.Compact);
 
     // Iceberg's identifier fields are required (spec, Identifier Field IDs); a table with one that may be null could not be written.
     private List<string> WithoutNulls(string output, List<string> key, Text to, Outputs outputs)
@@ -97,6 +113,11 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
         var brokers = settings.Take("brokers", entry.Brokers)?.Value ?? context.Brokers;
         if (entry.Commit is { } commit)
             faults.Error(commit.Place, "unknown-option", $"a {endpoint.Scheme} sink has no commit", "its rows are delivered at each checkpoint");
+        foreach (var (name, field) in new[] { ("keep", entry.Keep), ("keep_last", entry.KeepLast), ("compact", entry.Compact) })
+        {
+            if (field is not null)
+                faults.Error(field.Place, "unknown-option", $"a {endpoint.Scheme} sink has no {name}", "how long a topic keeps records is the topic's setting retention.ms");
+        }
         var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out _);
         if (!Places.CheckTopic(endpoint, to, faults))
             return null;

@@ -209,7 +209,16 @@ public abstract record SinkPlan(string Input);
 /// <summary>An Iceberg table; rows are appended, each once.</summary>
 /// <param name="Key">Columns that identify a row: the table's identifier fields. Empty for plain events.</param>
 /// <param name="CommitEvery">Snapshots are made at most so often.</param>
-public sealed record IcebergSinkPlan(string Input, string Namespace, string Table, IReadOnlyList<string> Key, TimeSpan CommitEvery) : SinkPlan(Input);
+public sealed record IcebergSinkPlan(string Input, string Namespace, string Table, IReadOnlyList<string> Key, TimeSpan CommitEvery) : SinkPlan(Input)
+{
+    public SinkUpkeep Upkeep { get; init; } = new();
+}
+
+/// <summary>What a sink asks of its table's upkeep; null takes the table's own properties, then the installation's settings.</summary>
+/// <param name="Keep">Younger snapshots stay; <see cref="TimeSpan.MaxValue"/> keeps all.</param>
+/// <param name="KeepLast">So many of the newest stay.</param>
+/// <param name="CompactTo">Bytes of the files that small ones become; 0 leaves them alone.</param>
+public sealed record SinkUpkeep(TimeSpan? Keep = null, int? KeepLast = null, long? CompactTo = null);
 
 /// <summary>A topic; rows as JSON objects.</summary>
 public sealed record TopicSinkPlan(string Input, string Brokers, string Topic, IReadOnlyList<string> Key) : SinkPlan(Input);

@@ -237,10 +237,15 @@ internal sealed class PipelineSession : IAsyncDisposable
         SinkDatabase ??= DuckDbDatabase.Open(
             null, new DuckDbOptions { Threads = 1, MemoryLimit = Environment.Options.SinkMemoryBytes, EnableExternalAccess = true });
         var name = NameOf(iceberg);
+        var upkeep = Environment.Options.Upkeep;
+        upkeep = upkeep with
+        {
+            Keep = iceberg.Upkeep.Keep ?? upkeep.Keep, KeepLast = iceberg.Upkeep.KeepLast ?? upkeep.KeepLast, CompactTo = iceberg.Upkeep.CompactTo ?? upkeep.CompactTo,
+        };
         var context = new TableSink.Context
         {
             Name = name, Writer = $"{Plan.Name}/{iceberg.Input}", Incarnation = Incarnation,
-            Port = new IcebergTablePort(Environment.Catalog, iceberg, schema, Plan.Name), Database = SinkDatabase,
+            Port = new IcebergTablePort(Environment.Catalog, iceberg, schema, Plan.Name, upkeep), UpkeepEvery = upkeep.Every, Database = SinkDatabase,
             StagingFolder = Path.Combine(Environment.StateFolder, "staged"), FilePrefix = $"{iceberg.Input}-to-{iceberg.Namespace}.{iceberg.Table}",
             Schema = schema, CommitEvery = iceberg.CommitEvery, Time = Environment.Time, Log = Log, Options = Environment.Options.Delivery,
             FailPoints = Environment.FailPoints, Failed = Fail,

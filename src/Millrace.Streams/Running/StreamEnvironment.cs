@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Maintenance;
 using Millrace.Storage.RocksDb;
 using Millrace.Streams.Alerts;
 using Millrace.Streams.Checks;
@@ -84,6 +85,9 @@ public sealed record StreamOptions
     public TimeSpan MinRetryPause { get; init; } = TimeSpan.FromSeconds(1);
 
     public TimeSpan MaxRetryPause { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How tables are kept in shape while sinks write to them.</summary>
+    public UpkeepOptions Upkeep { get; init; } = new();
 
     /// <summary>Keys of one alert whose state is kept; further keys are not watched.</summary>
     public int MaxAlertKeys { get; init; } = 10_000;

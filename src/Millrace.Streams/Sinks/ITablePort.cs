@@ -1,6 +1,6 @@
 namespace Millrace.Streams.Sinks;
 
-/// <summary>A table to append to, as <see cref="TableSink"/> needs it. Calls come one at a time.</summary>
+/// <summary>A table to append to, as <see cref="TableSink"/> needs it. Calls come one at a time, but for <see cref="Upkeep"/>.</summary>
 internal interface ITablePort : IDisposable
 {
     /// <summary>The newest commit of a writer in the table's history, or null.</summary>
@@ -12,6 +12,10 @@ internal interface ITablePort : IDisposable
     /// <returns>The snapshot's id.</returns>
     /// <exception cref="TableUnavailableException">It did not work; whether it was committed is to be looked up.</exception>
     string Append(IReadOnlyList<string> parquetFiles, TableCommit commit, CancellationToken cancellation);
+
+    /// <summary>Keeps the table in shape; may run beside the others. A sentence on what was done, or null.</summary>
+    /// <exception cref="TableUnavailableException">It did not work; the table is as before or better.</exception>
+    string? Upkeep(CancellationToken cancellation);
 }
 
 /// <summary>What a snapshot's summary says of the commit that made it.</summary>

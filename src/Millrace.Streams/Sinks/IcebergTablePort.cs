@@ -1,17 +1,18 @@
 using Millrace.Columnar;
+using Millrace.DuckDb;
 using Millrace.Iceberg;
 using Millrace.Iceberg.Catalogs;
 using Millrace.Iceberg.Commits;
 using Millrace.Iceberg.Files;
+using Millrace.Iceberg.Maintenance;
 using Millrace.Iceberg.Schemas;
 using Millrace.Streams.Plans;
 
 namespace Millrace.Streams.Sinks;
 
 /// <summary>An Iceberg table in a catalog. The checkpoint's id goes into the snapshot and the table's properties by the same atomic commit.</summary>
-internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan plan, Schema schema, string pipeline) : ITablePort
+internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan plan, Schema schema, string pipeline, UpkeepOptions upkeep) : ITablePort
 {
-    private const string StateKey = "millrace.state";
     private const string JobKey = "millrace.job";
 
     private readonly TableIdent _ident = new(Namespace.Parse(plan.Namespace), plan.Table);
@@ -28,7 +29,7 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
                 return null;
             var snapshot = table.FindInHistory(s => s.Summary.GetValueOrDefault(AppendFiles.WriterKey) == writer);
             return new TableCommit(
-                writer, snapshot?.Summary.GetValueOrDefault(StateKey) ?? "", checkpoint, snapshot?.SnapshotId.ToString() ?? "");
+                writer, table.LastState(writer) ?? "", checkpoint, snapshot?.SnapshotId.ToString() ?? "");
         }
         catch (IcebergException error)
         {
@@ -45,9 +46,8 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
             var files = writer.WriteStaged(parquetFiles);
             var snapshot = table.NewAppend()
                 .Add(files)
-                .Checkpoint(commit.Writer, commit.Checkpoint)
+                .Checkpoint(commit.Writer, commit.Checkpoint, commit.Incarnation)
                 .Set(JobKey, pipeline)
-                .Set(StateKey, commit.Incarnation)
                 .Commit();
             return snapshot.SnapshotId.ToString();
         }
@@ -57,8 +57,30 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
         }
     }
 
+    public string? Upkeep(CancellationToken cancellation)
+    {
+        try
+        {
+            if (!catalog.TableExists(_ident))
+                return null;
+            var result = TableUpkeep.Run(catalog.LoadTable(_ident), upkeep, cancellation);
+            return result.DidNothing ? null : Describe(result);
+        }
+        catch (Exception error) when (error is IOException or DuckDbException)
+        {
+            throw new TableUnavailableException("upkeep of the table: " + error.Message, error);
+        }
+    }
+
     public void Dispose()
     {
+    }
+
+    private static string Describe(UpkeepResult result)
+    {
+        var compacted = result.Compacted is { Snapshot: not null } c ? $"{c.FilesBefore} files became {c.FilesAfter}" : null;
+        var expired = result.Expired is { } e ? $"{e.Snapshots.Count} snapshots expired with {e.DataFiles} data files of {e.DataBytes} bytes" : null;
+        return string.Join("; ", new[] { compacted, expired }.OfType<string>());
     }
 
     private Table OpenOrCreate()

@@ -29,6 +29,7 @@ internal sealed class TableSink : IAsyncDisposable
     private readonly SemaphoreSlim _wake = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _loop;
+    private readonly Task _upkeep;
     private List<ColumnBatch> _pending = [];
     private long _pendingRows;
     private long _pendingBytes;
@@ -61,6 +62,7 @@ internal sealed class TableSink : IAsyncDisposable
         _connection = context.Database.Connect();
         _rows = _connection.RegisterBatches("staged_rows", context.Schema);
         _loop = Task.Run(RunAsync);
+        _upkeep = Task.Run(UpkeepAsync);
     }
 
     public string Name => _context.Name;
@@ -200,6 +202,7 @@ internal sealed class TableSink : IAsyncDisposable
     {
         await _stop.CancelAsync();
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _upkeep.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         foreach (var batch in TakeRows())
             batch.Dispose();
         _rows.Dispose();
@@ -264,6 +267,40 @@ internal sealed class TableSink : IAsyncDisposable
                         DeliveryLog.Trouble(_context.Log, _context.Name, error.Message);
                     await Task.Delay(backoff, _context.Time, _stop.Token);
                     backoff = TimeSpan.FromTicks(Math.Min(backoff.Ticks * 2, _context.Options.MaxBackoff.Ticks));
+                }
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+        }
+        catch (Exception failure)
+        {
+            _context.Failed(failure);
+            throw;
+        }
+    }
+
+    /// <summary>Keeps the table in shape beside the commits, as long as there are some. Rows never wait for it, and it ends no pipeline.</summary>
+    private async Task UpkeepAsync()
+    {
+        string? seen = null;
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(_context.UpkeepEvery, _context.Time, _stop.Token);
+                var newest = Progress.LastCommit;
+                if (newest == seen)
+                    continue;
+                try
+                {
+                    if (_context.Port.Upkeep(_stop.Token) is { } done)
+                        DeliveryLog.Upkeep(_context.Log, _context.Name, done);
+                    seen = newest;
+                }
+                catch (TableUnavailableException error)
+                {
+                    DeliveryLog.UpkeepTrouble(_context.Log, _context.Name, error.Message);
                 }
             }
         }
@@ -397,6 +434,8 @@ internal sealed class TableSink : IAsyncDisposable
         public required Schema Schema { get; init; }
 
         public required TimeSpan CommitEvery { get; init; }
+
+        public TimeSpan UpkeepEvery { get; init; } = TimeSpan.FromMinutes(1);
 
         public required TimeProvider Time { get; init; }
 

@@ -315,4 +315,10 @@ internal static partial class DeliveryLog
 {
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Sink} cannot deliver, trying again: {Reason}")]
     public static partial void Trouble(ILogger log, string sink, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Sink}: {Done}")]
+    public static partial void Upkeep(ILogger log, string sink, string done);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Sink} is written to, its upkeep waits: {Reason}")]
+    public static partial void UpkeepTrouble(ILogger log, string sink, string reason);
 }

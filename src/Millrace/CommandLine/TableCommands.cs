@@ -1,10 +1,12 @@
 using System.CommandLine;
+using System.Globalization;
+using Millrace.Pipelines.Language;
 using System.Text.Json.Nodes;
 using static Millrace.Host.CommandLine.Values;
 
 namespace Millrace.Host.CommandLine;
 
-/// <summary><c>millrace table list|show|snapshots</c>.</summary>
+/// <summary><c>millrace table list|show|snapshots|expire|compact|clean</c>.</summary>
 internal static class TableCommands
 {
     public static Command Create()
@@ -13,6 +15,9 @@ internal static class TableCommands
         table.Subcommands.Add(List());
         table.Subcommands.Add(Detail("show", "Columns, location and files of a table", Show));
         table.Subcommands.Add(Detail("snapshots", "A table's snapshots, newest first", Snapshots));
+        table.Subcommands.Add(Expire());
+        table.Subcommands.Add(Compact());
+        table.Subcommands.Add(Clean());
         return table;
     }
 
@@ -45,19 +50,12 @@ internal static class TableCommands
 
     private static Command Detail(string verb, string description, Action<JsonNode> print)
     {
-        var name = new Argument<string>("TABLE") { Description = "namespace.table" };
-        name.CompletionSources.Add(context =>
-            CompletionCommand.Names(context.ParseResult, "/api/tables", "tables", t => $"{Text(t["namespace"])}.{Text(t["name"])}"));
+        var name = NameArgument();
         var command = new Command(verb, description) { name }.WithExamples($"millrace table {verb} sales.by_country");
         command.SetAction(async (parsed, cancellation) =>
         {
-            var table = parsed.GetValue(name)!;
-            var dot = table.LastIndexOf('.');
-            if (dot <= 0 || dot == table.Length - 1)
-                throw new CommandException($"'{table}' is no table name", "write namespace.table; see: millrace table list", ExitCode.Usage);
             using var client = parsed.Client();
-            var answer = await client.GetAsync(
-                $"/api/tables/{Uri.EscapeDataString(table[..dot])}/{Uri.EscapeDataString(table[(dot + 1)..])}", cancellation);
+            var answer = await client.GetAsync(PathOf(parsed.GetValue(name)!), cancellation);
             if (parsed.GetValue(MillraceCommand.Json))
                 Terminal.WriteJson(verb == "snapshots" ? answer["snapshotLog"] : answer);
             else
@@ -65,6 +63,76 @@ internal static class TableCommands
             return ExitCode.Success;
         });
         return command;
+    }
+
+    private static Command Expire()
+    {
+        var keep = new Option<string?>("--keep") { Description = "Younger snapshots stay; forever keeps all [default: the table's property, then the settings]", HelpName = "TIME" };
+        var last = new Option<int>("--keep-last") { Description = "So many of the newest stay [default: likewise]", HelpName = "COUNT" };
+        return Upkeep(
+            new Command("expire", "Take out old snapshots with the files that only they need") { keep, last }
+                .WithExamples("millrace table expire sales.by_country --dry-run", "millrace table expire sales.by_country --keep 10m --keep-last 5"),
+            parsed => ("expire", parsed.GetValue(keep) is { } text ? $"keep={Uri.EscapeDataString(text)}&keepLast={parsed.GetValue(last)}" : $"keepLast={parsed.GetValue(last)}"),
+            answer => $"{Rows(answer["expired"]).Count()} snapshots, {Text(answer["deletedFiles"])} files, {Bytes(answer["deletedBytes"])} of data");
+    }
+
+    private static Command Compact()
+    {
+        var size = new Option<string?>("--file-size") { Description = "Size of the files to make [default: the table's property, then the settings]", HelpName = "SIZE" };
+        return Upkeep(
+            new Command("compact", "Rewrite small files as large ones; the rows stay the same") { size }
+                .WithExamples("millrace table compact sales.by_country --dry-run", "millrace table compact sales.by_country --file-size 256MiB"),
+            parsed => ("compact", "targetBytes=" + (parsed.GetValue(size) is not { } text ? 0
+                : ByteSizeText.TryParse(text, out var bytes) ? bytes
+                : throw new CommandException($"'{text}' is no size", ByteSizeText.Hint, ExitCode.Usage)).ToString(CultureInfo.InvariantCulture)),
+            answer => $"{Text(answer["filesBefore"])} files of {Bytes(answer["bytesBefore"])} into {Text(answer["filesAfter"])} of {Bytes(answer["bytesAfter"])}");
+    }
+
+    private static Command Clean()
+    {
+        var age = new Option<string>("--older-than") { Description = "Younger files may belong to a commit that is under way", HelpName = "TIME", DefaultValueFactory = _ => "3d" };
+        return Upkeep(
+            new Command("clean", "Delete files in a table's folder that nothing names: left by crashes") { age }
+                .WithExamples("millrace table clean sales.by_country --dry-run"),
+            parsed => ("clean", "olderThan=" + Uri.EscapeDataString(parsed.GetValue(age)!)),
+            answer => $"{Text(answer["deletedFiles"])} files");
+    }
+
+    /// <summary>A command that works on a table, or tells what it would do.</summary>
+    private static Command Upkeep(Command command, Func<ParseResult, (string Verb, string Query)> request, Func<JsonNode, string> describe)
+    {
+        var name = NameArgument();
+        var dry = new Option<bool>("--dry-run") { Description = "Tell what would be done; do nothing" };
+        command.Arguments.Add(name);
+        command.Options.Add(dry);
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var (verb, query) = request(parsed);
+            using var client = parsed.Client();
+            var table = parsed.GetValue(name)!;
+            var answer = await client.PostJsonAsync(
+                $"{PathOf(table)}/{verb}?{query}&dryRun={(parsed.GetValue(dry) ? "true" : "false")}", new JsonObject(), cancellation);
+            Done(parsed, $"{table}: {(parsed.GetValue(dry) ? "would " : "")}{verb} {describe(answer)}", answer);
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static Argument<string> NameArgument()
+    {
+        var name = new Argument<string>("TABLE") { Description = "namespace.table" };
+        name.CompletionSources.Add(context =>
+            CompletionCommand.Names(context.ParseResult, "/api/tables", "tables", t => $"{Text(t["namespace"])}.{Text(t["name"])}"));
+        return name;
+    }
+
+    /// <summary>Where the API has a table.</summary>
+    private static string PathOf(string table)
+    {
+        var dot = table.LastIndexOf('.');
+        if (dot <= 0 || dot == table.Length - 1)
+            throw new CommandException($"'{table}' is no table name", "write namespace.table; see: millrace table list", ExitCode.Usage);
+        return $"/api/tables/{Uri.EscapeDataString(table[..dot])}/{Uri.EscapeDataString(table[(dot + 1)..])}";
     }
 
     private static void Show(JsonNode answer)

@@ -116,7 +116,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
             {
                 Jobs = new JobSeam(jobs),
                 Topics = new TopicSeam(broker, time),
-                Tables = new TableSeam(catalog),
+                Tables = new TableSeam(catalog, settings.Tables),
                 Sql = new SqlSeam(engine),
                 Iceberg = new RestCatalog(catalog),
                 Schemas = new RegistryApi(schemas),
@@ -166,7 +166,11 @@ internal sealed class MillracePlatform : IAsyncDisposable
                 Log = logs.CreateLogger<JobService>(),
             },
             async (plan, cancellation) => await StreamPipeline.StartAsync(
-                plan, new StreamEnvironment { StateFolder = StateFolder(plan.Name), Catalog = catalog, Logs = logs, Time = time }, cancellation));
+                plan, new StreamEnvironment
+                {
+                    StateFolder = StateFolder(plan.Name), Catalog = catalog, Logs = logs, Time = time, Options = new StreamOptions { Upkeep = settings.Tables },
+                },
+                cancellation));
     }
 
     private static LintContext Context(PlatformSettings settings, TimeProvider time) => LintWorld.Of(settings) with

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
+using Millrace.Iceberg.Maintenance;
 using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.Settings;
@@ -25,6 +26,9 @@ internal sealed record PlatformSettings
     public string? Brokers { get; init; }
 
     public QuerySettings Query { get; init; } = new();
+
+    /// <summary>How tables are kept in shape where neither sink nor table says.</summary>
+    public UpkeepOptions Tables { get; init; } = new();
 
     /// <summary>Alert targets by name, e.g. <c>slack:ops</c> → webhook address. Addresses are secrets: never logged.</summary>
     public IReadOnlyDictionary<string, Uri> Targets { get; init; } = new Dictionary<string, Uri>();

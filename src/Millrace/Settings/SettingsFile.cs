@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
+using Millrace.Iceberg.Maintenance;
+using Millrace.Pipelines.Language;
+using Millrace.Streams.Sql;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -13,7 +16,8 @@ internal sealed class SettingsException(string file, int line, int column, strin
 /// <summary>Reads <c>millrace.yaml</c>. Unknown names and bad values are refused with their place.</summary>
 internal static class SettingsFile
 {
-    private static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "query", "targets"];
+    /// <summary>The settings at the top of the file.</summary>
+    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "query", "tables", "targets"];
 
     /// <summary>
     /// The settings from <paramref name="path"/>; without one from MILLRACE_CONFIG, ./millrace.yaml or ~/.millrace/millrace.yaml, the first
@@ -56,6 +60,7 @@ internal static class SettingsFile
                 "postgres" => settings with { Postgres = Listener(value, settings.Postgres, file) },
                 "coordination" => settings with { Coordination = Coordination(value, file) },
                 "query" => settings with { Query = Query(value, settings.Query, file) },
+                "tables" => settings with { Tables = Tables(value, settings.Tables, file) },
                 "targets" => settings with { Targets = Targets(value, file) },
                 _ => throw Unknown(key, name, Names, file),
             };
@@ -157,6 +162,26 @@ internal static class SettingsFile
         return query;
     }
 
+    private static UpkeepOptions Tables(YamlNode node, UpkeepOptions tables, string file)
+    {
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            tables = name switch
+            {
+                "keep" => tables with { DefaultKeep = Text(value, file) == "forever" ? TimeSpan.MaxValue : Duration(value, file) },
+                "keep_last" => tables with { DefaultKeepLast = (int)Number(value, file, 1, 1_000_000) },
+                "max_snapshots" => tables with { MaxSnapshots = (int)Number(value, file, 1, 1_000_000) },
+                "compact" => tables with { CompactTo = Text(value, file) == "off" ? 0 : Bytes(value, file) },
+                "every" => tables with { Every = Duration(value, file) },
+                _ => throw Unknown(key, name, ["keep", "keep_last", "max_snapshots", "compact", "every"], file),
+            };
+        }
+        return tables;
+    }
+
+    private static TimeSpan Duration(YamlNode node, string file) =>
+        DurationText.TryParse(Text(node, file), out var duration, out var problem) ? duration : throw Fault(node, file, problem, DurationText.Hint);
+
     /// <summary>Two levels: kind (<c>slack</c>, <c>webhook</c>), then name and address; the target is <c>kind:name</c>.</summary>
     private static Dictionary<string, Uri> Targets(YamlNode node, string file)
     {
@@ -190,18 +215,8 @@ internal static class SettingsFile
             ? number
             : throw Fault(node, file, $"'{Text(node, file)}' is no whole number from {least} to {most}");
 
-    private static long Bytes(YamlNode node, string file)
-    {
-        var text = Text(node, file).Trim();
-        (string Suffix, long Factor)[] units = [("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40)];
-        foreach (var (suffix, factor) in units)
-        {
-            if (text.EndsWith(suffix, StringComparison.OrdinalIgnoreCase)
-                && long.TryParse(text[..^suffix.Length].Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0)
-                return checked(count * factor);
-        }
-        throw Fault(node, file, $"'{text}' is no size", "write a whole number and KiB, MiB, GiB or TiB, e.g. 512MiB");
-    }
+    private static long Bytes(YamlNode node, string file) =>
+        ByteSizeText.TryParse(Text(node, file), out var bytes) ? bytes : throw Fault(node, file, $"'{Text(node, file)}' is no size", ByteSizeText.Hint);
 
     private static string Expand(string path) => Path.GetFullPath(
         path == "~" || path.StartsWith("~/", StringComparison.Ordinal)

@@ -244,6 +244,9 @@ internal sealed class MovingPlatform : IAsyncDisposable
             }
         }
 
+        public Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation) =>
+            throw new NotSupportedException("the page asks for no upkeep");
+
         private TableInfo Info()
         {
             var last = platform._snapshots.LastOrDefault();

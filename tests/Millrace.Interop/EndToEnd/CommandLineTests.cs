@@ -149,6 +149,31 @@ public sealed class CommandLineTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_table_is_kept_in_shape_by_hand()
+    {
+        await RunAsync("topic", "create", "upkeep", "--partitions", "1");
+        var file = Path.Combine(_folder, "upkeep.yaml");
+        await File.WriteAllTextAsync(
+            file, "pipeline: upkeep\nsources:\n  upkeep: {from: 'kafka:upkeep', schema: {id: bigint}}\nsinks:\n  upkeep: {to: 'iceberg:test.upkeep?commit=50ms', compact: off, keep: 1d}\n");
+        await _platform.DoAsync("run", file);
+        for (var i = 1; i <= 3; i++)
+        {
+            await RunAsync(["topic", "produce", "upkeep"], $"{{\"id\":{i}}}\n");
+            await _platform.UntilJobAsync("upkeep", j => j.Committed("iceberg:test.upkeep") == i, "the row is in the table");
+        }
+        var dry = (await _platform.DoAsync("table", "compact", "test.upkeep", "--dry-run", "--json")).Json;
+        Assert.Equal((true, 3, 1), (dry["dryRun"]!.GetValue<bool>(), dry["filesBefore"]!.GetValue<int>(), dry["filesAfter"]!.GetValue<int>()));
+        Assert.Contains("compact 3 files of", (await _platform.DoAsync("table", "compact", "test.upkeep")).Output);
+        Assert.Contains("would expire 3 snapshots", (await _platform.DoAsync("table", "expire", "test.upkeep", "--keep", "1ms", "--keep-last", "1", "--dry-run")).Output);
+        Assert.Equal(3, (await _platform.DoAsync("table", "expire", "test.upkeep", "--keep", "1ms", "--keep-last", "1", "--json")).Json["expired"]!.AsArray().Count);
+        Assert.Single((await _platform.DoAsync("table", "snapshots", "test.upkeep", "--json")).Json.AsArray());
+        Assert.Contains("0 files", (await _platform.DoAsync("table", "clean", "test.upkeep")).Output);
+        Assert.Equal(3, (await _platform.SqlAsync("SELECT count(*) FROM test.upkeep", CancellationToken.None))[0]![0]!.GetValue<long>());
+        Assert.Equal(2, (await RunAsync("table", "expire", "test.nothing")).Code);
+        Assert.Equal(2, (await RunAsync("table", "expire", "test.upkeep", "--keep", "long")).Code);
+    }
+
+    [Fact]
     public async Task A_second_platform_on_the_folder_is_refused_and_told_who_has_it()
     {
         var second = await RunAsync("up");

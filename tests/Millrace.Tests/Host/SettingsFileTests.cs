@@ -16,6 +16,7 @@ public sealed class SettingsFileTests
             http: {address: 0.0.0.0, port: 2}
             postgres: {port: 3}
             query: {memory: 512MiB, spill: 2GiB, threads: 3, timeout_seconds: 9}
+            tables: {keep: 2h, keep_last: 7, compact: 64MiB, every: 30s, max_snapshots: 50}
             targets:
               slack:
                 ops: https://example.com/secret
@@ -28,6 +29,9 @@ public sealed class SettingsFileTests
         Assert.Equal(3, settings.Postgres.Port);
         Assert.Equal(512L << 20, settings.Query.MemoryBytes);
         Assert.Equal(TimeSpan.FromSeconds(9), settings.Query.Timeout);
+        Assert.Equal((TimeSpan.FromHours(2), 7, 64L << 20), (settings.Tables.DefaultKeep, settings.Tables.DefaultKeepLast, settings.Tables.CompactTo));
+        Assert.Equal((TimeSpan.FromSeconds(30), 50), (settings.Tables.Every, settings.Tables.MaxSnapshots));
+        Assert.Equal(TimeSpan.MaxValue, SettingsFile.Parse("tables: {keep: forever}", "m").Tables.DefaultKeep);
         Assert.Equal(new Uri("https://example.com/secret"), settings.Targets["slack:ops"]);
     }
 
@@ -39,6 +43,8 @@ public sealed class SettingsFileTests
     [InlineData("coordination: {port: 1, members: {a: here}}", "m.yaml:1:38: 'here' is no host and port")]
     [InlineData("coordination: {name: a, members: {a: h:1, b: h:2}}", "m.yaml:1:34: a group begins with 1, 3 or 5 members, not 2")]
     [InlineData("coordination: {name: d, members: {a: h:1, b: h:2, c: h:3}}", "m.yaml:1:22: the members do not include this one, 'd'")]
+    [InlineData("tables: {keep: 1x}", "m.yaml:1:16: '1x' is not a duration")]
+    [InlineData("tables: {expire: 1h}", "m.yaml:1:10: unknown setting 'expire'")]
     [InlineData("data: [a", "m.yaml:2:1: ")]
     public void A_fault_is_told_with_its_place(string yaml, string message)
     {

@@ -130,6 +130,71 @@ public sealed class MaintenanceTests
         Assert.Equal(70, Count(table, ScanTarget.Current));
     }
 
+    [Fact]
+    public void A_dry_run_tells_what_expiry_and_compaction_would_do_and_does_nothing()
+    {
+        using var warehouse = new Warehouse();
+        var table = TestTables.Create(warehouse.Catalog);
+        for (var i = 0; i < 6; i++)
+            table.NewAppend().Add(TestTables.Write(table, i * 10, 10)).Commit();
+        var preview = Compaction.Preview(table);
+        Assert.Equal((6, 1), (preview.FilesBefore, preview.FilesAfter));
+        Compaction.Run(table);
+        var files = FilesOf(table);
+        var told = SnapshotExpiry.Run(table, Everything with { DryRun = true });
+        Assert.Equal((6, 6), (told.Snapshots.Count, told.DataFiles));
+        Assert.Equal(files, FilesOf(table));
+        Assert.Equal(7, table.Metadata.Snapshots.Count);
+        var done = SnapshotExpiry.Run(table, Everything);
+        Assert.Equal(told.Snapshots, done.Snapshots);
+        Assert.Equal((told.DataFiles, told.DataBytes, told.Manifests), (done.DataFiles, done.DataBytes, done.Manifests));
+    }
+
+    [Fact]
+    public void Upkeep_writes_a_row_again_once_for_each_step_of_size_and_keeps_what_it_is_asked_to()
+    {
+        using var warehouse = new Warehouse();
+        var table = TestTables.Create(warehouse.Catalog);
+        var options = new UpkeepOptions { DefaultKeep = TimeSpan.Zero, DefaultKeepLast = 3, MinExpired = 1, MinFiles = 4 };
+        long rewritten = 0;
+        for (var i = 0; i < 32; i++)
+        {
+            table.NewAppend().Add(TestTables.Write(table, i * 10, 10)).Checkpoint("job/orders", i, "state-1").Commit();
+            var result = TableUpkeep.Run(table, options);
+            rewritten += result.Compacted?.FilesBefore ?? 0;
+            Assert.True(table.PlanFiles().Files.Count <= 4, "small files are left");
+            Assert.InRange(table.Metadata.Snapshots.Count, 1, 4);
+            table = warehouse.Catalog.LoadTable(TestTables.Orders);
+        }
+        Assert.Equal(320, Count(table, ScanTarget.Current));
+        Assert.Equal((31L, "state-1"), (table.LastCommitted("job/orders"), table.LastState("job/orders")));
+        // All files here are of the smallest size, so four become one of the same step each time: a third each.
+        Assert.InRange(rewritten, 32, 48);
+
+        Assert.Null(TableUpkeep.Run(table, options with { DefaultKeep = TimeSpan.MaxValue, CompactTo = 0 }).Expired);
+        table.SetProperties(new Dictionary<string, string> { ["history.expire.max-snapshot-age-ms"] = "86400000" });
+        Assert.Equal(TimeSpan.FromDays(1), TableUpkeep.Expiry(table.Metadata, options, TimeProvider.System.GetUtcNow())!.MaxSnapshotAge);
+        Assert.Equal(TimeSpan.FromHours(2), TableUpkeep.Expiry(table.Metadata, options with { Keep = TimeSpan.FromHours(2) }, TimeProvider.System.GetUtcNow())!.MaxSnapshotAge);
+    }
+
+    [Fact]
+    public void Files_far_apart_in_size_are_not_put_together_by_upkeep()
+    {
+        using var warehouse = new Warehouse();
+        var table = TestTables.Create(warehouse.Catalog);
+        table.NewAppend().Add(TestTables.Write(table, 0, 400_000)).Commit();
+        for (var i = 0; i < 4; i++)
+            table.NewAppend().Add(TestTables.Write(table, 400_000 + i, 1)).Commit();
+        var large = table.PlanFiles().Files.MaxBy(f => f.File.FileSizeInBytes)!.File;
+        Assert.True(large.FileSizeInBytes > 512 << 10, $"{large.FileSizeInBytes} bytes are too few for this test");
+        TableUpkeep.Run(table, new UpkeepOptions { MinFiles = 4 });
+        Assert.Equal(2, table.PlanFiles().Files.Count);
+        Assert.Contains(table.PlanFiles().Files, f => f.File.Path == large.Path);
+        TableUpkeep.Compact(table, new UpkeepOptions(), dryRun: false);
+        Assert.Single(table.PlanFiles().Files);
+        Assert.Equal(400_004, Count(table, ScanTarget.Current));
+    }
+
     private static void Tag(Table table, string name, long snapshot, RefKind kind) =>
         table.Update(_ => ([], [new MetadataUpdate.SetSnapshotRef(name, new SnapshotRef(snapshot, kind))]));
 

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text;
+using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Maintenance;
 using Millrace.Storage.Files;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
@@ -239,6 +241,41 @@ public sealed class StreamPipelineTests
         Assert.Contains("127.0.0.1:1", pipeline.Status.Reason, StringComparison.Ordinal);
         Assert.Contains("Connection refused", pipeline.Status.Reason, StringComparison.Ordinal);
         await pipeline.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
+    public async Task Upkeep_beside_the_stream_keeps_tables_small_and_every_row_once_over_restarts()
+    {
+        await using var bed = await StreamTestBed.StartAsync();
+        var environment = bed.EnvironmentOf();
+        environment = environment with
+        {
+            Options = environment.Options with
+            {
+                Upkeep = new UpkeepOptions { Every = TimeSpan.FromMilliseconds(50), DefaultKeep = TimeSpan.Zero, DefaultKeepLast = 1, MinExpired = 1, MinFiles = 2 },
+            },
+        };
+        var plan = bed.Plan();
+        plan = plan with { Sinks = [.. plan.Sinks.Select(s => s is IcebergSinkPlan table ? table with { CommitEvery = TimeSpan.FromMilliseconds(50) } : s)] };
+        for (var life = 0; life < 6; life++)
+        {
+            await using var pipeline = await StreamPipeline.StartAsync(plan, environment, CancellationToken.None);
+            for (var i = 0; i < 5; i++)
+            {
+                bed.Produce(100);
+                await OrderAssertions.IntakeAsync(bed, pipeline);
+            }
+            // Every other life ends as a crash would.
+            if (life % 2 == 0)
+                await pipeline.StopAsync(CancellationToken.None);
+        }
+        bed.CloseAllWindows();
+        await using var last = await StreamPipeline.StartAsync(plan, environment, CancellationToken.None);
+        await OrderAssertions.SettledAsync(bed, last);
+        await StreamTestBed.UntilAsync(
+            () => bed.Catalog.LoadTable(TableIdent.Parse("sales.orders")) is var t && t.Metadata.Snapshots.Count <= 2 && t.PlanFiles().Files.Count <= 2,
+            "upkeep has caught up", last);
+        OrderAssertions.Exact(bed, last);
     }
 
     private static void Copy(string from, string to)

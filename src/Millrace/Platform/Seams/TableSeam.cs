@@ -1,5 +1,6 @@
 using Millrace.Iceberg;
 using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Maintenance;
 using Millrace.Iceberg.Metadata;
 using Millrace.WebConsole.Seams;
 using Millrace.WebConsole.Wire;
@@ -7,33 +8,76 @@ using Millrace.WebConsole.Wire;
 namespace Millrace.Host.Platform.Seams;
 
 /// <summary>The catalog's tables for the console.</summary>
-internal sealed class TableSeam(FolderCatalog catalog) : ITables
+internal sealed class TableSeam(FolderCatalog catalog, UpkeepOptions upkeep) : ITables
 {
     private const int MostFiles = 1000;
 
     public Task<IReadOnlyList<TableInfo>> ListAsync(CancellationToken cancellation) => Task.Run<IReadOnlyList<TableInfo>>(
         () => [.. catalog.ListNamespaces().SelectMany(catalog.ListTables).Select(Describe)], cancellation);
 
-    public Task<TableDetail?> FindAsync(string @namespace, string table, CancellationToken cancellation) => Task.Run(() =>
+    public Task<TableDetail?> FindAsync(string @namespace, string table, CancellationToken cancellation) =>
+        WithTable(@namespace, table, Detail, cancellation);
+
+    public Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation) =>
+        WithTable(@namespace, table, found => Do(found, task, dryRun, cancellation), cancellation);
+
+    private UpkeepReply Do(Table table, TableTask task, bool dryRun, CancellationToken cancellation)
     {
-        TableIdent ident;
-        try
+        var done = new UpkeepReply(table.Ident.ToString(), dryRun, [], null, 0, 0, 0, 0, 0, null);
+        switch (task)
         {
-            ident = TableIdent.Parse($"{@namespace}.{table}");
+            case TableTask.Expire expire:
+                var expired = TableUpkeep.Expire(
+                    table, upkeep with { Keep = expire.Keep ?? upkeep.Keep, KeepLast = expire.KeepLast ?? upkeep.KeepLast }, dryRun);
+                return done with
+                {
+                    Expired = [.. expired.Snapshots.Select(s => s.ToString())],
+                    DeletedFiles = expired.ManifestLists + expired.Manifests + expired.DataFiles, DeletedBytes = expired.DataBytes,
+                };
+            case TableTask.Compact compact:
+                var compacted = TableUpkeep.Compact(table, upkeep with { CompactTo = compact.Target ?? upkeep.CompactTo }, dryRun, cancellation);
+                return done with
+                {
+                    Snapshot = compacted.Snapshot?.SnapshotId.ToString(), FilesBefore = compacted.FilesBefore, FilesAfter = compacted.FilesAfter,
+                    BytesBefore = compacted.BytesBefore, BytesAfter = compacted.BytesAfter,
+                };
+            case TableTask.Clean clean:
+                return done with { DeletedFiles = OrphanRemoval.Run(table, new OrphanOptions(clean.OlderThan, dryRun)).Count };
+            default:
+                throw new ArgumentOutOfRangeException(nameof(task), task, "unknown task");
         }
-        catch (ArgumentException)
+    }
+
+    private Task<T?> WithTable<T>(string @namespace, string table, Func<Table, T> use, CancellationToken cancellation)
+        where T : class => Task.Run(
+        () =>
         {
-            return null;
-        }
-        try
-        {
-            return catalog.TableExists(ident) ? Detail(catalog.LoadTable(ident)) : null;
-        }
-        catch (IcebergException damaged)
-        {
-            throw new ConsoleException(500, "Unreadable table", damaged.Message);
-        }
-    }, cancellation);
+            TableIdent ident;
+            try
+            {
+                ident = TableIdent.Parse($"{@namespace}.{table}");
+            }
+            catch (ArgumentException)
+            {
+                return null;
+            }
+            try
+            {
+                return catalog.TableExists(ident) ? use(catalog.LoadTable(ident)) : null;
+            }
+            catch (CommitConflictException busy)
+            {
+                throw new ConsoleException(409, "Table is busy", busy.Message, "try again");
+            }
+            catch (RewriteOvertakenException overtaken)
+            {
+                throw new ConsoleException(409, "Table is busy", overtaken.Message, "try again");
+            }
+            catch (IcebergException damaged)
+            {
+                throw new ConsoleException(500, "Unreadable table", damaged.Message);
+            }
+        }, cancellation);
 
     /// <summary>One unreadable table does not hide the others.</summary>
     private TableInfo Describe(TableIdent ident)

@@ -169,6 +169,16 @@ internal sealed class FakeTables : ITables
                 [new SnapshotInfo("9007199254740993", null, DateTimeOffset.UnixEpoch, "append", 20, 20, new Dictionary<string, string>())],
                 [new DataFileInfo("data/a.parquet", 20, 4096)])
             : null);
+
+    public List<(TableTask Task, bool DryRun)> Upkeep { get; } = [];
+
+    public Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation)
+    {
+        if (table != "by_country")
+            return Task.FromResult<UpkeepReply?>(null);
+        Upkeep.Add((task, dryRun));
+        return Task.FromResult<UpkeepReply?>(new UpkeepReply("sales.by_country", dryRun, ["9007199254740993"], null, 0, 0, 0, 0, 3, 4096));
+    }
 }
 
 internal sealed class FakeSql : ISql
