@@ -138,11 +138,8 @@ public sealed class Broker : IAsyncDisposable
             lock (group.Gate)
             {
                 var readers = new Dictionary<(string, int), string>();
-                foreach (var member in group.Classic.Members)
-                {
-                    foreach (var owned in ConsumerProtocol.Assigned(member.Assignment))
-                        readers[owned] = member.ClientId;
-                }
+                foreach (var (topic, partition, client) in group.Readers())
+                    readers[(topic, partition)] = client;
                 foreach (var ((topic, partition), offset) in group.Offsets.Committed.OrderBy(o => o.Key))
                 {
                     if (_store.Find(topic)?.Partition(partition) is { } log)

@@ -74,6 +74,12 @@ public sealed record BrokerOptions
 
     public TimeSpan GroupMaxSessionTimeout { get; init; } = TimeSpan.FromMinutes(30);
 
+    /// <summary>How often members of a group of the consumer protocol are told to send a heartbeat.</summary>
+    public TimeSpan ConsumerHeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A member of a group of the consumer protocol without a heartbeat for so long is gone.</summary>
+    public TimeSpan ConsumerSessionTimeout { get; init; } = TimeSpan.FromSeconds(45);
+
     /// <summary>Members of one group.</summary>
     public int GroupMaxSize { get; init; } = 1_000;
 

@@ -73,5 +73,5 @@ public enum ErrorCode : short
     UnsupportedAssignor = 112,
     StaleMemberEpoch = 113,
     TransactionAbortable = 120,
-    InvalidRegularExpression = 127,
+    InvalidRegularExpression = 128,
 }

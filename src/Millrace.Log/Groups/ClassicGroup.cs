@@ -210,6 +210,26 @@ internal sealed class ClassicGroup(GroupRules rules)
         StateSince = stateSince;
     }
 
+    /// <summary>Everyone must join again.</summary>
+    public void Rebalance(long now)
+    {
+        if (State is GroupState.Stable or GroupState.CompletingRebalance)
+            PrepareRebalance(now);
+        Effects.Add(new GroupEffect.Persist());
+    }
+
+    /// <summary>Gives its members away: who waits for an answer is told to come again.</summary>
+    public List<GroupMember> Surrender()
+    {
+        var members = new List<GroupMember>(_members.Values);
+        foreach (var member in members)
+            Dismiss(member, ErrorCode.RebalanceInProgress);
+        _members.Clear();
+        _staticMembers.Clear();
+        _pending.Clear();
+        return members;
+    }
+
     private ErrorCode CheckJoin(JoinRequest request)
     {
         if (State == GroupState.Dead)

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Millrace.Kafka.Messages;
+using Millrace.Log.Groups.Consumers;
 using Millrace.Log.Server;
 using Millrace.Log.Storage;
 using Millrace.Log.Topics;
@@ -15,6 +16,8 @@ internal sealed class GroupCoordinator : IDisposable
     private const long EmptyGroupMillis = 600_000;
     private readonly BrokerContext _context;
     private readonly GroupRules _rules;
+    private readonly ConsumerGroupRules _consumerRules;
+    private readonly TopicCatalog _topics;
     private readonly ConcurrentDictionary<string, GroupEntry> _groups = new(StringComparer.Ordinal);
     private readonly Lock _logGate = new();
     private readonly Lock _timerGate = new();
@@ -26,6 +29,10 @@ internal sealed class GroupCoordinator : IDisposable
     {
         _context = context;
         _rules = new GroupRules((int)context.Options.GroupInitialRebalanceDelay.TotalMilliseconds, context.Options.GroupMaxSize);
+        _consumerRules = new ConsumerGroupRules(
+            (int)context.Options.ConsumerHeartbeatInterval.TotalMilliseconds, (int)context.Options.ConsumerSessionTimeout.TotalMilliseconds,
+            context.Options.GroupMaxSize);
+        _topics = new TopicCatalog(context.Store);
         _timer = context.Time.CreateTimer(_ => Tick(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         if (context.Store.Find(InternalTopics.Offsets) is { } topic)
         {
@@ -65,30 +72,30 @@ internal sealed class GroupCoordinator : IDisposable
 
     public GroupEntry? Find(string id) => _groups.GetValueOrDefault(id);
 
-    public GroupEntry GetOrAdd(string id) => _groups.GetOrAdd(id, static (i, rules) => new GroupEntry(i, rules), _rules);
+    public GroupEntry GetOrAdd(string id) => _groups.GetOrAdd(id, static (i, self) => new GroupEntry(i, self._rules, self._consumerRules, self._topics), this);
 
     /// <summary>Lets a group's machine do something and carries out what it wants.</summary>
-    public void Run(GroupEntry group, Action<ClassicGroup> step)
+    public void Run(GroupEntry group, Action<GroupEntry> step)
     {
         List<GroupEffect> effects;
         long deadline;
         lock (group.Gate)
         {
-            step(group.Classic);
+            step(group);
             effects = TakeEffects(group);
-            deadline = group.Classic.NextDeadline;
+            deadline = group.NextDeadline;
         }
         Send(effects, ErrorCode.None);
         Reschedule(deadline);
     }
 
     /// <summary>As <see cref="Run"/>, with an answer at once.</summary>
-    public T Run<T>(GroupEntry group, Func<ClassicGroup, T> step)
+    public T Run<T>(GroupEntry group, Func<GroupEntry, T> step)
     {
         T result = default!;
-        Run(group, machine =>
+        Run(group, entry =>
         {
-            result = step(machine);
+            result = step(entry);
         });
         return result;
     }
@@ -162,12 +169,12 @@ internal sealed class GroupCoordinator : IDisposable
         var records = new List<StateRecord>();
         lock (group.Gate)
         {
-            if (group.Classic.State == GroupState.Dead)
+            if (group.IsDead)
             {
                 done(ErrorCode.GroupIdNotFound);
                 return;
             }
-            if (group.Classic.State != GroupState.Empty)
+            if (!group.IsEmpty)
             {
                 done(ErrorCode.NonEmptyGroup);
                 return;
@@ -175,7 +182,7 @@ internal sealed class GroupCoordinator : IDisposable
             foreach (var (topic, partition) in group.Offsets.Committed.Keys)
                 records.Add(new StateRecord(OffsetKeyOf(id, topic, partition), null));
             records.Add(new StateRecord(GroupRecords.Encode(GroupRecords.GroupKeyVersion, new GroupKey { Group = id }), null));
-            group.Classic.Kill(_context.Now);
+            group.Kill(_context.Now);
             _groups.TryRemove(id, out _);
         }
         Append(records, -1, -1, done);
@@ -209,14 +216,14 @@ internal sealed class GroupCoordinator : IDisposable
             bool isDone;
             lock (group.Gate)
             {
-                if (group.Classic.State != GroupState.Empty)
+                if (!group.IsEmpty)
                     continue;
                 foreach (var (key, offset) in group.Offsets.Committed)
                 {
-                    if (Math.Max(offset.CommittedAt, group.Classic.StateSince) + retention < now)
+                    if (Math.Max(offset.CommittedAt, group.EmptySince) + retention < now)
                         old.Add(key);
                 }
-                isDone = group.Offsets.IsEmpty && group.Classic.StateSince + EmptyGroupMillis < now;
+                isDone = group.Offsets.IsEmpty && group.EmptySince + EmptyGroupMillis < now;
             }
             if (old.Count > 0)
                 Forget(group, old, _ => { });
@@ -273,16 +280,15 @@ internal sealed class GroupCoordinator : IDisposable
 
     private List<GroupEffect> TakeEffects(GroupEntry group)
     {
-        if (group.Classic.Effects.Count == 0)
-            return [];
-        var effects = new List<GroupEffect>(group.Classic.Effects);
-        group.Classic.Effects.Clear();
+        var effects = group.TakeEffects();
         if (!effects.Exists(e => e is GroupEffect.Persist))
             return effects;
         // The picture is taken under the lock, the answers follow when it is durable.
         var record = new StateRecord(
             GroupRecords.Encode(GroupRecords.GroupKeyVersion, new GroupKey { Group = group.Id }),
-            GroupRecords.Encode(GroupRecords.ValueVersion, GroupLoader.Describe(group.Classic)));
+            group.Consumers is { } consumers
+                ? GroupRecords.Encode(ConsumerGroupValue.RecordVersion, ConsumerGroupValue.Of(consumers))
+                : GroupRecords.Encode(GroupRecords.ValueVersion, GroupLoader.Describe(group.Classic)));
         group.IsPersisted = true;
         Append([record], -1, -1, error => Send(effects, error));
         return [];
@@ -300,6 +306,9 @@ internal sealed class GroupCoordinator : IDisposable
                 case GroupEffect.SyncReply sync:
                     ((Action<SyncResult>)sync.Token)(failed == ErrorCode.None ? sync.Result : SyncResult.Failed(failed));
                     break;
+                case GroupEffect.HeartbeatReply beat:
+                    ((Action<HeartbeatResult>)beat.Token)(failed == ErrorCode.None ? beat.Result : HeartbeatResult.Failed(failed, beat.Result.MemberId));
+                    break;
             }
         }
     }
@@ -313,9 +322,9 @@ internal sealed class GroupCoordinator : IDisposable
         {
             bool due;
             lock (group.Gate)
-                due = group.Classic.NextDeadline <= now;
+                due = group.NextDeadline <= now;
             if (due)
-                Run(group, machine => machine.Tick(_context.Now));
+                Run(group, entry => entry.Tick(_context.Now));
         }
         Reschedule(long.MinValue);
     }
@@ -329,7 +338,7 @@ internal sealed class GroupCoordinator : IDisposable
             foreach (var group in _groups.Values)
             {
                 lock (group.Gate)
-                    deadline = Math.Min(deadline, group.Classic.NextDeadline);
+                    deadline = Math.Min(deadline, group.NextDeadline);
             }
         }
         lock (_timerGate)

@@ -15,6 +15,9 @@ internal abstract record GroupEffect
     /// <summary>Answers a SyncGroup.</summary>
     public sealed record SyncReply(object Token, SyncResult Result) : GroupEffect;
 
+    /// <summary>Answers a ConsumerGroupHeartbeat.</summary>
+    public sealed record HeartbeatReply(object Token, Consumers.HeartbeatResult Result) : GroupEffect;
+
     /// <summary>The group's members and generation have changed and must be durable before the replies that follow are sent.</summary>
     public sealed record Persist : GroupEffect;
 }

@@ -1,3 +1,4 @@
+using Millrace.Log.Groups.Consumers;
 using Millrace.Log.Storage;
 
 namespace Millrace.Log.Groups;
@@ -96,12 +97,17 @@ internal sealed class GroupLoader(GroupCoordinator coordinator, long now)
             coordinator.Unload(id);
             return;
         }
-        var decoded = GroupRecords.Decode<GroupValue>(value);
         var old = coordinator.Loaded(id);
         coordinator.Unload(id);
         var group = coordinator.Loaded(id);
         foreach (var ((topic, partition), offset) in old.Offsets.Committed)
             group.Offsets.Commit(topic, partition, offset);
+        if (GroupRecords.VersionOf(value) == ConsumerGroupValue.RecordVersion)
+        {
+            group.RestoreConsumers(GroupRecords.Decode<ConsumerGroupValue>(value), now);
+            return;
+        }
+        var decoded = GroupRecords.Decode<GroupValue>(value);
         group.Classic.Restore(
             decoded.Generation, decoded.ProtocolType, decoded.Protocol, decoded.Leader, decoded.StateSince,
             decoded.Members.ConvertAll(m => new GroupMember

@@ -77,6 +77,9 @@ internal sealed class GroupOffsetsHandler(BrokerContext context, GroupCoordinato
         {
             var answer = new OffsetFetchResponse.OffsetFetchResponseGroup { GroupId = group.GroupId };
             response.Groups.Add(answer);
+            answer.ErrorCode = CheckMember(group);
+            if (answer.ErrorCode != ErrorCode.None)
+                continue;
             var wanted = group.Topics?.ConvertAll(t => (t.Name, t.PartitionIndexes));
             foreach (var (topic, partitions) in Find(group.GroupId, wanted, request.RequireStable))
             {
@@ -109,10 +112,9 @@ internal sealed class GroupOffsetsHandler(BrokerContext context, GroupCoordinato
         HashSet<string> subscribed = [];
         lock (group.Gate)
         {
-            if (group.Classic.State != GroupState.Empty && group.Classic.ProtocolType != ConsumerProtocol.Type)
+            if (!group.IsEmpty && group.ProtocolType != ConsumerProtocol.Type)
                 response.ErrorCode = ErrorCode.NonEmptyGroup;
-            foreach (var member in group.Classic.Members)
-                subscribed.UnionWith(ConsumerProtocol.Subscribed(member.MetadataOf(group.Classic.Protocol)));
+            subscribed.UnionWith(group.SubscribedTopics());
         }
         if (response.ErrorCode != ErrorCode.None)
         {
@@ -147,6 +149,21 @@ internal sealed class GroupOffsetsHandler(BrokerContext context, GroupCoordinato
         return metadata is not null && Encoding.UTF8.GetByteCount(metadata) > context.Options.MaxOffsetMetadataBytes
             ? ErrorCode.OffsetMetadataTooLarge
             : ErrorCode.None;
+    }
+
+    /// <summary>A member of a consumer group must be what it was when it was given the partitions (OffsetFetch v9).</summary>
+    private ErrorCode CheckMember(OffsetFetchRequest.OffsetFetchRequestGroup request)
+    {
+        if (request.MemberId is null || request.MemberEpoch < 0 || coordinator.Find(request.GroupId) is not { } group)
+            return ErrorCode.None;
+        lock (group.Gate)
+        {
+            if (group.Consumers is not { } consumers)
+                return ErrorCode.None;
+            if (consumers.Member(request.MemberId) is not { } member)
+                return ErrorCode.UnknownMemberId;
+            return member.Epoch == request.MemberEpoch ? ErrorCode.None : ErrorCode.StaleMemberEpoch;
+        }
     }
 
     private List<(string Topic, List<(int Partition, CommittedOffset Offset, ErrorCode Error)> Partitions)> Find(

@@ -101,7 +101,11 @@ internal sealed class GroupsHandler(BrokerContext context, GroupCoordinator coor
             if (coordinator.Find(id) is not { } group)
                 continue;
             lock (group.Gate)
-                Describe(group.Classic, described);
+            {
+                // The tools ask for a group of the consumer protocol by another request.
+                if (group.Consumers is null)
+                    Describe(group.Classic, described);
+            }
         }
         exchange.Complete(response);
     }
@@ -113,14 +117,14 @@ internal sealed class GroupsHandler(BrokerContext context, GroupCoordinator coor
         {
             lock (group.Gate)
             {
-                var state = group.Classic.State.ToString();
+                var state = group.State;
                 if (request.StatesFilter.Count > 0 && !request.StatesFilter.Exists(s => s.Equals(state, StringComparison.OrdinalIgnoreCase)))
                     continue;
-                if (request.TypesFilter.Count > 0 && !request.TypesFilter.Exists(t => t.Equals("classic", StringComparison.OrdinalIgnoreCase)))
+                if (request.TypesFilter.Count > 0 && !request.TypesFilter.Exists(t => t.Equals(group.Type, StringComparison.OrdinalIgnoreCase)))
                     continue;
                 response.Groups.Add(new ListGroupsResponse.ListedGroup
                 {
-                    GroupId = group.Id, ProtocolType = group.Classic.ProtocolType ?? "", GroupState = state, GroupType = "classic",
+                    GroupId = group.Id, ProtocolType = group.ProtocolType, GroupState = state, GroupType = group.Type,
                 });
             }
         }

@@ -20,6 +20,7 @@ internal sealed class RequestRouter
     private readonly GroupsHandler _groups;
     private readonly GroupOffsetsHandler _groupOffsets;
     private readonly TransactionsHandler _transactions;
+    private readonly ConsumerGroupsHandler _consumerGroups;
 
     private static readonly ApiKey[] ServedKeys =
     [
@@ -29,7 +30,7 @@ internal sealed class RequestRouter
         ApiKey.DescribeProducers, ApiKey.OffsetCommit, ApiKey.OffsetFetch, ApiKey.JoinGroup, ApiKey.Heartbeat, ApiKey.LeaveGroup,
         ApiKey.SyncGroup, ApiKey.DescribeGroups, ApiKey.ListGroups, ApiKey.DeleteGroups, ApiKey.OffsetDelete,
         ApiKey.AddPartitionsToTxn, ApiKey.AddOffsetsToTxn, ApiKey.EndTxn, ApiKey.TxnOffsetCommit, ApiKey.DescribeTransactions,
-        ApiKey.ListTransactions, ApiKey.WriteTxnMarkers,
+        ApiKey.ListTransactions, ApiKey.WriteTxnMarkers, ApiKey.ConsumerGroupHeartbeat, ApiKey.ConsumerGroupDescribe,
     ];
 
     private readonly HashSet<ApiKey> _served = [.. ServedKeys];
@@ -47,6 +48,7 @@ internal sealed class RequestRouter
         _producers = new ProducersHandler(context, transactions);
         _groups = new GroupsHandler(context, groups);
         _groupOffsets = new GroupOffsetsHandler(context, groups);
+        _consumerGroups = new ConsumerGroupsHandler(context, groups);
         _transactions = new TransactionsHandler(context, transactions, groups, _groupOffsets);
     }
 
@@ -95,6 +97,8 @@ internal sealed class RequestRouter
                 return _transactions.EndAsync(exchange, Read<EndTxnRequest>(exchange));
             case ApiKey.TxnOffsetCommit:
                 return _transactions.CommitOffsetsAsync(exchange, Read<TxnOffsetCommitRequest>(exchange));
+            case ApiKey.ConsumerGroupHeartbeat:
+                return _consumerGroups.HeartbeatAsync(exchange, Read<ConsumerGroupHeartbeatRequest>(exchange));
             case ApiKey.WriteTxnMarkers:
                 return _transactions.WriteMarkersAsync(exchange, Read<WriteTxnMarkersRequest>(exchange));
             case ApiKey.OffsetDelete:
@@ -168,6 +172,9 @@ internal sealed class RequestRouter
                 break;
             case ApiKey.DescribeGroups:
                 _groups.Describe(exchange, Read<DescribeGroupsRequest>(exchange));
+                break;
+            case ApiKey.ConsumerGroupDescribe:
+                _consumerGroups.Describe(exchange, Read<ConsumerGroupDescribeRequest>(exchange));
                 break;
             case ApiKey.ListGroups:
                 _groups.List(exchange, Read<ListGroupsRequest>(exchange));

@@ -53,6 +53,7 @@ internal sealed partial class LogStore : IDisposable
     private readonly Checkpointer _checkpointer;
     private ClusterFile _cluster;
     private long _nextProducerId;
+    private long _topicsVersion;
 
     private LogStore(LogStoreOptions options, ILogger log)
     {
@@ -100,6 +101,9 @@ internal sealed partial class LogStore : IDisposable
     public IReadOnlyDictionary<string, string> TopicDefaults => _options.TopicDefaults;
 
     public IEnumerable<Topic> Topics => _topics.Values;
+
+    /// <summary>Rises when a topic is made, grown or deleted.</summary>
+    public long TopicsVersion => Interlocked.Read(ref _topicsVersion);
 
     public int PartitionCount => _topics.Values.Sum(t => t.Partitions.Length);
 
@@ -171,6 +175,7 @@ internal sealed partial class LogStore : IDisposable
             if (!_topics.TryRemove(topic.Name, out _))
                 return;
             _topicsById.TryRemove(topic.Id, out _);
+            Interlocked.Increment(ref _topicsVersion);
             foreach (var partition in topic.Partitions)
                 partition.Close(ErrorCode.UnknownTopicOrPartition);
             grave = Path.Combine(_topicsFolder, DeletedPrefix + topic.Id.ToString("N"));
@@ -311,6 +316,7 @@ internal sealed partial class LogStore : IDisposable
         topic.SetPartitions(all);
         _topics[topic.Name] = topic;
         _topicsById[topic.Id] = topic;
+        Interlocked.Increment(ref _topicsVersion);
     }
 
     /// <summary>Brings every partition to its last acknowledged record; the highest journal generation is returned.</summary>
