@@ -9,7 +9,11 @@ public sealed record Figure(
 
 /// <param name="Quick">A short run that shows whether the benchmark works; its figures say little.</param>
 /// <param name="Progress">Lines for standard error.</param>
-public sealed record BenchOptions(bool Quick, Action<string> Progress);
+/// <param name="Part">Only this part, one of <see cref="IBenchmark.Parts"/>; null for all.</param>
+public sealed record BenchOptions(bool Quick, Action<string> Progress, string? Part = null)
+{
+    public bool Wants(string part) => Part is null || Part == part;
+}
 
 /// <summary>A benchmark that <c>./millrace bench NAME</c> runs.</summary>
 public interface IBenchmark
@@ -17,6 +21,9 @@ public interface IBenchmark
     string Name { get; }
 
     string Summary { get; }
+
+    /// <summary>Parts that can be run alone by <c>--part</c>.</summary>
+    IReadOnlyList<string> Parts => [];
 
     Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation);
 }

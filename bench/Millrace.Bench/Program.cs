@@ -3,9 +3,13 @@ using System.Text.Json;
 using Millrace.Bench;
 using Spectre.Console;
 
-// usage: ./millrace bench list | NAME [--quick] [--json]
+// usage: ./millrace bench list | NAME [--quick] [--json] [--part PART]
 var json = args.Contains("--json");
 var quick = args.Contains("--quick");
+var partAt = Array.IndexOf(args, "--part");
+var part = partAt >= 0 && partAt + 1 < args.Length ? args[partAt + 1] : null;
+if (partAt >= 0)
+    args = [.. args[..partAt], .. args[Math.Min(args.Length, partAt + 2)..]];
 var names = args.Where(a => !a.StartsWith('-')).ToArray();
 var unknown = args.Where(a => a.StartsWith('-') && a is not ("--json" or "--quick")).ToArray();
 var all = typeof(IBenchmark).Assembly.GetTypes()
@@ -15,7 +19,7 @@ var all = typeof(IBenchmark).Assembly.GetTypes()
 
 if (unknown.Length > 0 || names.Length != 1)
 {
-    Console.Error.WriteLine(unknown.Length > 0 ? $"bench: unknown option {unknown[0]}" : "usage: ./millrace bench list | NAME [--quick] [--json]");
+    Console.Error.WriteLine(unknown.Length > 0 ? $"bench: unknown option {unknown[0]}" : "usage: ./millrace bench list | NAME [--quick] [--json] [--part PART]");
     return 2;
 }
 if (names[0] == "list")
@@ -31,13 +35,18 @@ if (all.Find(b => b.Name == names[0]) is not { } benchmark)
     Console.Error.WriteLine($"bench: no benchmark is named '{names[0]}'; there are {string.Join(", ", all.Select(b => b.Name))}");
     return 2;
 }
+if (partAt >= 0 && (part is null || !benchmark.Parts.Contains(part)))
+{
+    Console.Error.WriteLine($"bench: {benchmark.Name} has {(benchmark.Parts.Count == 0 ? "no parts" : "the parts " + string.Join(", ", benchmark.Parts))}, not '{part}'");
+    return 2;
+}
 using var stop = new CancellationTokenSource();
 Console.CancelKeyPress += (_, key) =>
 {
     key.Cancel = true;
     stop.Cancel();
 };
-var figures = await benchmark.RunAsync(new BenchOptions(quick, line => Console.Error.WriteLine($"[{benchmark.Name}] {line}")), stop.Token);
+var figures = await benchmark.RunAsync(new BenchOptions(quick, line => Console.Error.WriteLine($"[{benchmark.Name}] {line}"), part), stop.Token);
 if (json)
 {
     Console.WriteLine(JsonSerializer.Serialize(new { bench = benchmark.Name, figures }, new JsonSerializerOptions(JsonSerializerDefaults.Web)

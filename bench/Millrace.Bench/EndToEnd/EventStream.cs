@@ -19,9 +19,10 @@ internal sealed class EventStream(Uri address, string job) : IAsyncDisposable
 
     public void Start() => _reading = Task.Run(ReadAsync);
 
-    /// <summary>Milliseconds from sending to showing, for every sample that was shown.</summary>
-    public async Task<List<double>> MatchAsync(string samples)
+    /// <summary>Milliseconds from sending to showing, in order, for every sample sent since then that was shown.</summary>
+    public async Task<List<double>> MatchAsync(string samples, DateTimeOffset since)
     {
+        var from = (since - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
         await _stop.CancelAsync();
         await _reading;
         var latencies = new List<double>();
@@ -30,12 +31,15 @@ internal sealed class EventStream(Uri address, string job) : IAsyncDisposable
             var fields = line.Split(' ');
             var partition = int.Parse(fields[0], CultureInfo.InvariantCulture);
             var offset = long.Parse(fields[1], CultureInfo.InvariantCulture);
+            var sent = long.Parse(fields[2], CultureInfo.InvariantCulture);
+            if (sent < from)
+                continue;
             if (!_shown.TryGetValue(partition, out var frames))
                 continue;
             var index = frames.BinarySearch((offset, long.MaxValue), Comparer<(long, long)>.Create((a, b) => a.Item1.CompareTo(b.Item1)));
             index = index < 0 ? ~index : index + 1;
             if (index < frames.Count)
-                latencies.Add((frames[index].Micros - long.Parse(fields[2], CultureInfo.InvariantCulture)) / 1000.0);
+                latencies.Add((frames[index].Micros - sent) / 1000.0);
         }
         latencies.Sort();
         return latencies;

@@ -60,15 +60,18 @@ public sealed class RetailRun(PlatformProcess platform, string topic = "orders")
 
     /// <summary>Starts the producer in its own process.</summary>
     /// <param name="rate">Events a second; 0 for full speed.</param>
-    public Process StartProducer(double rate, long count, string? samples = null, double linger = 5)
+    /// <param name="count">The index that the producer stops before.</param>
+    /// <param name="first">The first event's index; other than 0 it goes on where a producer before stopped.</param>
+    public Process StartProducer(double rate, long count, string? samples = null, double linger = 5, long first = 0)
     {
-        StartMillis = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+        if (first == 0)
+            StartMillis = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         if (rate > 0)
             RecordsPerSecond = rate;
         List<string> arguments =
         [
             "replay", topic, "--brokers", platform.Brokers, "--rate", Number(rate), "--event-rate", Number(RecordsPerSecond), "--count", Number(count),
-            "--start", Number(StartMillis), "--linger", Number(linger), "--attached", "--json",
+            "--first", Number(first), "--start", Number(StartMillis), "--linger", Number(linger), "--attached", "--json",
         ];
         if (samples is not null)
             arguments.AddRange(["--samples", samples]);

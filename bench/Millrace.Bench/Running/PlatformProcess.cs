@@ -27,7 +27,9 @@ public sealed class PlatformProcess : IAsyncDisposable
         HttpPort = http;
         PostgresPort = postgres;
         EtcdPort = etcd;
-        _program = typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location;
+        // What a user runs, with its native code, before the copy beside this assembly.
+        var built = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "Millrace", "release", "Millrace.dll"));
+        _program = File.Exists(built) ? built : typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location;
     }
 
     public string Folder { get; }

@@ -40,6 +40,7 @@ public sealed class CountingBloomFilter
 
     /// <param name="hash">64 well-mixed bits of the item that choose its cache line.</param>
     /// <param name="probes">64 more that choose the counters in it.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(ulong hash, ulong probes)
     {
         var block = Block(hash);

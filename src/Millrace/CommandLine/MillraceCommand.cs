@@ -46,7 +46,7 @@ internal static class MillraceCommand
         root.Subcommands.Add(CompletionCommand.Create());
         // The entry script takes these before the host runs; they stand here for help and completion.
         root.Subcommands.Add(new Command("test", "Run the tests: ./millrace test [--fast] [--interop NAME] [--simulation NAME] [--seed N]"));
-        root.Subcommands.Add(new Command("bench", "Run a benchmark: ./millrace bench list | NAME [--quick] [--json]"));
+        root.Subcommands.Add(new Command("bench", "Run a benchmark: ./millrace bench list | NAME [--quick] [--json] [--part PART]"));
         root.Subcommands.Add(new Command("setup", "Install what is missing on this machine"));
         return root;
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Millrace.Structures.Filters;
 
 namespace Millrace.Streams.Checks.Unique;
@@ -67,6 +68,7 @@ internal sealed class KeyFilter
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddPart(CountingBloomFilter filter, Generation generation, int part)
     {
         foreach (ref readonly var entry in generation.Table!.Part(part))

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Millrace.Structures.Filters;
 
@@ -162,20 +163,35 @@ public sealed class UniqueStore
             generation.Filter = BloomFilter.FromBytes(filter);
             found.Add(generation.Id, generation);
         });
+        // Segments of one generation lie behind one another; its table is made at once, when all of them are known.
+        var entries = new ArrayBufferWriter<byte>();
+        Generation? filling = null;
         stored.Scan([SegmentKey], (key, value) =>
         {
-            var slice = Unframe(value, out var entries);
-            if (!found.TryGetValue(IdOf(key), out var generation))
-                found.Add(IdOf(key), generation = new Generation(IdOf(key), slice));
-            if (generation.Table is null || entries.Length % Generation.EntryBytes != 0)
-                throw new InvalidDataException($"the state of the unique rule {Name} is damaged (generation {generation.Id})");
-            for (var at = 0; at < entries.Length; at += Generation.EntryBytes)
-                generation.Table.Set(RowKey.Read(entries[at..]), BinaryPrimitives.ReadInt64BigEndian(entries[(at + RowKey.Bytes)..]));
+            var slice = Unframe(value, out var segment);
+            var id = IdOf(key);
+            if (filling?.Id != id)
+            {
+                Fill(filling, entries);
+                if (!found.TryGetValue(id, out filling))
+                    found.Add(id, filling = new Generation(id, slice));
+            }
+            if (filling.Table is null || segment.Length % Generation.EntryBytes != 0)
+                throw new InvalidDataException($"the state of the unique rule {Name} is damaged (generation {id})");
+            entries.Write(segment);
         });
+        Fill(filling, entries);
         _generations.AddRange(found.Values.OrderBy(g => g.Slice).ThenBy(g => g.Id));
         _nextId = found.Count == 0 ? 1 : found.Keys.Max() + 1;
         MemoryKeys = _generations.Sum(g => g.Table?.Count ?? 0);
         _filter.Rebuild(_generations, MemoryKeys);
+    }
+
+    private static void Fill(Generation? generation, ArrayBufferWriter<byte> entries)
+    {
+        if (generation is not null && entries.WrittenCount > 0)
+            generation.Table = KeyTable.Of(entries.WrittenSpan);
+        entries.ResetWrittenCount();
     }
 
     private long SliceOf(long micros) => micros >= 0 ? micros / _slice : ((micros + 1) / _slice) - 1;
