@@ -95,6 +95,11 @@ public sealed class AvroSchema
     /// <exception cref="AvroException">The text is no Avro schema.</exception>
     public static AvroSchema Parse(ReadOnlyMemory<byte> utf8) => AvroSchemaParser.Parse(utf8);
 
+    /// <param name="json">The schema.</param>
+    /// <param name="referenced">Schemas whose named types it may use, each after those that it uses itself.</param>
+    /// <exception cref="AvroException">The text is no Avro schema.</exception>
+    public static AvroSchema Parse(string json, IReadOnlyList<string> referenced) => AvroSchemaParser.Parse(json, referenced, strict: false);
+
     /// <summary>
     /// Parses and checks all that the specification asks of a schema that others will read: names, defaults that fit their type, unions
     /// without twins.
@@ -102,7 +107,7 @@ public sealed class AvroSchema
     /// <param name="json">The schema.</param>
     /// <param name="referenced">Schemas whose named types it may use, each after those that it uses itself.</param>
     /// <exception cref="AvroException">The text is no valid Avro schema.</exception>
-    public static AvroSchema ParseStrict(string json, IReadOnlyList<string>? referenced = null) => AvroSchemaParser.ParseStrict(json, referenced ?? []);
+    public static AvroSchema ParseStrict(string json, IReadOnlyList<string>? referenced = null) => AvroSchemaParser.Parse(json, referenced ?? [], strict: true);
 
     public override string ToString() => FullName.Length > 0 ? FullName : LogicalType ?? Kind.ToString().ToLowerInvariant();
 }

@@ -19,12 +19,12 @@ internal sealed class AvroSchemaParser
 
     public static AvroSchema Parse(ReadOnlyMemory<byte> utf8) => new AvroSchemaParser().ReadText(utf8);
 
-    public static AvroSchema ParseStrict(string json, IReadOnlyList<string> referenced)
+    public static AvroSchema Parse(string json, IReadOnlyList<string> referenced, bool strict)
     {
         var parser = new AvroSchemaParser();
         foreach (var other in referenced)
             parser.ReadText(System.Text.Encoding.UTF8.GetBytes(other));
-        parser._strict = true;
+        parser._strict = strict;
         return parser.ReadText(System.Text.Encoding.UTF8.GetBytes(json));
     }
 

@@ -44,8 +44,14 @@ public sealed record SourceEntry
         Key = "column", Example = "{order_id: bigint, amount: double, country: varchar, ts: timestamptz}")]
     public FileMap<Text>? Schema { get; init; }
 
-    [FileField("format", "How records are written.", Values = ["json"], Default = "json")]
+    [FileField("format", "How records are written: JSON objects, or Avro with its schemas in a registry (Confluent's frame).", Values = ["json", "avro"], Default = "json")]
     public Text? Format { get; init; }
+
+    [FileField("registry", "avro: the schema registry's address; Millrace's own by default.", Example = "http://schemas:8081")]
+    public Text? Registry { get; init; }
+
+    [FileField("subject", "avro: the subject whose newest version says what is read: its fields are the columns, and older and newer records are read as it.", Default = "TOPIC-value")]
+    public Text? Subject { get; init; }
 
     [FileField("time", "The timestamptz column that carries event time. Without it the record's Kafka timestamp counts.", Example = "ts")]
     public Text? Time { get; init; }

@@ -1,4 +1,5 @@
 using Millrace.Columnar;
+using Millrace.Schemas;
 using Millrace.Streams.Plans;
 
 namespace Millrace.Pipelines.Linting;
@@ -15,11 +16,24 @@ public sealed record LintContext
     /// <summary>Reads the newest records of a topic, to find columns that the file does not declare; null when offline.</summary>
     public Func<TopicAddress, TopicSample>? Sampler { get; init; }
 
+    /// <summary>The schema registry of Avro sources that name none.</summary>
+    public Uri Registry { get; init; } = new("http://127.0.0.1:8080/schema-registry");
+
+    /// <summary>Reads the newest version of a subject; null when offline.</summary>
+    public Func<SubjectAddress, SubjectSample>? Subjects { get; init; }
+
     /// <summary>Columns found by an earlier sampling and kept with the job, by source.</summary>
     public IReadOnlyDictionary<string, Schema> KnownSchemas { get; init; } = new Dictionary<string, Schema>();
 }
 
 public sealed record TopicAddress(string Brokers, string Topic);
+
+public sealed record SubjectAddress(Uri Registry, string Subject);
+
+/// <param name="Schema">The newest version, or null.</param>
+/// <param name="Problem">Why there is none.</param>
+/// <param name="Unreachable">No registry answered.</param>
+public sealed record SubjectSample(SchemaWithReferences? Schema, string? Problem = null, bool Unreachable = false);
 
 /// <param name="Records">Values of the newest records.</param>
 /// <param name="Problem">Why there are none, e.g. <c>topic 'orders' does not exist</c>.</param>

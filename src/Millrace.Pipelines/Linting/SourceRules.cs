@@ -10,7 +10,7 @@ namespace Millrace.Pipelines.Linting;
 /// <summary>Sources: their addresses, columns and checks.</summary>
 internal sealed class SourceRules(PipelineFile file, LintContext context, DiagnosticBag faults, Dictionary<string, Schema> sampled)
 {
-    private static readonly string[] Options = ["format", "time", "watermark", "idle", "brokers", "max_record", "unknown", "schema"];
+    private static readonly string[] Options = ["format", "time", "watermark", "idle", "brokers", "max_record", "unknown", "schema", "registry", "subject"];
 
     public IReadOnlyList<LintedSource> Lint()
     {
@@ -36,14 +36,17 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         }
         var settings = new Settings(endpoint, from, faults, Options, "a kafka source");
         var brokers = settings.Take("brokers", entry.Value.Brokers)?.Value ?? context.Brokers;
-        var schema = ReadSchema(entry, settings, new TopicAddress(brokers, endpoint.Path));
+        var avro = settings.OneOf("format", entry.Value.Format, ["json", "avro"]) == "avro" ? new AvroRules(context, faults) : null;
+        avro?.Read(settings, entry, endpoint.Path);
+        if (avro is null)
+            RefuseAvroSettings(settings, entry.Value);
+        var schema = ReadSchema(entry, settings, new TopicAddress(brokers, endpoint.Path), avro);
         var time = settings.Take("time", entry.Value.Time);
-        settings.OneOf("format", entry.Value.Format, ["json"]);
         var unknown = settings.OneOf("unknown", entry.Value.Unknown, ["ignore", "quarantine"]);
         var plan = new SourcePlan
         {
             Name = entry.Name.Value, Topic = endpoint.Path, Brokers = brokers, Schema = schema ?? new Schema(), TimeColumn = time?.Value,
-            RefuseUnknownFields = unknown == "quarantine",
+            RefuseUnknownFields = unknown == "quarantine", Format = avro is null ? RecordFormat.Json : RecordFormat.Avro, Avro = avro?.Plan,
         };
         if (settings.Duration("watermark", entry.Value.Watermark) is { } watermark)
             plan = plan with { WatermarkDelay = watermark };
@@ -74,7 +77,16 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         return Places.CheckTopic(endpoint, from, faults) ? endpoint : null;
     }
 
-    private Schema? ReadSchema(FileEntry<SourceEntry> entry, Settings settings, TopicAddress topic)
+    private void RefuseAvroSettings(Settings settings, SourceEntry entry)
+    {
+        foreach (var setting in new[] { settings.Take("registry", entry.Registry), settings.Take("subject", entry.Subject) })
+        {
+            if (setting is not null)
+                faults.Error(setting.Place, "unknown-option", "this is for records in Avro, and these are JSON", "format: avro");
+        }
+    }
+
+    private Schema? ReadSchema(FileEntry<SourceEntry> entry, Settings settings, TopicAddress topic, AvroRules? avro)
     {
         var inline = settings.Take("schema", null);
         if (entry.Value.Schema is { } map)
@@ -90,7 +102,11 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
             sampled[entry.Name.Value] = known;
             return known;
         }
-        return SampleColumns(entry, topic);
+        if (avro is null)
+            return SampleColumns(entry, topic);
+        if (avro.Columns(entry) is { } columns)
+            return sampled[entry.Name.Value] = columns;
+        return null;
     }
 
     private Schema? SampleColumns(FileEntry<SourceEntry> entry, TopicAddress topic)

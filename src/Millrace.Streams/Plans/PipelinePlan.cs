@@ -48,7 +48,16 @@ public sealed record CheckpointOptions(TimeSpan Every, long MaxPendingBytes)
 public enum RecordFormat
 {
     Json,
+
+    /// <summary>Avro in Confluent's frame, its schemas in a registry.</summary>
+    Avro,
 }
+
+/// <summary>Where an Avro source's schemas are, and how its records are read.</summary>
+/// <param name="Registry">A schema registry's address; may carry credentials, so it is not shown.</param>
+/// <param name="ReaderSchema">The schema that records are read as; null reads each as it was written.</param>
+/// <param name="ReaderReferences">Schemas that the reader's uses.</param>
+public sealed record AvroSourcePlan(Uri Registry, string? ReaderSchema, IReadOnlyList<string> ReaderReferences);
 
 /// <summary>A topic read as columns, and the firewall in front of it.</summary>
 public sealed record SourcePlan
@@ -67,6 +76,9 @@ public sealed record SourcePlan
     public required string Brokers { get; init; }
 
     public RecordFormat Format { get; init; } = RecordFormat.Json;
+
+    /// <summary>Of an Avro source.</summary>
+    public AvroSourcePlan? Avro { get; init; }
 
     /// <summary>The columns, declared in the file or sampled from the topic (and then kept with the job).</summary>
     public required Schema Schema { get; init; }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Millrace.Columnar;
 using Millrace.DuckDb;
+using Millrace.Schemas;
 using Millrace.Storage.Files;
 using Millrace.Storage.RocksDb;
 using Millrace.Streams.Plans;
@@ -134,7 +135,7 @@ public sealed class StreamPipeline : IRunningPipeline
                 _stopReason = stop.Message;
                 _stopBefore[(stop.SourceName, stop.Partition)] = stop.Offset;
             }
-            catch (Exception error) when (DiskTrouble(error) is { } reason)
+            catch (Exception error) when (PassingTrouble(error) is { } reason)
             {
                 _board.Set(PipelineState.Paused, reason);
                 SessionLog.Paused(_log, Name, reason);
@@ -181,11 +182,13 @@ public sealed class StreamPipeline : IRunningPipeline
         _ = _completion.Task.Exception;
     }
 
-    /// <summary>Says why, when the failure is one of the disk that may pass.</summary>
-    private static string? DiskTrouble(Exception error)
+    /// <summary>Says why, when the failure is one of the disk or of a registry that may pass.</summary>
+    private static string? PassingTrouble(Exception error)
     {
         for (var at = error; at is not null; at = at.InnerException)
         {
+            if (at is RegistryUnreachableException registry)
+                return $"{registry.Message}; the pipeline goes on by itself when it does";
             if (at is RocksException { Kind: RocksFailure.DiskFull or RocksFailure.Disk } rocks)
                 return rocks.Message;
             if (at is DuckDbException duck && duck.Message.Contains("No space left", StringComparison.OrdinalIgnoreCase))

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Millrace.Columnar;
-using Millrace.Columnar.Json;
 using Millrace.Columnar.Kernels;
 using Millrace.Kafka.Clients;
 using Millrace.Streams.Checks;
@@ -34,7 +33,7 @@ internal sealed class Firewall : IDisposable
 {
     private readonly SourcePlan _plan;
     private readonly StreamOptions _options;
-    private readonly JsonColumnDecoder _decoder;
+    private readonly IRowDecoder _decoder;
     private readonly RowChecker _checker;
     private readonly Rejections _rejections = new();
     private readonly int _timeColumn;
@@ -52,8 +51,7 @@ internal sealed class Firewall : IDisposable
         _plan = plan;
         _rowSchema = plan.RowSchema;
         _options = options;
-        _decoder = new JsonColumnDecoder(
-            plan.Schema, new JsonDecoderOptions { MaxRecordBytes = plan.MaxRecordBytes, RefuseUnknownFields = plan.RefuseUnknownFields });
+        _decoder = RowDecoder.Of(plan);
         _timeColumn = plan.TimeColumn is null ? -1 : plan.Schema.IndexOf(plan.TimeColumn);
         if (plan.TimeColumn is not null && (_timeColumn < 0 || plan.Schema[_timeColumn].Type.Kind != TypeKind.TimestampTz))
             throw new ArgumentException($"source {plan.Name}: the time column '{plan.TimeColumn}' is no TIMESTAMPTZ column of the schema");
@@ -93,13 +91,13 @@ internal sealed class Firewall : IDisposable
             return;
         }
         var row = _decoder.RowCount;
-        if (_decoder.TryDecode(record.Value, out var error))
+        if (_decoder.TryDecode(record.Value, out var fault))
         {
             _recordOfRow[row] = index;
             _rowTimestamps[row] = timestamp;
             return;
         }
-        _rejections.Add(index, RuleOf(error), _decoder.Render(error, record.Value));
+        _rejections.Add(index, fault.Rule, fault.Reason);
     }
 
     /// <summary>Splits what was added since <see cref="Begin"/>.</summary>
@@ -206,26 +204,5 @@ internal sealed class Firewall : IDisposable
             var column = new Column(DataType.TimestampTz, rows.RowCount, 0, null, null, times);
             return new ColumnBatch(_rowSchema, rows.RowCount, [.. rows.Columns.Select(c => c.Retain()), column]);
         }
-    }
-
-    private string RuleOf(DecodeError error)
-    {
-        var kind = error.Kind switch
-        {
-            DecodeErrorKind.NotJson => "not JSON",
-            DecodeErrorKind.NotAnObject => "not a JSON object",
-            DecodeErrorKind.WrongType => "wrong type",
-            DecodeErrorKind.WrongFormat => "wrong format",
-            DecodeErrorKind.OutOfRange => "out of range",
-            DecodeErrorKind.MissingRequired => "missing",
-            DecodeErrorKind.UnknownField => "unknown field",
-            DecodeErrorKind.DuplicateKey => "duplicate key",
-            DecodeErrorKind.TooLong => "too long",
-            DecodeErrorKind.InvalidUtf8 => "invalid UTF-8",
-            DecodeErrorKind.NotFinite => "NaN or Infinity",
-            DecodeErrorKind.TooDeep => "nested too deep",
-            _ => error.Kind.ToString(),
-        };
-        return error.Column >= 0 ? $"{kind}: {_plan.Schema[error.Column].Name}" : kind;
     }
 }

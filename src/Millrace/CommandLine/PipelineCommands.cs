@@ -150,6 +150,8 @@ internal static class PipelineCommands
         var settings = parsed.Settings();
         return Platform.LintWorld.Of(settings) with
         {
+            Registry = SchemaCommands.Address(parsed),
+            Subjects = Platform.LintWorld.Subject,
             Sampler = address =>
             {
                 try

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
 using Millrace.Kafka.Clients;
+using Millrace.Schemas;
 using static Millrace.Host.CommandLine.Values;
 
 namespace Millrace.Host.CommandLine;
@@ -159,8 +160,13 @@ internal static class TopicCommands
     {
         var name = NameArgument();
         var key = new Option<string?>("--key-separator", "-K") { Description = "Split each line into key and value at this text", HelpName = "TEXT" };
-        var command = new Command("produce", "Send the lines of standard input as records") { name, key }.WithExamples(
-            "echo '{\"order_id\": 1}' | millrace topic produce orders", "millrace topic produce orders < orders.jsonl");
+        var avro = new Option<string?>("--avro")
+        {
+            Description = "Send the records of an Avro file instead; its schema is registered as NAME-value", HelpName = "FILE",
+        };
+        var command = new Command("produce", "Send the lines of standard input as records") { name, key, avro }.WithExamples(
+            "echo '{\"order_id\": 1}' | millrace topic produce orders", "millrace topic produce orders < orders.jsonl",
+            "millrace topic produce orders --avro orders.avro");
         command.SetAction(async (parsed, cancellation) =>
         {
             var topic = parsed.GetValue(name)!;
@@ -169,14 +175,9 @@ internal static class TopicCommands
             string? failure = null;
             using var producer = new ProducerBuilder<byte[]?, byte[]>(
                 new ProducerConfig(Client(parsed)) { Acks = Acks.All, EnableIdempotence = true, LingerMs = 5 }).SetLogHandler((_, _) => { }).Build();
-            while (await Console.In.ReadLineAsync(cancellation) is { } line)
+            var messages = parsed.GetValue(avro) is { } file ? AvroRecords(parsed, file, topic) : Lines(separator, cancellation);
+            await foreach (var message in messages)
             {
-                var cut = separator is { Length: > 0 } ? line.IndexOf(separator, StringComparison.Ordinal) : -1;
-                var message = new Message<byte[]?, byte[]>
-                {
-                    Key = cut >= 0 ? Encoding.UTF8.GetBytes(line[..cut]) : null,
-                    Value = Encoding.UTF8.GetBytes(cut >= 0 ? line[(cut + separator!.Length)..] : line),
-                };
                 while (true)
                 {
                     try
@@ -203,6 +204,28 @@ internal static class TopicCommands
             return ExitCode.Success;
         });
         return command;
+    }
+
+    private static async IAsyncEnumerable<Message<byte[]?, byte[]>> Lines(
+        string? separator, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    {
+        while (await Console.In.ReadLineAsync(cancellation) is { } line)
+        {
+            var cut = separator is { Length: > 0 } ? line.IndexOf(separator, StringComparison.Ordinal) : -1;
+            yield return new Message<byte[]?, byte[]>
+            {
+                Key = cut >= 0 ? Encoding.UTF8.GetBytes(line[..cut]) : null,
+                Value = Encoding.UTF8.GetBytes(cut >= 0 ? line[(cut + separator!.Length)..] : line),
+            };
+        }
+    }
+
+    private static async IAsyncEnumerable<Message<byte[]?, byte[]>> AvroRecords(ParseResult parsed, string file, string topic)
+    {
+        using var registry = new RegistryClient(SchemaCommands.Address(parsed), Patience);
+        var records = await Task.Run(() => AvroFileRecords.Open(file, registry, topic + "-value"));
+        foreach (var record in records.Framed())
+            yield return new Message<byte[]?, byte[]> { Value = record };
     }
 
     private static void Print(ParseResult parsed, TopicRecord record)

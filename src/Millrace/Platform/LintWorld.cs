@@ -1,6 +1,7 @@
 using Millrace.Host.Settings;
 using Millrace.Kafka.Clients;
 using Millrace.Pipelines.Linting;
+using Millrace.Schemas;
 using Millrace.Streams.Plans;
 
 namespace Millrace.Host.Platform;
@@ -19,9 +20,25 @@ internal static class LintWorld
         return new TopicSample([.. reader.Newest(address.Topic, most).Where(r => r.Value is not null).Select(r => r.Value!)]);
     }
 
+    /// <summary>The newest version of a subject, or why there is none.</summary>
+    public static SubjectSample Subject(SubjectAddress address)
+    {
+        using var registry = new RegistryClient(address.Registry, Patience);
+        try
+        {
+            return new SubjectSample(
+                registry.Newest(address.Subject), $"subject '{address.Subject}' is not in the registry at {registry.Address}");
+        }
+        catch (RegistryUnreachableException problem)
+        {
+            return new SubjectSample(null, problem.Message, Unreachable: true);
+        }
+    }
+
     public static LintContext Of(PlatformSettings settings) => new()
     {
         Brokers = settings.BrokersOrOwn,
+        Registry = settings.RegistryOrOwn,
         Targets = settings.Targets.ToDictionary(t => t.Key, t => (AlertTarget)new AlertTarget.Webhook(t.Key, t.Value)),
     };
 }

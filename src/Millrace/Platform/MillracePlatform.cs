@@ -149,14 +149,14 @@ internal sealed class MillracePlatform : IAsyncDisposable
         return node;
     }
 
-    private static JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ILoggerFactory logs, TimeProvider time)
+    private JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ILoggerFactory logs, TimeProvider time)
     {
         string StateFolder(string job) => Path.Combine(settings.Data, "state", job);
         return new JobService(
             new JobServiceOptions
             {
                 DataFolder = settings.Data,
-                Context = () => Context(settings, time),
+                Context = () => Context(settings, time) with { Registry = settings.Registry ?? new Uri(Console ?? new Uri($"http://{settings.Http}"), "/schema-registry") },
                 ForgetState = job =>
                 {
                     if (Directory.Exists(StateFolder(job)))
@@ -175,6 +175,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
 
     private static LintContext Context(PlatformSettings settings, TimeProvider time) => LintWorld.Of(settings) with
     {
+        Subjects = LintWorld.Subject,
         Sampler = address =>
         {
             try

@@ -25,6 +25,9 @@ internal sealed record PlatformSettings
     /// <summary>Brokers of <c>kafka:</c> endpoints; null means the embedded log.</summary>
     public string? Brokers { get; init; }
 
+    /// <summary>The schema registry of Avro sources; null means the embedded one. May carry credentials: never logged.</summary>
+    public Uri? Registry { get; init; }
+
     public QuerySettings Query { get; init; } = new();
 
     /// <summary>How tables are kept in shape where neither sink nor table says.</summary>
@@ -37,6 +40,8 @@ internal sealed record PlatformSettings
     public string? File { get; init; }
 
     public string BrokersOrOwn => Brokers ?? Kafka.ToString();
+
+    public Uri RegistryOrOwn => Registry ?? new Uri($"http://{Http}/schema-registry");
 }
 
 /// <summary>Where one protocol listens.</summary>

@@ -17,7 +17,7 @@ internal sealed class SettingsException(string file, int line, int column, strin
 internal static class SettingsFile
 {
     /// <summary>The settings at the top of the file.</summary>
-    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "query", "tables", "targets"];
+    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "registry", "query", "tables", "targets"];
 
     /// <summary>
     /// The settings from <paramref name="path"/>; without one from MILLRACE_CONFIG, ./millrace.yaml or ~/.millrace/millrace.yaml, the first
@@ -55,6 +55,12 @@ internal static class SettingsFile
             {
                 "data" => settings with { Data = Expand(Text(value, file)) },
                 "brokers" => settings with { Brokers = Text(value, file) },
+                "registry" => settings with
+                {
+                    Registry = Uri.TryCreate(Text(value, file), UriKind.Absolute, out var registry) && registry.Scheme is "http" or "https"
+                        ? registry
+                        : throw Fault(value, file, "registry is no http or https address", "registry: http://schemas:8081"),
+                },
                 "kafka" => settings with { Kafka = Listener(value, settings.Kafka, file) },
                 "http" => settings with { Http = Listener(value, settings.Http, file) },
                 "postgres" => settings with { Postgres = Listener(value, settings.Postgres, file) },

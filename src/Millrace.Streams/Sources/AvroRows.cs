@@ -1,0 +1,117 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using Millrace.Columnar;
+using Millrace.Columnar.Avro;
+using Millrace.Schemas;
+using Millrace.Streams.Plans;
+
+namespace Millrace.Streams.Sources;
+
+/// <summary>
+/// Avro in Confluent's frame: a zero byte, the schema's id in four bytes (most significant first), the record. The id is the writer's
+/// schema, looked up once in the registry; the plan's reader schema says what is read.
+/// </summary>
+internal sealed class AvroRows : IRowDecoder
+{
+    private const int FrameBytes = 5;
+
+    // Records with nonsense in place of an id must not fill memory or ask the registry for each.
+    private const int MostSchemas = 10_000;
+    private const int MostUnknown = 1_000;
+
+    private readonly SourcePlan _plan;
+    private readonly AvroColumnDecoder _decoder;
+    private readonly AvroSchema? _reader;
+    private readonly RegistryClient _registry;
+    private readonly Dictionary<int, (AvroPlan? Plan, RowFault Fault)> _plans = [];
+    private readonly HashSet<int> _unknown = [];
+    private int _lastId = -1;
+    private AvroPlan? _last;
+
+    public AvroRows(SourcePlan plan)
+    {
+        _plan = plan;
+        var avro = plan.Avro ?? throw new ArgumentException($"source {plan.Name} reads Avro and names no registry");
+        _decoder = new AvroColumnDecoder(plan.Schema);
+        _reader = avro.ReaderSchema is { } text ? AvroSchema.Parse(text, avro.ReaderReferences) : null;
+        _registry = new RegistryClient(avro.Registry, TimeSpan.FromSeconds(10));
+    }
+
+    public int RowCount => _decoder.RowCount;
+
+    /// <exception cref="RegistryUnreachableException">The record's schema could not be asked for: the record is neither good nor bad.</exception>
+    public bool TryDecode(ReadOnlySpan<byte> record, out RowFault fault)
+    {
+        fault = default;
+        if (record.Length > _plan.MaxRecordBytes)
+        {
+            fault = new RowFault("too long", Text($"the record has {record.Length} bytes, more than the {_plan.MaxRecordBytes} allowed (max_record)"));
+            return false;
+        }
+        if (record.Length < FrameBytes || record[0] != 0)
+        {
+            fault = new RowFault("not framed", record.Length < FrameBytes
+                ? Text($"the record has {record.Length} bytes; Avro with a registry begins with a zero byte and four of the schema's id")
+                : Text($"the record begins with the byte 0x{record[0]:X2}; Avro with a registry begins with a zero byte"));
+            return false;
+        }
+        var id = BinaryPrimitives.ReadInt32BigEndian(record[1..]);
+        if (id != _lastId || _last is null)
+        {
+            (_last, fault) = PlanOf(id);
+            _lastId = id;
+            if (_last is null)
+                return false;
+        }
+        if (_decoder.TryDecode(_last, record[FrameBytes..], out var reason))
+            return true;
+        fault = new RowFault("not Avro of its schema", Text($"schema {id}: {reason}"));
+        return false;
+    }
+
+    public ColumnBatch Build()
+    {
+        // What was unknown may have been registered since.
+        _unknown.Clear();
+        return _decoder.Build();
+    }
+
+    public void Dispose()
+    {
+        _decoder.Dispose();
+        _registry.Dispose();
+    }
+
+    private (AvroPlan? Plan, RowFault Fault) PlanOf(int id)
+    {
+        if (_plans.TryGetValue(id, out var known))
+            return known;
+        var unknown = (null as AvroPlan, new RowFault("unknown schema", Text($"schema {id} is not in the registry at {_registry.Address}")));
+        if (_unknown.Contains(id) || _unknown.Count >= MostUnknown)
+            return unknown;
+        if (_registry.ById(id) is not { } schema)
+        {
+            _unknown.Add(id);
+            return unknown;
+        }
+        if (_plans.Count >= MostSchemas)
+            _plans.Clear();
+        return _plans[id] = Make(id, schema);
+    }
+
+    private (AvroPlan? Plan, RowFault Fault) Make(int id, SchemaWithReferences schema)
+    {
+        if (schema.Type != SchemaType.Avro)
+            return (null, new RowFault("not Avro", Text($"schema {id} is {schema.Type}, not Avro")));
+        try
+        {
+            return (_decoder.Plan(AvroSchema.Parse(schema.Text, schema.Referenced), _reader), default);
+        }
+        catch (AvroException error)
+        {
+            return (null, new RowFault("schema does not fit", Text($"schema {id}: {error.Message}")));
+        }
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

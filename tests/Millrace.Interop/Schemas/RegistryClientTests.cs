@@ -1,0 +1,167 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Confluent.Kafka;
+using Millrace.Bench.Running;
+using Millrace.Interop.EndToEnd;
+using Millrace.Interop.Iceberg;
+using Millrace.Kafka.Clients;
+using Millrace.Tests;
+
+namespace Millrace.Interop.Schemas;
+
+/// <summary>Other programs' serializers against the registry, and what they wrote as rows of a table.</summary>
+public sealed class RegistryClientTests : IAsyncLifetime
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-registry-").FullName;
+    private PlatformProcess _platform = null!;
+
+    public async Task InitializeAsync()
+    {
+        _platform = PlatformProcess.Create(_folder);
+        await _platform.StartAsync(CancellationToken.None);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await _platform.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private string Root => _platform.Address.ToString().TrimEnd('/');
+
+    [PythonFact("confluent_kafka")]
+    public async Task Records_of_an_unmodified_AvroProducer_land_in_a_table_across_two_versions_and_a_crash()
+    {
+        Produce("1", 0, 100);
+        var file = Path.Combine(_folder, "orders.yaml");
+        await File.WriteAllTextAsync(file, """
+            pipeline: orders
+            sources:
+              orders: {from: "kafka:orders", format: avro}
+            sinks:
+              orders: iceberg:shop.orders?commit=1s
+            """);
+        await CommandAsync("run", file);
+        await RowsAsync("SELECT count(*) AS n, sum(amount) AS s FROM shop.orders", r => Number(r["n"]) == 100 && Number(r["s"]) == 2475);
+        // A field more and a wider id: records of both versions are read as the first one until the job is started anew.
+        Produce("2", 100, 200);
+        ProduceRaw([0, 0, 0, 99, 99, 1], "not framed"u8.ToArray(), [0, 0, 0, 0, 1]);
+        await RowsAsync("SELECT count(*) AS n, max(order_id) AS m FROM shop.orders", r => Number(r["n"]) == 200 && Number(r["m"]) == 199);
+        await _platform.KillAsync();
+        await _platform.StartAsync(CancellationToken.None);
+        Produce("2", 200, 300);
+        await RowsAsync("SELECT count(DISTINCT order_id) AS n, count(*) AS m FROM shop.orders", r => Number(r["n"]) == 300 && Number(r["m"]) == 300);
+        var reasons = Reasons("orders.quarantine", 3);
+        Assert.Contains(reasons, r => r.Contains("schema 25443 is not in the registry", StringComparison.Ordinal));
+        Assert.Contains(reasons, r => r.Contains("begins with the byte 0x6E", StringComparison.Ordinal));
+        Assert.Contains(reasons, r => r.Contains("schema 1: a value of 8 bytes", StringComparison.Ordinal) || r.Contains("schema 1: the data ends", StringComparison.Ordinal));
+    }
+
+    [NpmFact("avsc")]
+    public async Task Records_that_avsc_encodes_are_rows_and_what_the_command_line_sends_avsc_decodes()
+    {
+        var lines = ForeignProgram.Node("avro-registry.js", "encode", Root, "js-value", "50");
+        ProduceRaw("js", [.. lines.Select(Convert.FromHexString)]);
+        var file = Path.Combine(_folder, "js.yaml");
+        await File.WriteAllTextAsync(file, """
+            pipeline: js
+            sources:
+              js: kafka:js?format=avro
+            sinks:
+              js: iceberg:shop.js?commit=1s
+            """);
+        await CommandAsync("run", file);
+        await RowsAsync("SELECT count(*) AS n, max(tags) AS t FROM shop.js", r => Number(r["n"]) == 50 && r["t"]!.ToString() == "[\"t9\"]");
+        if (Repository.Shared is null)
+            return;
+        var person = Path.Combine(Repository.Shared, "data", "avro", "avro", "js", "person-10.avro");
+        await CommandAsync("topic", "produce", "people", "--avro", person);
+        var records = Records("people", 10).Select(r => Convert.ToHexStringLower(r.Value!)).ToArray();
+        var decoded = await Log.Programs.RunAsync("node", string.Join('\n', records) + "\n", Path.Combine(NpmFactAttribute.Folder, "avro-registry.js"), "decode", Root + "/schema-registry");
+        Assert.Equal(10, decoded.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        Assert.Contains("people-value", await CommandAsync("schema", "list"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_command_line_registers_checks_and_deletes()
+    {
+        string Schema(string name, string text)
+        {
+            var path = Path.Combine(_folder, name);
+            File.WriteAllText(path, text);
+            return path;
+        }
+        var first = Schema("a.avsc", """{"type":"record","name":"A","fields":[{"name":"x","type":"int"}]}""");
+        var worse = Schema("b.avsc", """{"type":"record","name":"A","fields":[{"name":"x","type":"string"}]}""");
+        Assert.Contains("id 1", await CommandAsync("schema", "register", "a-value", first), StringComparison.Ordinal);
+        Assert.Contains("\"name\": \"x\"", await CommandAsync("schema", "show", "1"), StringComparison.Ordinal);
+        var refused = await _platform.CommandAsync(["schema", "check", "a-value", worse]);
+        Assert.Equal(1, refused.Code);
+        Assert.Contains("TYPE_MISMATCH", refused.Output, StringComparison.Ordinal);
+        Assert.Equal(2, (await _platform.CommandAsync(["schema", "register", "a-value", worse])).Code);
+        Assert.Contains("BACKWARD", await CommandAsync("schema", "level", "a-value"), StringComparison.Ordinal);
+        await CommandAsync("schema", "level", "a-value", "--set", "NONE");
+        await CommandAsync("schema", "register", "a-value", worse);
+        Assert.Contains("version 1,2", await CommandAsync("schema", "delete", "a-value"), StringComparison.Ordinal);
+        await CommandAsync("schema", "register", "p", Schema("c.proto", "syntax = \"proto3\"; message C { int32 x = 1; }"));
+        var list = JsonNode.Parse(await CommandAsync("schema", "list", "--json"))!.AsArray();
+        Assert.Equal("PROTOBUF", Assert.Single(list)!["schemaType"]!.ToString());
+    }
+
+    private void Produce(string version, int from, int to) => ForeignProgram.Run(
+        PythonFactAttribute.Program, [PythonFactAttribute.Script("produce_avro.py"), _platform.Brokers, Root, "orders", version, $"{from}", $"{to}"]);
+
+    private void ProduceRaw(params byte[][] values) => ProduceRaw("orders", values);
+
+    private void ProduceRaw(string topic, byte[][] values)
+    {
+        KafkaLibraries.EnsureReady();
+        using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = _platform.Brokers }).Build();
+        foreach (var value in values)
+            producer.Produce(topic, new Message<Null, byte[]> { Value = value });
+        producer.Flush(TimeSpan.FromSeconds(30));
+    }
+
+    private List<TopicRecord> Records(string topic, int count)
+    {
+        var deadline = DateTime.UtcNow.AddSeconds(60);
+        while (true)
+        {
+            using var reader = new TopicReader(_platform.Brokers, TimeSpan.FromSeconds(10), TimeProvider.System);
+            var records = reader.Partitions(topic) is { } partitions ? reader.Read(topic, partitions.ToDictionary(p => p, _ => 0L)).ToList() : [];
+            if (records.Count >= count || DateTime.UtcNow > deadline)
+                return records;
+            Thread.Sleep(100);
+        }
+    }
+
+    private List<string> Reasons(string topic, int count) =>
+        [.. Records(topic, count).SelectMany(r => r.Headers).Where(h => h.Key.EndsWith("reason", StringComparison.Ordinal)).Select(h => Encoding.UTF8.GetString(h.Value))];
+
+    private async Task<string> CommandAsync(params string[] arguments) => (await _platform.DoAsync(arguments)).Output;
+
+    private async Task RowsAsync(string sql, Func<JsonNode, bool> good)
+    {
+        var deadline = DateTime.UtcNow.AddSeconds(60);
+        string last = "";
+        while (DateTime.UtcNow < deadline)
+        {
+            try
+            {
+                var rows = await _platform.SqlAsync(sql, CancellationToken.None);
+                last = rows.ToJsonString();
+                if (rows.Count > 0 && good(rows[0]!))
+                    return;
+            }
+            catch (Exception error) when (error is InvalidOperationException or HttpRequestException)
+            {
+                // The table is made with the first commit.
+                last = error.Message;
+            }
+            await Task.Delay(100);
+        }
+        Assert.Fail($"{sql}: {last}\n{_platform.Errors}");
+    }
+
+    private static double Number(JsonNode? node) => double.Parse(node!.ToString(), System.Globalization.CultureInfo.InvariantCulture);
+}
