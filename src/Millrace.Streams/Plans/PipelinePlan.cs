@@ -55,9 +55,13 @@ public enum RecordFormat
 
 /// <summary>Where an Avro source's schemas are, and how its records are read.</summary>
 /// <param name="Registry">A schema registry's address; may carry credentials, so it is not shown.</param>
-/// <param name="ReaderSchema">The schema that records are read as; null reads each as it was written.</param>
-/// <param name="ReaderReferences">Schemas that the reader's uses.</param>
-public sealed record AvroSourcePlan(Uri Registry, string? ReaderSchema, IReadOnlyList<string> ReaderReferences);
+/// <param name="Subject">The subject whose newest version records are read as.</param>
+/// <param name="Reader">That version when the plan was made; null reads each record as it was written.</param>
+public sealed record AvroSourcePlan(Uri Registry, string Subject, AvroReaderSchema? Reader);
+
+/// <param name="Id">In the registry.</param>
+/// <param name="Referenced">Texts of the schemas that it uses, each after those that it uses itself.</param>
+public sealed record AvroReaderSchema(int Id, string Text, IReadOnlyList<string> Referenced);
 
 /// <summary>A topic read as columns, and the firewall in front of it.</summary>
 public sealed record SourcePlan

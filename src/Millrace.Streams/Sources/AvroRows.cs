@@ -9,7 +9,8 @@ namespace Millrace.Streams.Sources;
 
 /// <summary>
 /// Avro in Confluent's frame: a zero byte, the schema's id in four bytes (most significant first), the record. The id is the writer's
-/// schema, looked up once in the registry; the plan's reader schema says what is read.
+/// schema, looked up once in the registry. It is read as the newest version of the source's subject: a record of a newer schema than any
+/// before makes that version be asked for again.
 /// </summary>
 internal sealed class AvroRows : IRowDecoder
 {
@@ -21,10 +22,12 @@ internal sealed class AvroRows : IRowDecoder
 
     private readonly SourcePlan _plan;
     private readonly AvroColumnDecoder _decoder;
-    private readonly AvroSchema? _reader;
+    private readonly string _subject;
     private readonly RegistryClient _registry;
     private readonly Dictionary<int, (AvroPlan? Plan, RowFault Fault)> _plans = [];
     private readonly HashSet<int> _unknown = [];
+    private AvroSchema? _reader;
+    private int _readerId = -1;
     private int _lastId = -1;
     private AvroPlan? _last;
 
@@ -33,7 +36,9 @@ internal sealed class AvroRows : IRowDecoder
         _plan = plan;
         var avro = plan.Avro ?? throw new ArgumentException($"source {plan.Name} reads Avro and names no registry");
         _decoder = new AvroColumnDecoder(plan.Schema);
-        _reader = avro.ReaderSchema is { } text ? AvroSchema.Parse(text, avro.ReaderReferences) : null;
+        _subject = avro.Subject;
+        if (avro.Reader is { } reader)
+            (_reader, _readerId) = (AvroSchema.Parse(reader.Text, reader.Referenced), reader.Id);
         _registry = new RegistryClient(avro.Registry, TimeSpan.FromSeconds(10));
     }
 
@@ -94,9 +99,30 @@ internal sealed class AvroRows : IRowDecoder
             _unknown.Add(id);
             return unknown;
         }
+        if (_reader is not null && id > _readerId)
+            Renew();
         if (_plans.Count >= MostSchemas)
             _plans.Clear();
         return _plans[id] = Make(id, schema);
+    }
+
+    private void Renew()
+    {
+        if (_registry.Newest(_subject) is not { Type: SchemaType.Avro } newest || newest.Id == _readerId)
+            return;
+        try
+        {
+            var reader = AvroSchema.Parse(newest.Text, newest.Referenced);
+            if (reader.Kind != AvroKind.Record)
+                return;
+            (_reader, _readerId) = (reader, newest.Id);
+            _plans.Clear();
+        }
+        catch (AvroException)
+        {
+            // Not a schema that can be read with; the one before goes on being used.
+            _readerId = newest.Id;
+        }
     }
 
     private (AvroPlan? Plan, RowFault Fault) Make(int id, SchemaWithReferences schema)

@@ -46,7 +46,7 @@ public sealed class PythonAvroTests(ITestOutputHelper output) : IDisposable
         if (Repository.Shared is null)
             return;
         var files = Directory.GetFiles(Path.Combine(Repository.Shared, "data", "avro"), "*.avro", SearchOption.AllDirectories);
-        Assert.True(Compare(files) >= 12, "few of the shared files could be compared");
+        Assert.True(Compare(files) >= 20, "few of the shared files could be compared");
     }
 
     private int Compare(string[] files)
@@ -59,6 +59,12 @@ public sealed class PythonAvroTests(ITestOutputHelper output) : IDisposable
             if (theirs is JsonValue refused)
             {
                 output.WriteLine($"{files[i]}: Python {refused}");
+                continue;
+            }
+            if (Path.GetFileName(files[i]) is "alltypes_plain.bzip2.avro" or "alltypes_plain.xz.avro")
+            {
+                // Codecs that are refused by name.
+                Assert.Contains("packed with the codec", Assert.Throws<AvroException>(() => Read(files[i])).Message, StringComparison.Ordinal);
                 continue;
             }
             var ours = Read(files[i]);

@@ -1,8 +1,7 @@
 """Reads and writes Avro container files with Apache Avro's Python library, as a second opinion.
 
 usage: avro_rows.py read FILE...        one line a file: [[cell, ...], ...] as JSON, or "refused: ..."
-       avro_rows.py write SEED COUNT FILE   random schema, random records
-       avro_rows.py fields SCHEMA_JSON DATUM_JSON...   unused records are not checked
+       avro_rows.py write SEED COUNT FOLDER FILES   random schemas, random records
 """
 import base64, datetime, decimal, json, math, random, sys, uuid
 import avro.schema, avro.io
@@ -57,7 +56,7 @@ class Maker:
 
     def type(self, depth):
         r = self.random
-        simple = ["int", "long", "float", "double", "boolean", "string", "bytes", "enum", "fixed", "date", "ts", "tsmicros", "time", "decimal", "uuid"]
+        simple = ["int", "long", "float", "double", "boolean", "string", "bytes", "enum", "fixed", "date", "ts", "tsmicros", "time", "decimal"]
         kind = r.choice(simple + (["array", "map", "record", "optional", "union"] if depth < 3 else []))
         if kind == "enum":
             return {"type": "enum", "name": self.name(), "symbols": ["S%d" % i for i in range(r.randint(1, 4))]}
@@ -74,8 +73,6 @@ class Maker:
         if kind == "decimal":
             precision = r.randint(1, 30)
             return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": r.randint(0, precision)}
-        if kind == "uuid":
-            return {"type": "string", "logicalType": "uuid"}
         if kind == "array":
             return {"type": "array", "items": self.type(depth + 1)}
         if kind == "map":
@@ -107,8 +104,6 @@ class Maker:
         if logical == "decimal":
             digits = r.randint(1, t["precision"])
             return decimal.Decimal((r.randint(0, 1), tuple(r.randint(0, 9) for _ in range(digits)), -t["scale"]))
-        if logical == "uuid":
-            return uuid.UUID(int=r.getrandbits(128), version=4)
         if kind == "null":
             return None
         if kind == "int":

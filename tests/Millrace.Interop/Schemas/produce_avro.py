@@ -2,7 +2,7 @@
 
 usage: produce_avro.py BROKERS REGISTRY TOPIC VERSION FROM TO
 """
-import json, sys
+import datetime, json, sys
 from confluent_kafka import avro
 from confluent_kafka.avro import AvroProducer
 
@@ -17,6 +17,6 @@ for i in range(int(start), int(end)):
     value = {"order_id": i, "amount": i / 2}
     if version == "2":
         value["country"] = None if i % 3 == 0 else "c%d" % (i % 3)
-        value["at"] = 1_700_000_000_000 + i
+        value["at"] = datetime.datetime(2023, 11, 14, tzinfo=datetime.timezone.utc) + datetime.timedelta(seconds=i)
     producer.produce(topic=topic, value=value)
 producer.flush()
