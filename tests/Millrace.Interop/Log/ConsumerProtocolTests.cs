@@ -10,7 +10,7 @@ public sealed class ConsumerProtocolTests
     public async Task Java_consumers_of_the_new_protocol_share_a_topic_and_take_over_from_one_that_leaves()
     {
         await using var test = await TestBroker.StartAsync(o => o with { ConsumerHeartbeatInterval = TimeSpan.FromMilliseconds(300) });
-        test.Broker.CreateTopic("t", 4);
+        test.Broker.CreateTopic("t", 4, new Dictionary<string, string> { ["retention.ms"] = "-1" });
         await using var first = Reader(test, "consumer", "a");
         await first.Until(() => first.Owned().Length == 4, "one member owns all");
         await using var second = Reader(test, "consumer", "b");
@@ -30,7 +30,7 @@ public sealed class ConsumerProtocolTests
     public async Task A_running_group_goes_over_to_the_new_protocol_and_back()
     {
         await using var test = await TestBroker.StartAsync(o => o with { ConsumerHeartbeatInterval = TimeSpan.FromMilliseconds(300) });
-        test.Broker.CreateTopic("t", 4);
+        test.Broker.CreateTopic("t", 4, new Dictionary<string, string> { ["retention.ms"] = "-1" });
         const string quick = "heartbeat.interval.ms=300";
         await using var old = Reader(test, "classic", "old", quick, "partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
         await old.Until(() => old.Owned().Length == 4, "a classic member owns all");

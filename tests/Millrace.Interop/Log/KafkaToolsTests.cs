@@ -32,6 +32,27 @@ public sealed class KafkaToolsTests
         Assert.Contains("t:0:", await Programs.KafkaAsync("get-offsets", null, "--bootstrap-server", server, "--topic", "t"), StringComparison.Ordinal);
     }
 
+    [EngineFact("kafka")]
+    public async Task The_measuring_and_the_verifying_tools_run_to_their_end()
+    {
+        await using var test = await TestBroker.StartAsync();
+        var server = test.Broker.BootstrapServers;
+        test.Broker.CreateTopic("perf", 3);
+        var produced = await Programs.KafkaAsync(
+            "producer-perf", null, "--bootstrap-server", server, "--topic", "perf", "--num-records", "20000", "--record-size", "100", "--throughput", "-1");
+        Assert.Contains("20000 records sent", produced, StringComparison.Ordinal);
+        var consumed = await Programs.KafkaAsync("consumer-perf", null, "--bootstrap-server", server, "--topic", "perf", "--num-records", "20000", "--timeout", "30000");
+        Assert.Contains(", 20000, ", consumed, StringComparison.Ordinal);
+        var written = await Programs.KafkaAsync(
+            "verifiable-producer", null, "--bootstrap-server", server, "--topic", "verified", "--max-messages", "500", "--acks", "-1");
+        Assert.Contains("\"acked\":500", written, StringComparison.Ordinal);
+        var read = await Programs.KafkaAsync(
+            "verifiable-consumer", null, "--bootstrap-server", server, "--topic", "verified", "--group-id", "v", "--max-messages", "500", "--reset-policy", "earliest");
+        Assert.Contains("records_consumed", read, StringComparison.Ordinal);
+        Assert.Equal(0, test.Broker.Lags().Where(l => l.Group == "v").Sum(l => l.Lag));
+        Assert.Contains("ConsumerGroupHeartbeat(68): 0 to 1", await Programs.KafkaAsync("broker-api-versions", null, "--bootstrap-server", server), StringComparison.Ordinal);
+    }
+
     [EngineFact("go/kload")]
     public async Task The_franz_go_client_finds_every_record_once_and_in_order()
     {

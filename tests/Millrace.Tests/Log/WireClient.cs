@@ -94,6 +94,15 @@ internal sealed class WireClient : IDisposable
     public List<string> Committed(string topic, int partition)
     {
         var values = new List<string>();
+        WalkCommitted(topic, partition, bytes => values.AddRange(Values(bytes.ToArray())));
+        return values;
+    }
+
+    public delegate void BatchSeen(ReadOnlySpan<byte> bytes);
+
+    /// <summary>Likewise, batch by batch.</summary>
+    public void WalkCommitted(string topic, int partition, BatchSeen seen)
+    {
         var aborting = new HashSet<long>();
         for (long offset = 0; ;)
         {
@@ -102,7 +111,7 @@ internal sealed class WireClient : IDisposable
             if (data.Records.IsEmpty)
             {
                 Assert.Equal(data.LastStableOffset, offset);
-                return values;
+                return;
             }
             for (var rest = data.Records; rest.Length > 0;)
             {
@@ -115,7 +124,7 @@ internal sealed class WireClient : IDisposable
                 if (batch.IsControl)
                     aborting.Remove(batch.ProducerId);
                 else if (!batch.IsTransactional || !aborting.Contains(batch.ProducerId))
-                    values.AddRange(Values(rest[..batch.TotalBytes]));
+                    seen(rest.Span[..batch.TotalBytes]);
                 offset = batch.LastOffset + 1;
                 rest = rest[batch.TotalBytes..];
             }
