@@ -38,7 +38,7 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         options.Limits.KeepAliveTimeout = TimeSpan.FromHours(2);
         options.Listen(address, listen => listen.Protocols = HttpProtocols.Http2);
         _server = new KestrelServer(
-            Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true }), loggers), loggers);
+            Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, UnsafePreferInlineScheduling = true }), loggers), loggers);
     }
 
     /// <summary>Where it listens, once started.</summary>

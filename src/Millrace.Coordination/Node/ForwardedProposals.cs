@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Millrace.Raft;
 
 namespace Millrace.Coordination.Node;
 
@@ -11,7 +12,7 @@ internal static class NodeChannels
 }
 
 /// <summary>Commands for the leader of a term, as another member took them: term (8), then length (4) and bytes of each.</summary>
-internal sealed record ForwardedProposals(long Term, IReadOnlyList<ReadOnlyMemory<byte>> Commands)
+internal sealed record ForwardedProposals(MemberId From, long Term, IReadOnlyList<ReadOnlyMemory<byte>> Commands)
 {
     public static byte[] Encode(long term, IReadOnlyList<ReadOnlyMemory<byte>> commands)
     {
@@ -28,7 +29,7 @@ internal sealed record ForwardedProposals(long Term, IReadOnlyList<ReadOnlyMemor
     }
 
     /// <exception cref="InvalidDataException">It is cut short.</exception>
-    public static ForwardedProposals Decode(ReadOnlyMemory<byte> data)
+    public static ForwardedProposals Decode(MemberId from, ReadOnlyMemory<byte> data)
     {
         if (data.Length < 8)
             throw new InvalidDataException("forwarded proposals are cut short");
@@ -41,6 +42,6 @@ internal sealed record ForwardedProposals(long Term, IReadOnlyList<ReadOnlyMemor
             commands.Add(data.Slice(at + 4, length));
             at += 4 + length;
         }
-        return new ForwardedProposals(BinaryPrimitives.ReadInt64LittleEndian(data.Span), commands);
+        return new ForwardedProposals(from, BinaryPrimitives.ReadInt64LittleEndian(data.Span), commands);
     }
 }

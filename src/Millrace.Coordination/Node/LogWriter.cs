@@ -10,15 +10,18 @@ internal sealed class LogWriter : IDisposable
     private readonly Mailbox<object> _mailbox = new();
     private readonly RaftLog _log;
     private readonly Action<LogWrite> _written;
+    private readonly Action _allWritten;
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
     private volatile bool _isStopping;
 
     /// <param name="log">Used by this thread alone, but for reads.</param>
     /// <param name="written">Called once a write and all before it are durable.</param>
+    /// <param name="allWritten">Called after that, once for all writes of a flush.</param>
     /// <param name="failed">Called once; nothing is written after.</param>
-    public LogWriter(RaftLog log, Action<LogWrite> written, Action<Exception> failed)
+    public LogWriter(RaftLog log, Action<LogWrite> written, Action allWritten, Action<Exception> failed)
     {
+        _allWritten = allWritten;
         _log = log;
         _written = written;
         _failed = failed;
@@ -68,6 +71,7 @@ internal sealed class LogWriter : IDisposable
                 isMarked = false;
                 foreach (var write in batch)
                     _written(write);
+                _allWritten();
                 batch.Clear();
             }
         }

@@ -16,6 +16,8 @@ namespace Millrace.Coordination.Node;
 internal sealed class RaftLoop : IDisposable
 {
     private const long AskAgainMicros = 500_000;
+    private const long StatusEveryMicros = 10_000;
+    private const long RoundTripsEveryMicros = 500_000;
     private readonly Mailbox<object> _mailbox = new();
     private readonly RaftCore _core;
     private readonly TimeProvider _time;
@@ -29,6 +31,8 @@ internal sealed class RaftLoop : IDisposable
     private readonly Thread _thread;
     private long _lastReadId;
     private long _checkReadsAt;
+    private long _statusShownAt;
+    private bool _isStatusOld;
     private volatile bool _isStopping;
     private volatile RaftStatus _status;
 
@@ -44,6 +48,9 @@ internal sealed class RaftLoop : IDisposable
     }
 
     public required Action<Message> Send { get; init; }
+
+    /// <summary>Lets all leave that was given to <see cref="Send"/>.</summary>
+    public required Action FlushSends { get; init; }
 
     public required Func<MemberId, byte, ReadOnlyMemory<byte>, bool> SendAside { get; init; }
 
@@ -122,9 +129,14 @@ internal sealed class RaftLoop : IDisposable
                 AskReads(Now);
                 while (_core.TakeReady(Now) is { } ready)
                     CarryOut(ready);
+                // After the writes were handed on, so that this disk and the others work at the same time.
+                FlushSends();
                 ShowStatus(now);
                 var until = Math.Min(_core.NextDeadline, _asked.Count > 0 ? _checkReadsAt : long.MaxValue);
-                _mailbox.Wait(TimeSpan.FromMicroseconds(Math.Clamp(until - Now, 0, 1_000_000)));
+                if (_isStatusOld)
+                    until = Math.Min(until, _statusShownAt + StatusEveryMicros);
+                // Up to whole milliseconds, which is what a wait can do: less would be a wait of nothing, again and again.
+                _mailbox.Wait(TimeSpan.FromMilliseconds((Math.Clamp(until - Now, 0, 1_000_000) + 999) / 1000));
             }
         }
         catch (Exception error)
@@ -154,7 +166,7 @@ internal sealed class RaftLoop : IDisposable
             case ForwardedProposals forwarded:
                 // Only for the term that it was meant for; otherwise its sender proposes it again elsewhere.
                 if (_core.Role == Role.Leader && _core.Term == forwarded.Term)
-                    _core.Propose(now, forwarded.Commands);
+                    _core.Propose(now, forwarded.Commands, forwarded.From);
                 break;
             case Action<RaftCore, long> action:
                 action(_core, now);
@@ -280,9 +292,15 @@ internal sealed class RaftLoop : IDisposable
     private void ShowStatus(long now)
     {
         var old = _status;
-        if (old.Role == _core.Role && old.Term == _core.Term && old.Leader == _core.Leader && _core.Role != Role.Leader
-            && old.Commit == _core.CommitIndex && ReferenceEquals(old.Configuration, _core.Configuration))
+        var isSame = old.Role == _core.Role && old.Term == _core.Term && old.Leader == _core.Leader
+            && ReferenceEquals(old.Configuration, _core.Configuration);
+        if (isSame && old.Commit == _core.CommitIndex && old.LastIndex == _core.LastIndex && now - _statusShownAt < RoundTripsEveryMicros)
             return;
+        // Numbers that move with every request are shown now and then; the picture is made for people.
+        _isStatusOld = isSame && now - _statusShownAt < StatusEveryMicros;
+        if (_isStatusOld)
+            return;
+        _statusShownAt = now;
         _status = _core.Status(now);
         if (old.Role != _status.Role || old.Term != _status.Term || old.Leader != _status.Leader)
             RoleChanged(_status);

@@ -61,7 +61,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         Leases = new LeaseKeeper(time);
         _pending = new PendingRequests(options.MaxPendingRequests);
         _transport = new PeerTransport(identity.ClusterId, new MemberId(Id), this, time, logger);
-        _writer = new LogWriter(storage.Log, Written, Fail);
+        _writer = new LogWriter(storage.Log, Written, _transport.Flush, Fail);
         _snapshots = new SnapshotWorker(storage.Snapshots, Fail) { Post = action => _loop!.Post(action) };
         _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, Fail)
         {
@@ -80,7 +80,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         var core = new RaftCore(new MemberId(Id), storage.State(), options.Raft, storage.Log, new Random(seed), now);
         _loop = new RaftLoop(core, time, _pending, Fail)
         {
-            Send = _transport.Send, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
+            Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
             RoleChanged = RoleChanged,
         };
     }
@@ -254,7 +254,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         switch (channel)
         {
             case NodeChannels.Proposals:
-                _loop.Forwarded(ForwardedProposals.Decode(content));
+                _loop.Forwarded(ForwardedProposals.Decode(from, content));
                 break;
             case NodeChannels.LeaderCall:
                 Calls.Answer(from, LeaderCall.Parser.ParseFrom(content.Span));

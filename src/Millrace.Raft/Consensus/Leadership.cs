@@ -18,6 +18,7 @@ internal sealed class Leadership
     private long _uncommittedBytes;
     private long _firstIndex;
     private long _heartbeatDue;
+    private long _noticeDue = long.MaxValue;
     private MemberId _transferee;
     private long _transferDeadline;
     private bool _hasAskedTransferee;
@@ -36,7 +37,8 @@ internal sealed class Leadership
 
     public long ElectionMicros => _pace.ElectionMicros;
 
-    public long NextDeadline => _transferee.IsNone ? _heartbeatDue : Math.Min(_heartbeatDue, _transferDeadline);
+    public long NextDeadline =>
+        Math.Min(Math.Min(_heartbeatDue, _noticeDue), _transferee.IsNone ? long.MaxValue : _transferDeadline);
 
     /// <summary>Only then the commit index is surely that of the group (thesis, 6.4).</summary>
     public bool HasCommittedInTerm => _log.Commit >= _firstIndex;
@@ -102,7 +104,7 @@ internal sealed class Leadership
         }
     }
 
-    public Proposal Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands)
+    public Proposal Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands, MemberId origin)
     {
         if (!_transferee.IsNone)
             return new Proposal(ProposalOutcome.Transferring, 0, 0);
@@ -111,6 +113,8 @@ internal sealed class Leadership
         var first = _log.LastIndex + 1;
         foreach (var command in commands)
             Append(now, EntryKind.Command, command);
+        if (_progress.TryGetValue(origin, out var waiting))
+            waiting.WantedCommit = _log.LastIndex;
         return new Proposal(ProposalOutcome.Accepted, _term, first);
     }
 
@@ -157,6 +161,8 @@ internal sealed class Leadership
             BroadcastHeartbeat(now);
         foreach (var progress in _progress.Values)
             SendEntries(now, progress);
+        if (now >= _noticeDue)
+            _noticeDue = long.MaxValue;
     }
 
     /// <summary>The value that a majority of the voters has reached; this member has reached the present.</summary>
@@ -178,6 +184,7 @@ internal sealed class Leadership
             return;
         var hadCommitted = HasCommittedInTerm;
         _log.CommitTo(reached);
+        _noticeDue = Math.Min(_noticeDue, now + _options.CommitNoticeMicros);
         while (_uncommitted.TryPeek(out var entry) && entry.Index <= reached)
         {
             _uncommitted.Dequeue();
@@ -333,7 +340,8 @@ internal sealed class Leadership
             }
             _scratch.Clear();
             _log.Read(progress.Next, _log.LastIndex, _options.MaxAppendBytes, _scratch);
-            var isDue = progress.State == ProgressState.Probe || progress.MustProbe || progress.ToldCommit < _log.Commit;
+            var isDue = progress.State == ProgressState.Probe || progress.MustProbe
+                || (progress.ToldCommit < _log.Commit && (progress.ToldCommit < progress.WantedCommit || now >= _noticeDue));
             if (_scratch.Count == 0 && !isDue)
                 return;
             var entries = _scratch.ToArray();

@@ -31,6 +31,9 @@ internal sealed class Progress(MemberId id, long next, long now)
     /// <summary>The commit index that it was told.</summary>
     public long ToldCommit { get; set; }
 
+    /// <summary>It waits to hear that this much is committed.</summary>
+    public long WantedCommit { get; set; }
+
     /// <summary>A probe was sent and not answered.</summary>
     public bool IsPaused { get; set; }
 

@@ -151,8 +151,11 @@ public sealed class RaftCore
     }
 
     /// <summary>Appends commands, if this member leads and has room.</summary>
-    public Proposal Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands) =>
-        _leadership?.Propose(now, commands) ?? new Proposal(ProposalOutcome.NotLeader, 0, 0);
+    /// <param name="now">Microseconds of this member's clock.</param>
+    /// <param name="commands">For the state machine.</param>
+    /// <param name="origin">The member that waits for them and is told at once when they are committed, if not this one.</param>
+    public Proposal Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands, MemberId origin = default) =>
+        _leadership?.Propose(now, commands, origin) ?? new Proposal(ProposalOutcome.NotLeader, 0, 0);
 
     /// <summary>
     /// Changes who belongs to the group; other voters by the joint step, which the leader leaves by itself. One change at a time.

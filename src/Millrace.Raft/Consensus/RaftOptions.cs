@@ -56,7 +56,15 @@ public sealed record RaftOptions
     /// <summary>Pieces of a snapshot on the way to one follower. Default 8.</summary>
     public int SnapshotChunksInFlight { get; init; } = 8;
 
+    /// <summary>
+    /// How long followers may be left without word of a commit that none of them waits for: the next entries or heartbeat carry it for
+    /// free, while a message of its own would double the messages of a write. Default 2 ms.
+    /// </summary>
+    public TimeSpan CommitNoticeDelay { get; init; } = TimeSpan.FromMilliseconds(2);
+
     internal long ElectionMinMicros => (long)ElectionTimeoutMin.TotalMicroseconds;
+
+    internal long CommitNoticeMicros => (long)CommitNoticeDelay.TotalMicroseconds;
 
     internal long ElectionMaxMicros => (long)ElectionTimeoutMax.TotalMicroseconds;
 

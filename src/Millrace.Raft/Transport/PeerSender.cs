@@ -5,7 +5,11 @@ using Millrace.Raft.Messages;
 
 namespace Millrace.Raft.Transport;
 
-/// <summary>What waits for one member, and the connection that it leaves by.</summary>
+/// <summary>
+/// What waits for one member, and the connection that it leaves by. Whoever has queued something sends it too, by <see cref="Flush"/>, as
+/// far as the socket takes it at once; only what is left over is sent by a task. Handing each message to another thread would cost a
+/// request two more switches of threads on its way.
+/// </summary>
 internal sealed partial class PeerSender
 {
     private readonly Lock _lock = new();
@@ -14,11 +18,14 @@ internal sealed partial class PeerSender
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop;
-    private readonly SemaphoreSlim _wake = new(0);
-    private Queue<object> _queue = new();
-    private Queue<object> _spare = new();
+    private readonly SemaphoreSlim _leftOver = new(0);
+    private readonly Queue<object> _queue = new();
+    private readonly ArrayBufferWriter<byte> _buffer;
     private long _queuedBytes;
-    private bool _isConnected;
+    private int _sent;
+    private Socket? _socket;
+    private CancellationTokenSource? _broken;
+    private bool _isLeftToTask;
     private string _host;
     private int _port;
 
@@ -31,6 +38,7 @@ internal sealed partial class PeerSender
         _options = options;
         _time = time;
         _logger = logger;
+        _buffer = new ArrayBufferWriter<byte>(64 << 10);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Finished = Task.Run(RunAsync, CancellationToken.None);
     }
@@ -64,20 +72,58 @@ internal sealed partial class PeerSender
         return bytes;
     }
 
+    /// <summary>Sends what is queued, without waiting for the network.</summary>
+    public void Flush()
+    {
+        lock (_lock)
+        {
+            if (_socket is null || _isLeftToTask)
+                return;
+            while (EncodeSome())
+            {
+                while (_sent < _buffer.WrittenCount)
+                {
+                    var count = _socket.Send(_buffer.WrittenSpan[_sent..], SocketFlags.None, out var error);
+                    if (error == SocketError.WouldBlock)
+                    {
+                        _isLeftToTask = true;
+                        _leftOver.Release();
+                        return;
+                    }
+                    if (error != SocketError.Success)
+                    {
+                        _broken!.CancelAfter(TimeSpan.Zero);
+                        return;
+                    }
+                    _sent += count;
+                }
+            }
+        }
+    }
+
     private bool Enqueue(object item, long bytes)
     {
         lock (_lock)
         {
             // Nothing is kept for a member that is away: old messages would only be in the way when it is back.
-            if (!_isConnected || _queuedBytes > _options.MaxQueuedBytes)
+            if (_socket is null || _queuedBytes > _options.MaxQueuedBytes)
                 return false;
             _queuedBytes += bytes;
             _queue.Enqueue(item);
-            if (_queue.Count > 1)
-                return true;
+            return true;
         }
-        _wake.Release();
-        return true;
+    }
+
+    /// <summary>Puts what is queued, up to a bound, into the emptied buffer; false when nothing is queued.</summary>
+    private bool EncodeSome()
+    {
+        _buffer.ResetWrittenCount();
+        _sent = 0;
+        while (_buffer.WrittenCount < _options.MaxBatchBytes && _queue.TryDequeue(out var item))
+            Encode(item, _buffer);
+        if (_queue.Count == 0)
+            _queuedBytes = 0;
+        return _buffer.WrittenCount > 0;
     }
 
     private async Task RunAsync()
@@ -90,22 +136,13 @@ internal sealed partial class PeerSender
                 using var socket = await ConnectAsync().ConfigureAwait(false);
                 pause = _options.ReconnectMin;
                 LogConnected(_logger, _hello.From, _hello.To);
-                await SendAllAsync(socket).ConfigureAwait(false);
+                await SendLeftOversAsync(socket).ConfigureAwait(false);
             }
             catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or InvalidDataException)
             {
                 if (_stop.IsCancellationRequested)
                     return;
                 LogBroken(_logger, _hello.From, _hello.To, error.Message);
-            }
-            finally
-            {
-                lock (_lock)
-                {
-                    _isConnected = false;
-                    _queue.Clear();
-                    _queuedBytes = 0;
-                }
             }
             try
             {
@@ -142,44 +179,52 @@ internal sealed partial class PeerSender
             socket.Dispose();
             throw;
         }
-        lock (_lock)
-            _isConnected = true;
         return socket;
     }
 
-    private async Task SendAllAsync(Socket socket)
+    private async Task SendLeftOversAsync(Socket socket)
     {
         using var broken = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        socket.Blocking = false;
         var watching = WatchAsync(socket, broken);
-        var buffer = new ArrayBufferWriter<byte>(_options.MaxBatchBytes);
+        lock (_lock)
+        {
+            _broken = broken;
+            _socket = socket;
+        }
         try
         {
             while (true)
             {
-                await _wake.WaitAsync(broken.Token).ConfigureAwait(false);
-                Queue<object> items;
-                lock (_lock)
+                await _leftOver.WaitAsync(broken.Token).ConfigureAwait(false);
+                while (true)
                 {
-                    items = _queue;
-                    _queue = _spare;
-                    _spare = items;
-                    _queuedBytes = 0;
-                }
-                while (items.TryDequeue(out var item))
-                {
-                    Encode(item, buffer);
-                    if (buffer.WrittenCount < _options.MaxBatchBytes && items.Count > 0)
-                        continue;
-                    await SendAsync(socket, buffer.WrittenMemory, broken.Token).ConfigureAwait(false);
-                    buffer.ResetWrittenCount();
+                    // The buffer belongs to this task until it says otherwise.
+                    await SendAsync(socket, _buffer.WrittenMemory[_sent..], broken.Token).ConfigureAwait(false);
+                    lock (_lock)
+                    {
+                        if (EncodeSome())
+                            continue;
+                        _isLeftToTask = false;
+                        break;
+                    }
                 }
             }
         }
         finally
         {
-            _spare.Clear();
+            lock (_lock)
+            {
+                _socket = null;
+                _broken = null;
+                _isLeftToTask = false;
+                _queue.Clear();
+                _queuedBytes = 0;
+            }
             await broken.CancelAsync().ConfigureAwait(false);
             await watching.ConfigureAwait(false);
+            while (_leftOver.CurrentCount > 0)
+                await _leftOver.WaitAsync(CancellationToken.None).ConfigureAwait(false);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
@@ -35,7 +34,8 @@ public sealed partial class PeerTransport : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
-    private readonly ConcurrentDictionary<Socket, Task> _accepted = new();
+    private readonly ConcurrentDictionary<Socket, Thread> _accepted = new();
+    private readonly ConcurrentDictionary<Task, bool> _answering = new();
     private Socket? _listener;
     private Task _accepting = Task.CompletedTask;
 
@@ -76,7 +76,9 @@ public sealed partial class PeerTransport : IAsyncDisposable
             sender.Stop();
     }
 
-    /// <summary>Queues a message for its receiver; drops it when there is no room or no such member.</summary>
+    /// <summary>
+    /// Queues a message for its receiver, to leave with the next <see cref="Flush"/>; drops it when there is no room or no such member.
+    /// </summary>
     public void Send(Message message)
     {
         ArgumentNullException.ThrowIfNull(message);
@@ -84,9 +86,21 @@ public sealed partial class PeerTransport : IAsyncDisposable
             sender.Send(message);
     }
 
-    /// <summary>Queues something else; false when it was dropped.</summary>
-    public bool Send(MemberId to, byte channel, ReadOnlyMemory<byte> content) =>
-        _senders.TryGetValue(to, out var sender) && sender.Send(channel, content);
+    /// <summary>Sends all that is queued; never waits for the network.</summary>
+    public void Flush()
+    {
+        foreach (var (_, sender) in _senders)
+            sender.Flush();
+    }
+
+    /// <summary>Sends something else, after all that is queued for that member; false when it was dropped.</summary>
+    public bool Send(MemberId to, byte channel, ReadOnlyMemory<byte> content)
+    {
+        if (!_senders.TryGetValue(to, out var sender) || !sender.Send(channel, content))
+            return false;
+        sender.Flush();
+        return true;
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -94,10 +108,13 @@ public sealed partial class PeerTransport : IAsyncDisposable
         _listener?.Dispose();
         foreach (var sender in _senders.Values)
             await sender.Finished.ConfigureAwait(false);
-        foreach (var socket in _accepted.Keys)
-            socket.Dispose();
-        await Task.WhenAll(_accepted.Values).ConfigureAwait(false);
         await _accepting.ConfigureAwait(false);
+        foreach (var (socket, thread) in _accepted)
+        {
+            socket.Dispose();
+            thread.Join();
+        }
+        await Task.WhenAll(_answering.Keys).ConfigureAwait(false);
         _stop.Dispose();
     }
 
@@ -116,106 +133,133 @@ public sealed partial class PeerTransport : IAsyncDisposable
                     return;
                 continue;
             }
-            _accepted[socket] = ServeAsync(socket);
+            var thread = new Thread(() => Serve(socket)) { Name = "raft peer", IsBackground = true };
+            _accepted[socket] = thread;
+            thread.Start();
         }
     }
 
-    private async Task ServeAsync(Socket socket)
+    /// <summary>
+    /// A thread for each member that speaks: there are few, and a thread that waits in the kernel hears a message one switch of threads
+    /// earlier than a task does. For that the socket must never be used asynchronously.
+    /// </summary>
+    private void Serve(Socket socket)
     {
-        await Task.Yield();
+        var isAnswering = false;
         try
         {
             socket.NoDelay = true;
-            await using var stream = new NetworkStream(socket, ownsSocket: true);
-            var hello = await GreetAsync(stream).ConfigureAwait(false);
+            socket.ReceiveTimeout = (int)_options.HandshakeTimeout.TotalMilliseconds;
+            var hello = Greet(socket);
+            socket.ReceiveTimeout = 0;
             if (hello.From.IsNone)
             {
-                await AnswerAsync(stream).ConfigureAwait(false);
+                isAnswering = true;
+                var answering = AnswerAsync(socket);
+                _answering[answering] = true;
+                _ = answering.ContinueWith(t => _answering.TryRemove(t, out _), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
                 return;
             }
             LogConnected(_logger, _self, hello.From);
-            await ReceiveAsync(stream, hello.From).ConfigureAwait(false);
+            Receive(socket, hello.From);
         }
-        catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or ObjectDisposedException
-            or InvalidDataException or EndOfStreamException)
+        catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or InvalidDataException)
         {
             if (!_stop.IsCancellationRequested)
                 LogBroken(_logger, _self, error.Message);
         }
         finally
         {
+            if (!isAnswering)
+                socket.Dispose();
             _accepted.TryRemove(socket, out _);
         }
     }
 
-    private async Task<Hello> GreetAsync(NetworkStream stream)
+    private Hello Greet(Socket socket)
     {
-        using var timeout = new CancellationTokenSource(_options.HandshakeTimeout, _time);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
         var words = new byte[Hello.Bytes];
-        await stream.ReadExactlyAsync(words, both.Token).ConfigureAwait(false);
+        for (var read = 0; read < words.Length;)
+        {
+            var count = socket.Receive(words, read, words.Length - read, SocketFlags.None);
+            if (count == 0)
+                throw new InvalidDataException("a caller went away before its first words");
+            read += count;
+        }
         if (!Hello.TryRead(words, out var hello))
             throw new InvalidDataException("a caller is no member of a Millrace group, or of another version");
         var isWelcome = hello.From.IsNone || (hello.Group == _group && hello.To == _self);
-        await stream.WriteAsync(new byte[] { isWelcome ? (byte)1 : (byte)2 }, both.Token).ConfigureAwait(false);
+        socket.Send([isWelcome ? (byte)1 : (byte)2]);
         if (!isWelcome)
             throw new InvalidDataException($"a caller asked for member {hello.To} of group {hello.Group:x}; this is {_self} of {_group:x}");
         return hello;
     }
 
-    private async Task ReceiveAsync(NetworkStream stream, MemberId from)
+    private void Receive(Socket socket, MemberId from)
     {
-        var input = System.IO.Pipelines.PipeReader.Create(
-            stream, new System.IO.Pipelines.StreamPipeReaderOptions(bufferSize: 64 << 10, minimumReadSize: 16 << 10));
-        try
+        var buffer = new byte[64 << 10];
+        var (start, end) = (0, 0);
+        while (true)
         {
-            while (true)
+            while (TakeFrame(buffer.AsSpan(start, end - start), out var taken) is { } body)
             {
-                var result = await input.ReadAsync(_stop.Token).ConfigureAwait(false);
-                var buffer = result.Buffer;
-                while (TakeFrame(ref buffer, out var body))
-                {
-                    if (body.Span[0] == Frame.RaftChannel)
-                        _receiver.Receive(MessageCodec.Read(body[1..]));
-                    else
-                        _receiver.Receive(from, body.Span[0], body[1..]);
-                }
-                input.AdvanceTo(buffer.Start, buffer.End);
-                if (result.IsCompleted)
-                    return;
+                start += taken;
+                if (body[0] == Frame.RaftChannel)
+                    _receiver.Receive(MessageCodec.Read(body.AsMemory(1)));
+                else
+                    _receiver.Receive(from, body[0], body.AsMemory(1));
             }
-        }
-        finally
-        {
-            await input.CompleteAsync().ConfigureAwait(false);
+            (buffer, start, end) = MakeRoom(buffer, start, end);
+            var count = socket.Receive(buffer, end, buffer.Length - end, SocketFlags.None);
+            if (count == 0)
+                return;
+            end += count;
         }
     }
 
-    private bool TakeFrame(ref ReadOnlySequence<byte> buffer, out ReadOnlyMemory<byte> body)
+    /// <summary>What is not whole yet moves to the front, into a larger buffer if its frame is larger than this one.</summary>
+    private static (byte[] Buffer, int Start, int End) MakeRoom(byte[] buffer, int start, int end)
     {
-        body = default;
+        var kept = end - start;
+        var wanted = kept >= Frame.HeaderBytes ? Frame.HeaderBytes + Frame.LengthOf(buffer.AsSpan(start)) : 0;
+        var target = wanted > buffer.Length ? new byte[wanted] : kept == 0 && buffer.Length > 1 << 20 ? new byte[64 << 10] : buffer;
+        if (start > 0 || target != buffer)
+            buffer.AsSpan(start, kept).CopyTo(target);
+        return (target, 0, kept);
+    }
+
+    /// <summary>The next frame's body in an array of its own, since messages keep parts of it; null when it is not whole yet.</summary>
+    private byte[]? TakeFrame(ReadOnlySpan<byte> buffer, out int taken)
+    {
+        taken = 0;
         if (buffer.Length < Frame.HeaderBytes)
-            return false;
-        Span<byte> header = stackalloc byte[Frame.HeaderBytes];
-        buffer.Slice(0, Frame.HeaderBytes).CopyTo(header);
-        var length = Frame.LengthOf(header);
+            return null;
+        var length = Frame.LengthOf(buffer);
         if (length < 1 || length > _options.MaxFrameBytes)
             throw new InvalidDataException($"a frame of {length} bytes; MaxFrameBytes is {_options.MaxFrameBytes}");
         if (buffer.Length < Frame.HeaderBytes + length)
-            return false;
-        var copy = buffer.Slice(Frame.HeaderBytes, length).ToArray();
-        if (!Frame.Verify(header, copy))
+            return null;
+        var body = buffer.Slice(Frame.HeaderBytes, length).ToArray();
+        if (!Frame.Verify(buffer, body))
             throw new InvalidDataException("a frame does not match its checksum");
-        buffer = buffer.Slice(Frame.HeaderBytes + length);
-        body = copy;
-        return true;
+        taken = Frame.HeaderBytes + length;
+        return body;
     }
 
-    private async Task AnswerAsync(NetworkStream stream)
+    private async Task AnswerAsync(Socket socket)
     {
-        using var timeout = new CancellationTokenSource(_options.HandshakeTimeout, _time);
-        var question = await PeerQuestion.ReadAsync(stream, timeout.Token).ConfigureAwait(false);
-        await PeerQuestion.WriteAsync(stream, _receiver.Answer(question), timeout.Token).ConfigureAwait(false);
+        try
+        {
+            using var timeout = new CancellationTokenSource(_options.HandshakeTimeout, _time);
+            using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
+            await using var stream = new NetworkStream(socket, ownsSocket: true);
+            var question = await PeerQuestion.ReadAsync(stream, both.Token).ConfigureAwait(false);
+            await PeerQuestion.WriteAsync(stream, _receiver.Answer(question), both.Token).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or InvalidDataException)
+        {
+            LogBroken(_logger, _self, error.Message);
+        }
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "{Self}: member {Peer} is connected")]
