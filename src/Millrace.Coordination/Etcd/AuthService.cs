@@ -65,7 +65,7 @@ internal sealed class AuthService(Replica replica, Callers callers)
 
     private async ValueTask<AuthenticateResponse> AuthenticateAsync(GrpcCall call, AuthenticateRequest request)
     {
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return new AuthenticateResponse
         {
             Header = replica.Header(replica.Read(static machine => machine.Store.Revision)), Token = callers.TokenFor(request),
@@ -75,7 +75,7 @@ internal sealed class AuthService(Replica replica, Callers callers)
     private async ValueTask<AuthUserGetResponse> GetUserAsync(GrpcCall call, AuthUserGetRequest request)
     {
         var user = callers.UserOf(call);
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             // Everyone may look at himself.
@@ -90,7 +90,7 @@ internal sealed class AuthService(Replica replica, Callers callers)
     private async ValueTask<AuthRoleGetResponse> GetRoleAsync(GrpcCall call, AuthRoleGetRequest request)
     {
         var user = callers.UserOf(call);
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             if (!machine.Auth.IsAdmin(user) && machine.Auth.FindUser(user)?.Roles.Contains(request.Role) != true)
@@ -108,7 +108,7 @@ internal sealed class AuthService(Replica replica, Callers callers)
     private async ValueTask<AuthUserListResponse> ListUsersAsync(GrpcCall call, AuthUserListRequest request)
     {
         callers.RequireAdmin(call);
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             var response = new AuthUserListResponse { Header = replica.Header(machine.Store.Revision) };
@@ -120,7 +120,7 @@ internal sealed class AuthService(Replica replica, Callers callers)
     private async ValueTask<AuthRoleListResponse> ListRolesAsync(GrpcCall call, AuthRoleListRequest request)
     {
         callers.RequireAdmin(call);
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             var response = new AuthRoleListResponse { Header = replica.Header(machine.Store.Revision) };

@@ -22,7 +22,7 @@ internal sealed class ClusterService(Replica replica, Callers callers)
     {
         callers.Require(call);
         if (request.Linearizable)
-            await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+            await replica.WaitForReadAsync().ConfigureAwait(false);
         var response = new MemberListResponse { Header = Header() };
         response.Members.AddRange(Members());
         return response;
@@ -34,7 +34,7 @@ internal sealed class ClusterService(Replica replica, Callers callers)
         CheckUrls(request.PeerURLs);
         if (replica.PeerPort < 0)
             throw StoreErrors.NoPeerPort;
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         var members = Members();
         if (members.Any(m => m.PeerURLs.Intersect(request.PeerURLs).Any()))
             throw StoreErrors.PeerUrlExists;
@@ -90,7 +90,7 @@ internal sealed class ClusterService(Replica replica, Callers callers)
 
     private async Task<Member> FindAsync(ulong id)
     {
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine => machine.FindMember(id)) ?? throw StoreErrors.MemberNotFound;
     }
 

@@ -24,7 +24,7 @@ internal sealed class KvService(Replica replica, Callers callers)
         RequestChecks.Check(request);
         var user = callers.UserOf(call);
         if (!request.Serializable)
-            await replica.WaitForReadAsync(byQuorum: IsQuorumRead(call)).ConfigureAwait(false);
+            await replica.WaitForReadAsync(ModeOf(call)).ConfigureAwait(false);
         return Range(request, user);
     }
 
@@ -48,7 +48,7 @@ internal sealed class KvService(Replica replica, Callers callers)
             // Nothing to replicate: as good as a range, at the same revision for all of it.
             var user = callers.UserOf(call);
             if (!isSerializable)
-                await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+                await replica.WaitForReadAsync().ConfigureAwait(false);
             var response = replica.Read(machine =>
             {
                 RequireRead(machine, user, request);
@@ -77,7 +77,13 @@ internal sealed class KvService(Replica replica, Callers callers)
     }
 
     /// <summary>Our own clients may ask that the leader be left out; etcd's do not know this.</summary>
-    private static bool IsQuorumRead(GrpcCall call) => call.Metadata("millrace-read") is "quorum";
+    /// <summary>A caller may ask for another way than the member's own.</summary>
+    private static ReadMode? ModeOf(GrpcCall call) => call.Metadata("millrace-read") switch
+    {
+        "quorum" => ReadMode.Quorum,
+        "leader" => ReadMode.Index,
+        _ => null,
+    };
 
     private static bool IsReadOnly(TxnRequest request, out bool isSerializable)
     {

@@ -59,7 +59,7 @@ internal sealed class LeaseService(Replica replica, Callers callers)
         callers.Require(call);
         var reply = await replica.Calls.AskAsync(new LeaderCall { TimeToLive = request }).ConfigureAwait(false);
         if (request.Keys)
-            await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+            await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             var response = new LeaseTimeToLiveResponse
@@ -75,7 +75,7 @@ internal sealed class LeaseService(Replica replica, Callers callers)
     private async ValueTask<LeaseLeasesResponse> LeasesAsync(GrpcCall call, LeaseLeasesRequest request)
     {
         callers.Require(call);
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             var response = new LeaseLeasesResponse { Header = replica.Header(machine.Store.Revision) };

@@ -71,7 +71,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
 
     private async ValueTask<LeaderResponse> LeaderAsync(GrpcCall call, LeaderRequest request)
     {
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         var kv = Oldest(callers.UserOf(call), request.Name) ?? throw new StoreException(2, "election: no leader");
         return new LeaderResponse { Header = Header(), Kv = kv };
     }
@@ -81,7 +81,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
         var request = await call.ReadAsync(LeaderRequest.Parser).ConfigureAwait(false)
             ?? throw new GrpcException(GrpcCodes.Internal, "the request has no message");
         var user = callers.UserOf(call);
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         long seen = 0;
         await WatchUntilAsync(call, UnderName(request.Name), async () =>
         {

@@ -37,7 +37,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
             var done = await replica.ProposeAsync(CommandKind.Alarm, request, callers.UserOf(call)).ConfigureAwait(false);
             return ((AlarmResponse)done).From(replica.Header(0));
         }
-        await replica.WaitForReadAsync(byQuorum: false).ConfigureAwait(false);
+        await replica.WaitForReadAsync().ConfigureAwait(false);
         return replica.Read(machine =>
         {
             var response = new AlarmResponse { Header = replica.Header(machine.Store.Revision) };

@@ -15,11 +15,15 @@ internal sealed class WatchService(Replica replica, Callers callers)
     private sealed class Session(Replica replica, Callers callers, GrpcCall call)
     {
         private const int AllEvents = -1;
+        private const byte WatchIdField = 2 << 3;
         private readonly WatchStream _stream = new(replica.Options.MaxBufferedWatchEvents);
         private readonly Lock _lock = new();
         private readonly Dictionary<long, Watcher> _watchers = [];
         private readonly List<Watcher> _behind = [];
         private readonly List<WatchItem> _batch = [];
+        private readonly List<Watcher> _withBatch = [];
+        private byte[] _header = [];
+        private long _headerRevision;
         private int _progressOwed;
         private long _nextId;
 
@@ -210,33 +214,86 @@ internal sealed class WatchService(Replica replica, Callers callers)
             return _batch.Count > 0 || compacted > 0;
         }
 
-        /// <summary>Neighbouring changes for one watch share a response; one revision is never split but by fragments.</summary>
+        /// <summary>
+        /// What waits for one watch shares a response, in order; one revision is never split but by fragments. Between watches of a stream
+        /// no order is promised.
+        /// </summary>
         private void Send(List<WatchItem> items)
         {
-            for (var i = 0; i < items.Count;)
+            foreach (var item in items)
             {
-                var watcher = items[i].Watcher;
-                var response = new WatchResponse { WatchId = watcher.Id };
-                var bytes = 0;
-                var revision = 0L;
-                for (; i < items.Count && items[i].Watcher == watcher && bytes < replica.Options.MaxRequestBytes; i++)
-                {
-                    response.Events.AddRange(items[i].Events);
-                    revision = items[i].Revision;
-                    if (watcher.MayFragment || items[i].Events.Length > 1)
-                        bytes += items[i].Events.Sum(e => e.CalculateSize());
-                    else
-                        bytes += items[i].Events[0].CalculateSize();
-                }
-                if (watcher.IsCanceled)
-                    continue;
-                watcher.WasHeard = true;
-                response.Header = replica.Header(revision);
-                if (watcher.MayFragment && bytes > replica.Options.MaxRequestBytes)
-                    SendFragments(response);
-                else
-                    call.Write(response);
+                var batch = item.Watcher.Batch;
+                if (batch.Count == 0)
+                    _withBatch.Add(item.Watcher);
+                batch.Add(item);
             }
+            foreach (var watcher in _withBatch)
+            {
+                if (!watcher.IsCanceled)
+                    SendBatch(watcher);
+                watcher.Batch.Clear();
+            }
+            _withBatch.Clear();
+        }
+
+        private void SendBatch(Watcher watcher)
+        {
+            var batch = watcher.Batch;
+            watcher.WasHeard = true;
+            for (var first = 0; first < batch.Count;)
+            {
+                var bytes = batch[first].Changes.Encoded.Length;
+                var end = first + 1;
+                while (end < batch.Count && bytes + batch[end].Changes.Encoded.Length <= replica.Options.MaxRequestBytes)
+                    bytes += batch[end++].Changes.Encoded.Length;
+                if (watcher.MayFragment && bytes > replica.Options.MaxRequestBytes)
+                {
+                    var whole = new WatchResponse { WatchId = watcher.Id, Header = replica.Header(batch[end - 1].Revision) };
+                    whole.Events.AddRange(batch[first].Changes.Events);
+                    SendFragments(whole);
+                }
+                else
+                {
+                    WriteEvents(watcher.Id, HeaderOf(batch[end - 1].Revision), batch, first, end, bytes);
+                }
+                first = end;
+            }
+        }
+
+        /// <summary>A WatchResponse from bytes that all watches share: a change for ten thousand is put into bytes once.</summary>
+        private void WriteEvents(long id, byte[] header, List<WatchItem> batch, int first, int end, int eventBytes)
+        {
+            var idBytes = id == 0 ? 0 : 1 + CodedOutputStream.ComputeInt64Size(id);
+            var size = header.Length + idBytes + eventBytes;
+            var target = call.BeginMessage(size);
+            header.CopyTo(target);
+            var at = header.Length;
+            if (id != 0)
+            {
+                target[at++] = WatchIdField;
+                for (var left = (ulong)id; ; left >>= 7)
+                {
+                    target[at++] = (byte)(left < 0x80 ? left : (left & 0x7F) | 0x80);
+                    if (left < 0x80)
+                        break;
+                }
+            }
+            for (var i = first; i < end; i++)
+            {
+                batch[i].Changes.Encoded.CopyTo(target[at..]);
+                at += batch[i].Changes.Encoded.Length;
+            }
+            call.EndMessage(size);
+        }
+
+        private byte[] HeaderOf(long revision)
+        {
+            if (_header.Length == 0 || _headerRevision != revision)
+            {
+                _header = new WatchResponse { Header = replica.Header(revision) }.ToByteArray();
+                _headerRevision = revision;
+            }
+            return _header;
         }
 
         private void SendFragments(WatchResponse whole)

@@ -75,6 +75,18 @@ internal sealed class GrpcCall
         message.WriteTo(_output);
     }
 
+    /// <summary>Where a message of this size, put into bytes by the caller, is to be written before <see cref="EndMessage"/>.</summary>
+    public Span<byte> BeginMessage(int size)
+    {
+        HasWritten = true;
+        var target = _output.GetSpan(PrefixBytes + size);
+        target[0] = 0;
+        BinaryPrimitives.WriteInt32BigEndian(target[1..], size);
+        return target.Slice(PrefixBytes, size);
+    }
+
+    public void EndMessage(int size) => _output.Advance(PrefixBytes + size);
+
     public async ValueTask FlushAsync()
     {
         var result = await _output.FlushAsync(Canceled).ConfigureAwait(false);

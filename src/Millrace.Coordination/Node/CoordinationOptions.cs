@@ -10,6 +10,19 @@ namespace Millrace.Coordination.Node;
 /// <param name="PeerPort">Where it listens for the others.</param>
 public sealed record CoordinationMember(string Name, string Host, int PeerPort);
 
+/// <summary>How a member makes sure that a linearizable read sees all that was acknowledged before it.</summary>
+public enum ReadMode
+{
+    /// <summary>The leader asks a majority whether it still leads, once for all reads that wait. Needs no belief about clocks.</summary>
+    Index,
+
+    /// <summary>The leader answers by itself while a majority's promises to it last. Needs clocks that drift by less than the bound.</summary>
+    Lease,
+
+    /// <summary>Any member asks a majority how far their logs are and waits until it has applied that; the leader is not asked.</summary>
+    Quorum,
+}
+
 /// <summary>How a member of the coordination store runs. The defaults are a group of one for this machine.</summary>
 public sealed record CoordinationOptions
 {
@@ -39,6 +52,9 @@ public sealed record CoordinationOptions
 
     /// <summary>Where clients are told to find this member; null: http://, the address and port.</summary>
     public string? AdvertisedClientUrl { get; init; }
+
+    /// <summary>How linearizable reads are answered; the same on all members. Default: by read index.</summary>
+    public ReadMode Reads { get; init; } = ReadMode.Index;
 
     public RaftOptions Raft { get; init; } = new();
 

@@ -77,7 +77,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         Calls = new LeaderCalls(this, time, options.RequestTimeout);
         var seed = BitConverter.ToInt32(RandomNumberGenerator.GetBytes(4));
         var now = (long)(time.GetTimestamp() * (1e6 / time.TimestampFrequency));
-        var core = new RaftCore(new MemberId(Id), storage.State(), options.Raft, storage.Log, new Random(seed), now);
+        var core = new RaftCore(
+            new MemberId(Id), storage.State(), options.Raft with { LeaseReads = options.Reads == ReadMode.Lease }, storage.Log, new Random(seed), now);
         _loop = new RaftLoop(core, time, _pending, Fail)
         {
             Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
@@ -167,9 +168,10 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
 
     /// <summary>Waits until this member has applied all that was acknowledged anywhere before this call.</summary>
     /// <exception cref="StoreException">The group did not answer in time.</exception>
-    public async Task WaitForReadAsync(bool byQuorum)
+    /// <param name="mode">Another way than the member's own.</param>
+    public async Task WaitForReadAsync(ReadMode? mode = null)
     {
-        var ready = _loop.WaitForReadAsync(byQuorum);
+        var ready = _loop.WaitForReadAsync(byQuorum: (mode ?? _options.Reads) == ReadMode.Quorum);
         if (ready.IsCompletedSuccessfully)
             return;
         try

@@ -15,7 +15,7 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
     private readonly Lock _lock = new();
     private readonly Dictionary<ByteString, List<Watcher>> _single = [];
     private readonly List<Watcher> _ranges = [];
-    private readonly List<(Watcher Watcher, Event Event)> _matched = [];
+    private readonly List<(Watcher Watcher, WatchEvents Changes)> _matched = [];
 
     public int Count
     {
@@ -35,8 +35,8 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
                 return;
             foreach (var change in changes)
             {
-                Event? plain = null;
-                Event? full = null;
+                WatchEvents? plain = null;
+                WatchEvents? full = null;
                 if (_single.TryGetValue(change.Key, out var watchers))
                 {
                     foreach (var watcher in watchers)
@@ -83,7 +83,7 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
                         events.Add(ToEvent(change, watcher.WithPrevious));
                 }
                 if (events.Count > 0)
-                    into.Add(new WatchItem(watcher, revision, [.. events]));
+                    into.Add(new WatchItem(watcher, revision, new WatchEvents([.. events])));
             }
             watcher.Next = Math.Max(watcher.Next, last + 1);
             if (watcher.Next <= store.Revision)
@@ -150,12 +150,12 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
             _single.Remove(watcher.Range.Key);
     }
 
-    private void Match(Watcher watcher, KeyValue change, ref Event? plain, ref Event? full)
+    private void Match(Watcher watcher, KeyValue change, ref WatchEvents? plain, ref WatchEvents? full)
     {
         if (watcher.Next > change.ModRevision || !watcher.Wants(change))
             return;
         // All watches share one event, or one with the value before.
-        var shared = watcher.WithPrevious ? full ??= ToEvent(change, true) : plain ??= ToEvent(change, false);
+        var shared = watcher.WithPrevious ? full ??= new WatchEvents(ToEvent(change, true)) : plain ??= new WatchEvents(ToEvent(change, false));
         _matched.Add((watcher, shared));
     }
 
@@ -163,12 +163,12 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
     {
         if (isSingle)
         {
-            foreach (var (watcher, change) in _matched)
-                Push(new WatchItem(watcher, revision, [change]));
+            foreach (var (watcher, changes) in _matched)
+                Push(new WatchItem(watcher, revision, changes));
             return;
         }
         foreach (var group in _matched.GroupBy(m => m.Watcher))
-            Push(new WatchItem(group.Key, revision, group.Select(m => m.Event).ToArray()));
+            Push(new WatchItem(group.Key, revision, new WatchEvents([.. group.SelectMany(m => m.Changes.Events)])));
     }
 
     private void Push(WatchItem item)

@@ -18,9 +18,9 @@ internal sealed class WatchStream(int maxEvents)
     {
         lock (_lock)
         {
-            if (_events + item.Events.Length > maxEvents && _events > 0)
+            if (_events + item.Changes.Events.Length > maxEvents && _events > 0)
                 return false;
-            _events += item.Events.Length;
+            _events += item.Changes.Events.Length;
             _items.Add(item);
         }
         Wake();

@@ -4,7 +4,6 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Millrace.Coordination.Node;
 using Millrace.Host.Platform;
-using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.CommandLine;
 
@@ -32,8 +31,12 @@ internal static class ClusterCommands
         };
         var client = new Option<string>("--listen") { Description = "For clients", HelpName = "HOST:PORT", DefaultValueFactory = _ => "127.0.0.1:2379" };
         var join = new Option<bool>("--join") { Description = "The group runs already and has added this member" };
-        var lease = new Option<bool>("--lease-reads") { Description = "The leader answers reads by its lease; needs clocks that drift by less than 2 %" };
-        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, lease }.WithExamples(
+        var reads = new Option<ReadMode>("--reads")
+        {
+            Description = "How linearizable reads are answered: index (a round of heartbeats), lease (needs clocks that drift by less than 2 %) or quorum (without the leader)",
+            HelpName = "index|lease|quorum",
+        };
+        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads }.WithExamples(
             "millrace cluster start",
             "millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
         command.SetAction(async (parsed, cancellation) =>
@@ -46,7 +49,7 @@ internal static class ClusterCommands
             {
                 DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
                 Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
-                PeerPort = self?.PeerPort ?? -1, Raft = new RaftOptions { LeaseReads = parsed.GetValue(lease) },
+                PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads),
             };
             using var logs = PlatformLogs.Create(quiet: false);
             await using var node = await StartAsync(options, logs, cancellation);

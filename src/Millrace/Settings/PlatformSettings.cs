@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
 using Millrace.Iceberg.Maintenance;
-using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.Settings;
 
@@ -80,13 +79,12 @@ internal sealed record CoordinationSettings
     /// <summary>The group runs already and has added this member.</summary>
     public bool IsJoining { get; init; }
 
-    /// <summary>Reads are answered by the leader's lease instead of a round of heartbeats.</summary>
-    public bool LeaseReads { get; init; }
+    public ReadMode Reads { get; init; } = ReadMode.Index;
 
     public CoordinationOptions Options(string dataFolder) => new()
     {
         DataFolder = dataFolder, Name = Name, Members = Members, IsJoining = IsJoining, Address = Listener.Address, ClientPort = Listener.Port,
-        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Raft = new RaftOptions { LeaseReads = LeaseReads },
+        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads,
         AdvertisedClientUrl = "http://" + Listener,
     };
 }

@@ -120,11 +120,20 @@ internal static class SettingsFile
                 case "join":
                     settings = settings with { IsJoining = Flag(value, file) };
                     break;
-                case "lease_reads":
-                    settings = settings with { LeaseReads = Flag(value, file) };
+                case "reads":
+                    settings = settings with
+                    {
+                        Reads = Text(value, file) switch
+                        {
+                            "index" => ReadMode.Index,
+                            "lease" => ReadMode.Lease,
+                            "quorum" => ReadMode.Quorum,
+                            var text => throw Fault(value, file, $"'{text}' is no way to read", "index, lease or quorum"),
+                        },
+                    };
                     break;
                 default:
-                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "lease_reads"], file);
+                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads"], file);
             }
         }
         if (settings.Members.Count > 0 && !settings.IsJoining && !settings.Members.Any(m => m.Name == settings.Name))

@@ -25,10 +25,16 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         ["skip previous check"] = (new Faults { SkipPreviousCheck = true }, 200, p => p),
         ["truncate agreeing entries"] = (new Faults { TruncateAgreeingEntries = true }, 200, p => p with { Duplication = 0.2 }),
         ["commit beyond match"] = (new Faults { CommitBeyondMatch = true }, 100, p => Crashes(p) with { MaxAppendBytes = 1, ChangeEvery = 0 }),
-        ["read without round"] = (new Faults { ReadWithoutRound = true }, 400, p => p with { Members = 3, QuorumReads = 0, PauseEvery = 300_000, Keys = 1 }),
+        ["read without round"] = (new Faults { ReadWithoutRound = true }, 400, p => p with
+        {
+            Members = 3, QuorumReads = 0, PauseEvery = 200_000, PartitionEvery = 400_000, Keys = 1, Clients = 6, Reads = 0.5, Leases = false,
+        }),
         ["read before first commit"] = (new Faults { ReadBeforeFirstCommit = true }, 400, p => Crashes(p) with { QuorumReads = 0 }),
         ["lease without drift bound"] = (new Faults { LeaseWithoutDriftBound = true }, 400, Leases),
-        ["lease during transfer"] = (new Faults { LeaseDuringTransfer = true }, 400, p => Leases(p) with { TransferEvery = 400_000 }),
+        ["lease during transfer"] = (new Faults { LeaseDuringTransfer = true }, 400, p => Leases(p) with
+        {
+            TransferEvery = 150_000, DelayMin = 1_000, DelayMax = 20_000, Reads = 0.6, ClockDrift = 0.02,
+        }),
         ["forget promise at restart"] = (new Faults { ForgetPromiseAtRestart = true }, 600, p => Leases(p) with
         {
             ClockDrift = 0.02, DelayMin = 5_000, DelayMax = 30_000, CrashEvery = 150_000, RestartMax = 20_000,
@@ -79,7 +85,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
     private static SimulationPlan Leases(SimulationPlan plan) => plan with
     {
         Members = 3, Leases = true, ClockDrift = 0.4, QuorumReads = 0, Reads = 0.7, PartitionEvery = 400_000, Clients = 6, Keys = 1,
-        DelayMax = 1500, DiskMax = 1500,
+        DelayMax = 1500, DiskMax = 1500, CommitNotice = 0,
     };
 
     private static SimulationPlan Changes(SimulationPlan plan) =>

@@ -77,6 +77,7 @@ internal sealed class SimulatedMember
             ClockDriftBound = _cluster.Plan.ClockDrift,
             MaxAppendBytes = _cluster.Plan.MaxAppendBytes,
             MaxAppendsInFlight = 4,
+            CommitNoticeDelay = TimeSpan.FromMicroseconds(_cluster.Plan.CommitNotice),
             CachedLogBytes = 2000,
             MaxApplyBytes = 500,
             SnapshotChunkBytes = 64,

@@ -61,6 +61,9 @@ internal sealed record SimulationPlan
 
     public int MaxAppendBytes { get; init; } = 4096;
 
+    /// <summary>How long a leader may keep a commit to itself.</summary>
+    public long CommitNotice { get; init; }
+
     public Faults Faults { get; init; } = Faults.None;
 
     public static SimulationPlan Draw(int seed)
@@ -95,6 +98,7 @@ internal sealed record SimulationPlan
             Reads = 0.2 + (random.NextDouble() * 0.6),
             QuorumReads = random.NextDouble() * 0.5,
             MaxAppendBytes = random.Next(1, 4096),
+            CommitNotice = random.NextDouble() < 0.5 ? 0 : random.NextInt64(100, 50_000),
         };
     }
 }

@@ -64,7 +64,7 @@ public sealed class SettingsFileTests
               address: 10.0.0.2
               port: 2479
               name: b
-              lease_reads: true
+              reads: lease
               members:
                 a: 10.0.0.1:2380
                 b: 10.0.0.2:2381
@@ -72,7 +72,7 @@ public sealed class SettingsFileTests
             """, "m.yaml").Coordination!.Options("/tmp/x/coordination");
         Assert.Equal(("b", 2479, 2381, "http://10.0.0.2:2479"), (one.Name, one.ClientPort, one.PeerPort, one.AdvertisedClientUrl));
         Assert.Equal(["a", "b", "c"], one.Members.Select(m => m.Name));
-        Assert.True(one.Raft.LeaseReads);
+        Assert.Equal(Millrace.Coordination.Node.ReadMode.Lease, one.Reads);
     }
 
     [Fact]

@@ -1,0 +1,159 @@
+namespace Millrace.Bench.Consensus;
+
+/// <summary>
+/// Three processes on loopback, every write fsynced on a majority, beside three of etcd in the same run, both driven by etcd's own tool.
+/// The two are measured in turns and never at the same time; the better of two runs counts for each.
+/// </summary>
+internal sealed class ConsensusBenchmark : IBenchmark
+{
+    public string Name => "consensus";
+
+    public string Summary => "the coordination store beside etcd: puts, linearizable reads, watches, batches, a killed leader";
+
+    public async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation)
+    {
+        var engines = Path.Combine(Environment.GetEnvironmentVariable("MILLRACE_ENGINES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "millrace-engines"), "go");
+        if (!File.Exists(Path.Combine(engines, "etcd-benchmark")))
+            throw new InvalidOperationException($"etcd-benchmark is not in {engines}: unpack the engines, or name their folder in MILLRACE_ENGINES");
+        var tool = new EtcdBenchmarkTool(Path.Combine(engines, "etcd-benchmark"));
+        var folder = Directory.CreateTempSubdirectory("millrace-consensus-").FullName;
+        var figures = new List<Figure>();
+        try
+        {
+            await using (var ours = new MillraceGroup(Path.Combine(folder, "millrace")))
+            await using (var etcd = new EtcdGroup(Path.Combine(folder, "etcd"), Path.Combine(engines, "etcd")))
+            {
+                await ours.StartAsync(cancellation);
+                await etcd.StartAsync(cancellation);
+                await PutsAsync(options, tool, ours, etcd, figures, cancellation);
+                await ReadsAsync(options, tool, ours, etcd, "by read index", figures, cancellation);
+                await BatchesAsync(options, ours, etcd, figures, cancellation);
+                await WatchesAsync(options, tool, ours, etcd, figures, cancellation);
+                await FailoversAsync(options, ours, etcd, figures, cancellation);
+            }
+            foreach (var (mode, name) in new[] { ("lease", "by lease"), ("quorum", "by quorum, no leader asked") })
+            {
+                await using var ours = new MillraceGroup(Path.Combine(folder, "millrace-" + mode), mode);
+                await ours.StartAsync(cancellation);
+                await ReadsAsync(options, tool, ours, null, name, figures, cancellation);
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+        return figures;
+    }
+
+    private static async Task PutsAsync(
+        BenchOptions options, EtcdBenchmarkTool tool, StoreGroup ours, StoreGroup etcd, List<Figure> figures, CancellationToken cancellation)
+    {
+        // What the first thousands of requests cost is the compiler's work, once in the life of a process.
+        options.Progress("warming up");
+        foreach (var group in new[] { ours, etcd })
+            await tool.PutAsync(group, 1000, options.Quick ? 10_000 : 60_000, cancellation);
+        foreach (var (clients, total) in new[] { (1, 1500), (100, 20_000), (1000, 50_000) })
+        {
+            options.Progress($"puts of 256 bytes, {clients} clients");
+            var count = options.Quick ? total / 5 : total;
+            var (mine, theirs) = await BothAsync(options, ours, etcd, group => tool.PutAsync(group, clients, count, cancellation));
+            figures.Add(Compare($"puts, {clients} clients", mine.PerSecond, "puts/s", theirs.PerSecond, 2));
+            figures.Add(Least($"put P99, {clients} clients", mine.P99, "ms", theirs.P99, 0.5));
+            figures.Add(new Figure(
+                $"processor time of three members, {clients} clients", mine.CpuMicros, "µs/put", "etcd", theirs.CpuMicros, mine.CpuMicros / theirs.CpuMicros));
+        }
+    }
+
+    private static async Task ReadsAsync(
+        BenchOptions options, EtcdBenchmarkTool tool, StoreGroup ours, StoreGroup? etcd, string how, List<Figure> figures,
+        CancellationToken cancellation)
+    {
+        options.Progress("linearizable reads " + how);
+        var total = options.Quick ? 10_000 : 80_000;
+        await tool.RangeAsync(ours, 1000, total / 2, "l", cancellation);
+        if (etcd is null)
+        {
+            var only = Better(await tool.RangeAsync(ours, 1000, total, "l", cancellation), await tool.RangeAsync(ours, 1000, total, "l", cancellation));
+            figures.Add(new Figure($"linearizable reads {how}, 1000 clients", only.PerSecond, "reads/s"));
+            return;
+        }
+        var (mine, theirs) = await BothAsync(options, ours, etcd, group => tool.RangeAsync(group, 1000, total, "l", cancellation));
+        figures.Add(Compare($"linearizable reads {how}, 1000 clients", mine.PerSecond, "reads/s", theirs.PerSecond, 2));
+        figures.Add(new Figure("processor time of three members", mine.CpuMicros, "µs/read", "etcd", theirs.CpuMicros, mine.CpuMicros / theirs.CpuMicros));
+    }
+
+    private static async Task BatchesAsync(
+        BenchOptions options, StoreGroup ours, StoreGroup etcd, List<Figure> figures, CancellationToken cancellation)
+    {
+        options.Progress("a client that pipelines transactions of 128 puts");
+        var transactions = options.Quick ? 300 : 3000;
+        var mine = await BatchLoad.RunAsync(ours, transactions, 32, cancellation);
+        var theirs = await BatchLoad.RunAsync(etcd, transactions, 32, cancellation);
+        figures.Add(new Figure(
+            "puts through a pipelining client", mine, "puts/s", "etcd", theirs, mine / theirs, "at least 50,000/s", mine >= 50_000));
+    }
+
+    private static async Task WatchesAsync(
+        BenchOptions options, EtcdBenchmarkTool tool, StoreGroup ours, StoreGroup etcd, List<Figure> figures, CancellationToken cancellation)
+    {
+        options.Progress("10,000 watchers of one key");
+        var puts = options.Quick ? 20 : 200;
+        var mine = await tool.WatchAsync(ours, 100, 100, puts, cancellation);
+        var theirs = await tool.WatchAsync(etcd, 100, 100, puts, cancellation);
+        figures.Add(new Figure(
+            "watch events, 10,000 watchers", mine.PerSecond, "events/s", "etcd", theirs.PerSecond, mine.PerSecond / theirs.PerSecond,
+            "at least 100,000/s and more than etcd", mine.PerSecond >= 100_000 && mine.PerSecond > theirs.PerSecond));
+    }
+
+    private static async Task FailoversAsync(
+        BenchOptions options, StoreGroup ours, StoreGroup etcd, List<Figure> figures, CancellationToken cancellation)
+    {
+        var kills = options.Quick ? 3 : 25;
+        options.Progress($"the leader is killed {kills} times");
+        var mine = await KillLeadersAsync(ours, kills, cancellation);
+        var theirs = await KillLeadersAsync(etcd, Math.Min(kills, 10), cancellation);
+        figures.Add(new Figure(
+            "killed leader to first write, median", Median(mine), "ms", "etcd", Median(theirs), Median(mine) / Median(theirs), "under 400 ms",
+            Median(mine) < 400));
+        figures.Add(new Figure(
+            $"killed leader to first write, worst of {kills}", mine.Max(), "ms", "etcd", theirs.Max(), mine.Max() / theirs.Max(), "under 1 s",
+            mine.Max() < 1000));
+    }
+
+    private static async Task<double[]> KillLeadersAsync(StoreGroup group, int kills, CancellationToken cancellation)
+    {
+        var times = new double[kills];
+        for (var i = 0; i < kills; i++)
+        {
+            var leader = await group.LeaderAsync(cancellation);
+            var others = StoreGroup.Names.Where(n => n != leader).Select(group.AddressOf).ToArray();
+            await StoreGroup.WriteAsync(others, TimeSpan.FromSeconds(30), cancellation);
+            using var killed = group.Kill(leader);
+            times[i] = (await StoreGroup.WriteAsync(others, TimeSpan.FromSeconds(60), cancellation)).TotalMilliseconds;
+            await killed.WaitForExitAsync(cancellation);
+            group.Start(leader);
+            await StoreGroup.WriteAsync([group.AddressOf(leader)], TimeSpan.FromSeconds(60), cancellation);
+        }
+        return times;
+    }
+
+    /// <summary>Each side in turn, twice, so that what else the machine does meets both.</summary>
+    private static async Task<(ToolRun Ours, ToolRun Theirs)> BothAsync(
+        BenchOptions options, StoreGroup ours, StoreGroup etcd, Func<StoreGroup, Task<ToolRun>> run)
+    {
+        var mine = await run(ours);
+        var theirs = await run(etcd);
+        return options.Quick ? (mine, theirs) : (Better(mine, await run(ours)), Better(theirs, await run(etcd)));
+    }
+
+    private static ToolRun Better(ToolRun one, ToolRun other) => one.PerSecond >= other.PerSecond ? one : other;
+
+    private static Figure Compare(string name, double value, string unit, double rival, double goal) =>
+        new(name, value, unit, "etcd", rival, value / rival, $"at least {goal}x", value >= goal * rival);
+
+    private static Figure Least(string name, double value, string unit, double rival, double goal) =>
+        new(name, value, unit, "etcd", rival, value / rival, $"under {goal}x", value < goal * rival);
+
+    private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
+}
