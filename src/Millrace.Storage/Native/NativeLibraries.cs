@@ -12,7 +12,7 @@ public sealed record NativeLibrarySource(string Name, string Variable, IReadOnly
 
 /// <summary>
 /// Finds native libraries: first the environment variable, then the folder that set-up fills (<c>MILLRACE_NATIVE</c>, else
-/// <c>~/.cache/millrace/native</c>), then the system by several version names.
+/// <c>millrace/native</c> in <c>XDG_CACHE_HOME</c> or <c>~/.cache</c>), then the system by several version names.
 /// </summary>
 public static class NativeLibraries
 {
@@ -85,8 +85,12 @@ public static class NativeLibraries
             yield return chosen;
             yield break;
         }
+        // As scripts/setup has it.
         var native = Environment.GetEnvironmentVariable("MILLRACE_NATIVE")
-            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "millrace", "native");
+            ?? Path.Combine(
+                Environment.GetEnvironmentVariable("XDG_CACHE_HOME")
+                    ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+                "millrace", "native");
         foreach (var folder in SystemFolders.Prepend(native).Where(Directory.Exists))
         {
             foreach (var pattern in source.FileNames)

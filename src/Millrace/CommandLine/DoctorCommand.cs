@@ -73,9 +73,9 @@ internal static class DoctorCommand
             NativeLibraries.Load(library);
             return new Finding(library.Name, true, NativeLibraries.Find(library) ?? "loaded by the system's own search");
         }
-        catch (DllNotFoundException error)
+        catch (DllNotFoundException)
         {
-            return new Finding(library.Name, false, error.Message, library.Advice);
+            return new Finding(library.Name, false, "no usable library", $"{library.Advice}, or point {library.Variable} at the file");
         }
     }
 
