@@ -41,6 +41,19 @@ internal sealed class TableRoutes(ConsoleServices services, ConsoleOptions optio
                 await Replies.JsonAsync(context, table, ConsoleJson.Relaxed.TableDetail);
             },
         },
+        new("DELETE", "/api/tables/{namespace}/{table}", Tag, "dropTable", "Drop a table with its files")
+        {
+            Description = "A job that still writes to it makes it again, with the rows that come from then on.",
+            Parameters = [Namespace, Table],
+            Answers = [new(204, "gone", null), Answer.Problem(404, "no such table")],
+            Serve = async context =>
+            {
+                var (space, name) = (Namespace.Read(context), Table.Read(context));
+                if (!await services.Tables.DropAsync(space, name, context.RequestAborted))
+                    throw NoTable(space, name);
+                context.Response.StatusCode = 204;
+            },
+        },
         Upkeep("expire", "expireSnapshots", "Take out old snapshots with the files that only they need", [Keep, KeepLast], context => new TableTask.Expire(
             Keep.ReadOptional(context) == "forever" ? TimeSpan.MaxValue : Duration(Keep, context), KeepLast.Read(context) is > 0 and var last ? (int)last : null)),
         Upkeep("compact", "compactTable", "Rewrite small files as large ones", [Target], context => new TableTask.Compact(

@@ -12,6 +12,9 @@ public interface ITables
 
     /// <summary>Keeps a table in shape, or tells what that would do; null when there is no such table.</summary>
     Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation);
+
+    /// <summary>Drops a table with its files; false when there is none.</summary>
+    Task<bool> DropAsync(string @namespace, string table, CancellationToken cancellation);
 }
 
 /// <summary>A piece of upkeep; null takes the table's own properties, then the installation's settings.</summary>

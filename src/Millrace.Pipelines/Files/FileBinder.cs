@@ -20,7 +20,7 @@ internal sealed class FileBinder(DiagnosticBag faults)
             return null;
         if (root is not YamlMappingNode mapping)
         {
-            faults.Error(PlaceOf(root), "not-a-map", "a pipeline file is a map of fields", "begin with: pipeline: NAME", $"millrace gen TOPIC > {file}");
+            faults.Error(PlaceOf(root), "not-a-map", "a pipeline file is a map of fields", "begin with: pipeline: NAME", $"./millrace gen TOPIC > {file}");
             return null;
         }
         return (PipelineFile?)BindRecord(mapping, typeof(PipelineFile), "the file", 0);
@@ -55,7 +55,7 @@ internal sealed class FileBinder(DiagnosticBag faults)
         }
         if (stream.Documents.Count == 0)
         {
-            faults.Error(new Place(1, 1, 1), "empty-file", "the file is empty", "begin with: pipeline: NAME", "millrace gen TOPIC");
+            faults.Error(new Place(1, 1, 1), "empty-file", "the file is empty", "begin with: pipeline: NAME", "./millrace gen TOPIC");
             return null;
         }
         if (stream.Documents.Count > 1)

@@ -185,7 +185,7 @@ public sealed class JobService : IAsyncDisposable
         .. lint.Diagnostics,
         .. changes.Where(c => c.Breaks).Select(c => new Diagnostic(
             fileName, 1, 1, 1, Severity.Error, "breaks-state", $"{c.Part}: {c.Text}, so the job cannot go on from its state",
-            "give the pipeline another name, or remove the job and begin anew", $"millrace job remove {lint.PipelineName}")),
+            "give the pipeline another name, or remove the job and begin anew", $"./millrace job remove {lint.PipelineName}")),
     ];
 
     private static Diagnostic Unknown(string fileName) => new(

@@ -89,12 +89,12 @@ internal sealed class AlertRules(PipelineFile file, string fileName, LintContext
             // A laptop has no Slack: the file still runs, and the alert is told where it can be.
             faults.Warning(
                 text.Place, "unknown-target", $"no target '{rest}' stands in millrace.yaml; the alert goes to the log",
-                nearest is not null ? $"did you mean '{nearest}'?" : $"in millrace.yaml: targets: {{{scheme}: {{{rest}: https://...}}}}", "millrace doctor");
+                nearest is not null ? $"did you mean '{nearest}'?" : $"in millrace.yaml: targets: {{{scheme}: {{{rest}: https://...}}}}", "./millrace doctor");
             return new AlertTarget.Log();
         }
         faults.Error(
             text.Place, "unknown-target", $"'{text.Value}' is nobody to tell",
-            NearestName.Hint(text.Value, context.Targets.Keys.Append("log").ToArray(), "targets are") + "; or webhook:https://..., slack:NAME", $"millrace lint {fileName}");
+            NearestName.Hint(text.Value, context.Targets.Keys.Append("log").ToArray(), "targets are") + "; or webhook:https://..., slack:NAME", $"./millrace lint {fileName}");
         return null;
     }
 }

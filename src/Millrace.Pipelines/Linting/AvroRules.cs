@@ -37,18 +37,18 @@ internal sealed class AvroRules(LintContext context, DiagnosticBag faults)
     public Schema? Columns(FileEntry<SourceEntry> entry)
     {
         var at = entry.Value.From!.Place;
-        var hint = $"register it: millrace schema register {_address.Subject} FILE, or declare the columns under schema:";
+        var hint = $"register it: ./millrace schema register {_address.Subject} FILE, or declare the columns under schema:";
         if (_sample is null or { Unreachable: true })
         {
             var why = _sample?.Problem is { } problem ? $"no registry was reached ({problem})" : "no registry was asked";
             faults.Warning(
                 at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not declared and {why}, so columns and SQL are not checked", hint,
-                _sample is null ? $"millrace lint {faults.Source.FileName}" : "millrace up");
+                _sample is null ? $"./millrace lint {faults.Source.FileName}" : "./millrace up");
             return null;
         }
         if (_sample.Schema is { } schema)
             return AvroTypes.ColumnsOf(AvroSchema.Parse(schema.Text, schema.Referenced));
-        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {_sample.Problem}", hint, "millrace schema list");
+        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {_sample.Problem}", hint, "./millrace schema list");
         return null;
     }
 

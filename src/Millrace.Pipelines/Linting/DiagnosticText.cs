@@ -17,7 +17,7 @@ public static class DiagnosticText
             return "";
         var errors = all.Count(d => d.Severity == Severity.Error);
         var counts = new[] { Count(errors, "error"), Count(all.Length - errors, "warning") }.OfType<string>();
-        var next = errors > 0 ? $"; mend and run: millrace lint {all[0].File}" : "";
+        var next = errors > 0 ? $"; mend and run: ./millrace lint {all[0].File}" : "";
         return $"{string.Join('\n', all.Select(d => Render(d, source)))}\n{string.Join(", ", counts)}{next}\n";
     }
 

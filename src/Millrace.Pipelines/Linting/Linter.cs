@@ -97,7 +97,7 @@ internal sealed class FileLint(PipelineFile file, string fileName, LintContext c
         foreach (var alert in file.Alerts.Entries)
             CheckName(alert.Name, "an alert's name");
         if (file.Sources.Entries.Count == 0 && !faults.HasErrors)
-            faults.Error(file.Pipeline?.Place ?? new Place(1, 1, 1), "missing-field", "the pipeline has no sources", "sources: {orders: kafka:orders?time=ts}", "millrace topic list");
+            faults.Error(file.Pipeline?.Place ?? new Place(1, 1, 1), "missing-field", "the pipeline has no sources", "sources: {orders: kafka:orders?time=ts}", "./millrace topic list");
     }
 
     private void CheckName(Text name, string what)

@@ -119,7 +119,7 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
             var why = sample?.Problem is { } problem ? $"no server was reached ({problem})" : "no server was asked";
             faults.Warning(
                 at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not declared and {why}, so columns and SQL are not checked", hint,
-                sample is null ? $"millrace lint {faults.Source.FileName}" : "millrace up");
+                sample is null ? $"./millrace lint {faults.Source.FileName}" : "./millrace up");
             return null;
         }
         var reason = sample.Problem ?? (sample.Records.Count == 0 ? $"topic '{topic.Topic}' has no records yet" : null);
@@ -134,7 +134,7 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
                 reason = error.Message;
             }
         }
-        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {reason}", hint, sample.Problem is null ? $"millrace topic show {topic.Topic}" : "millrace topic list");
+        faults.Error(at, "unknown-columns", $"the columns of '{entry.Name.Value}' are not known: {reason}", hint, sample.Problem is null ? $"./millrace topic show {topic.Topic}" : "./millrace topic list");
         return null;
     }
 

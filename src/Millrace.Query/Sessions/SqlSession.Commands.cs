@@ -201,7 +201,7 @@ public sealed partial class SqlSession
             if (drop.IfExists)
                 return Done("DROP TABLE", $"table \"{drop.Name}\" does not exist, skipping");
             throw new SqlException(
-                $"temporary table \"{drop.Name}\" does not exist", SqlStates.UndefinedTable, hint: "tables of the lake are dropped by `millrace table`");
+                $"temporary table \"{drop.Name}\" does not exist", SqlStates.UndefinedTable, hint: "tables of the lake are dropped by `./millrace table drop`");
         }
         using var clock = NewClock();
         await CallAsync(clock, null, () => Connection.Execute($"DROP TABLE temp.{DuckDbSql.Identifier(drop.Name)}"), cancellation);

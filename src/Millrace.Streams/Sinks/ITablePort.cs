@@ -3,6 +3,10 @@ namespace Millrace.Streams.Sinks;
 /// <summary>A table to append to, as <see cref="TableSink"/> needs it. Calls come one at a time, but for <see cref="Upkeep"/>.</summary>
 internal interface ITablePort : IDisposable
 {
+    /// <summary>Makes the table when it is missing, so that it can be asked before its first rows come.</summary>
+    /// <exception cref="TableUnavailableException">It did not work; <see cref="Append"/> tries again.</exception>
+    void Ensure();
+
     /// <summary>The newest commit of a writer in the table's history, or null.</summary>
     TableCommit? NewestOf(string writer);
 

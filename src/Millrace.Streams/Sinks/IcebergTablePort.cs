@@ -17,6 +17,18 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
 
     private readonly TableIdent _ident = new(Namespace.Parse(plan.Namespace), plan.Table);
 
+    public void Ensure()
+    {
+        try
+        {
+            OpenOrCreate();
+        }
+        catch (IOException error)
+        {
+            throw new TableUnavailableException(error.Message, error);
+        }
+    }
+
     public TableCommit? NewestOf(string writer)
     {
         try

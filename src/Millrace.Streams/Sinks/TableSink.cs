@@ -52,6 +52,7 @@ internal sealed class TableSink : IAsyncDisposable
         try
         {
             Look();
+            context.Port.Ensure();
         }
         catch (TableUnavailableException error)
         {

@@ -37,8 +37,8 @@ internal static class ClusterCommands
             HelpName = "index|lease|quorum",
         };
         var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads }.WithExamples(
-            "millrace cluster start",
-            "millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
+            "./millrace cluster start",
+            "./millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
         command.SetAction(async (parsed, cancellation) =>
         {
             var listen = EndPoint(parsed.GetValue(client)!);
@@ -75,8 +75,8 @@ internal static class ClusterCommands
         {
             file, data, name, members,
         }.WithExamples(
-            "millrace cluster restore state.snapshot --data /srv/new",
-            "millrace cluster restore state.snapshot --data /srv/a --name a --members a=10.0.0.1:2380,b=10.0.0.2:2380,c=10.0.0.3:2380");
+            "./millrace cluster restore state.snapshot --data /srv/new",
+            "./millrace cluster restore state.snapshot --data /srv/a --name a --members a=10.0.0.1:2380,b=10.0.0.2:2380,c=10.0.0.3:2380");
         command.SetAction((parsed, _) =>
         {
             var first = Members(parsed.GetValue(members));

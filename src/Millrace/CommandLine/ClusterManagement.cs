@@ -22,7 +22,7 @@ internal static class ClusterManagement
     private static Command Status()
     {
         var command = new Command("status", "Members, terms and log positions") { Endpoints }.WithExamples(
-            "millrace cluster status", "millrace cluster status --endpoints 10.0.0.1:2379,10.0.0.2:2379 --json");
+            "./millrace cluster status", "./millrace cluster status --endpoints 10.0.0.1:2379,10.0.0.2:2379 --json");
         return Asking(command, async (parsed, client, cancellation) =>
         {
             var reports = await ReportsAsync(client, cancellation);
@@ -40,20 +40,20 @@ internal static class ClusterManagement
         var url = new Argument<string>("PEER") { Description = "Where the others will reach it: host:port or http://host:port" };
         var learner = new Option<bool>("--learner") { Description = "It learns first and counts once it is promoted" };
         var command = new Command("add", "Tell the group of a member that will start with --join") { url, learner, Endpoints }.WithExamples(
-            "millrace cluster add 10.0.0.4:2380 --learner");
+            "./millrace cluster add 10.0.0.4:2380 --learner");
         return Asking(command, async (parsed, client, cancellation) =>
         {
             var text = parsed.GetValue(url)!;
             var added = await client.AddAsync(
                 text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text, parsed.GetValue(learner), cancellation);
-            return Say(parsed, $"member {added.Id:x} was added; start it with: millrace cluster start --join --name NAME --members ...", ("id", added.Id.ToString("x")));
+            return Say(parsed, $"member {added.Id:x} was added; start it with: ./millrace cluster start --join --name NAME --members ...", ("id", added.Id.ToString("x")));
         });
     }
 
     private static Command Promote()
     {
         var member = MemberArgument();
-        var command = new Command("promote", "Let a learner that has caught up vote") { member, Endpoints }.WithExamples("millrace cluster promote d");
+        var command = new Command("promote", "Let a learner that has caught up vote") { member, Endpoints }.WithExamples("./millrace cluster promote d");
         return Asking(command, async (parsed, client, cancellation) =>
         {
             var found = await FindAsync(client, parsed.GetValue(member)!, cancellation);
@@ -66,7 +66,7 @@ internal static class ClusterManagement
     {
         var member = MemberArgument();
         var command = new Command("remove", "Take a member out of the group; its folder is of no use after") { member, Endpoints }.WithExamples(
-            "millrace cluster remove d", "millrace cluster remove 8e9e05c52164694d");
+            "./millrace cluster remove d", "./millrace cluster remove 8e9e05c52164694d");
         return Asking(command, async (parsed, client, cancellation) =>
         {
             var found = await FindAsync(client, parsed.GetValue(member)!, cancellation);
@@ -78,14 +78,14 @@ internal static class ClusterManagement
     private static Command Transfer()
     {
         var member = MemberArgument();
-        var command = new Command("transfer", "Hand leadership over, once the other has the whole log") { member, Endpoints }.WithExamples("millrace cluster transfer b");
+        var command = new Command("transfer", "Hand leadership over, once the other has the whole log") { member, Endpoints }.WithExamples("./millrace cluster transfer b");
         return Asking(command, async (parsed, client, cancellation) =>
         {
             var found = await FindAsync(client, parsed.GetValue(member)!, cancellation);
             var reports = await ReportsAsync(client, cancellation);
             var leader = reports.FirstOrDefault(r => r.Report is { } report && report.Leader == report.MemberId);
             if (leader.Endpoint is null)
-                throw new CommandException("no member says that it leads", "see: millrace cluster status");
+                throw new CommandException("no member says that it leads", "see: ./millrace cluster status");
             await client.MoveLeaderAsync(leader.Endpoint, found.Id, cancellation);
             return Say(parsed, $"member {found.Id:x} leads now", ("leader", found.Id.ToString("x")));
         });
@@ -95,7 +95,7 @@ internal static class ClusterManagement
     {
         var file = new Argument<string>("FILE") { Description = "To be written; it appears whole or not at all" };
         var command = new Command("snapshot", "Save the whole state in a file, for cluster restore") { file, Endpoints }.WithExamples(
-            "millrace cluster snapshot state.snapshot");
+            "./millrace cluster snapshot state.snapshot");
         return Asking(command, async (parsed, client, cancellation) =>
         {
             var path = Path.GetFullPath(parsed.GetValue(file)!);

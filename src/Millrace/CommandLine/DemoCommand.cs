@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Millrace.Host.Demo;
 using Millrace.Host.Platform;
+using Millrace.Streams.Sql;
 using Spectre.Console;
 using static Millrace.Host.CommandLine.Values;
 
@@ -26,7 +27,7 @@ internal static class DemoCommand
         var time = new Option<string>("--for") { Description = "How long a headless run lasts, e.g. 60s or 5m", DefaultValueFactory = _ => "60s", HelpName = "TIME" };
         var data = new Option<string?>("--data") { Description = "The demo's folder, emptied first [default: ~/.millrace-demo]", HelpName = "DIR" };
         var command = new Command("demo", "See it all: real data at 1 M events a minute, checked, aggregated, in tables, on a page") { headless, time, data }
-            .WithExamples("millrace demo", "millrace demo --headless --for 60s --json");
+            .WithExamples("./millrace demo", "./millrace demo --headless --for 60s --json");
         command.SetAction(async (parsed, cancellation) =>
         {
             var settings = parsed.Settings();
@@ -163,9 +164,11 @@ internal static class DemoCommand
         var postgres = platform.Postgres.Split(':');
         AnsiConsole.MarkupLine($"[bold]Millrace demo[/]: order lines of a web shop, 1 M events a minute, one in 200 bad on purpose. Ctrl-C ends it.\n");
         AnsiConsole.MarkupLine($"  [bold green]console[/]   {platform.Console}");
-        AnsiConsole.MarkupLine(
-            $"  [bold green]SQL[/]       psql -h {postgres[0]} -p {postgres[1]} -U millrace -c \"SELECT * FROM live.by_country ORDER BY revenue DESC LIMIT 10\"");
-        AnsiConsole.MarkupLine($"  [bold green]bad rows[/]  kcat -b {platform.Kafka} -t {Topic}.quarantine -C -o -5 -e -f '%h\\n%s\\n'\n");
+        // Lines to paste go out as they are: one that was wrapped here could not be.
+        AnsiConsole.Markup("  [bold green]SQL[/]       ");
+        Console.Out.WriteLine($"psql -h {postgres[0]} -p {postgres[1]} -U millrace -c \"SELECT * FROM live.by_country\"");
+        AnsiConsole.Markup("  [bold green]bad rows[/]  ");
+        Console.Out.WriteLine($"kcat -b {platform.Kafka} -t {Topic}.quarantine -C -o -5 -e -f '%h\\n%s\\n'\n");
         var stopped = UpCommands.UntilStoppedAsync(cancellation);
         if (Console.IsOutputRedirected)
         {
@@ -215,15 +218,6 @@ internal static class DemoCommand
         File.WriteAllText(Path.Combine(folder, Marker), "");
     }
 
-    private static TimeSpan Duration(string text)
-    {
-        (string Unit, double Seconds)[] units = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)];
-        foreach (var (unit, seconds) in units)
-        {
-            if (text.EndsWith(unit, StringComparison.Ordinal)
-                && double.TryParse(text[..^unit.Length], NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && number > 0)
-                return TimeSpan.FromSeconds(number * seconds);
-        }
-        throw new CommandException($"'{text}' is no duration", "write 60s, 5m or 1h", ExitCode.Usage);
-    }
+    private static TimeSpan Duration(string text) =>
+        DurationText.TryParse(text, out var duration, out var problem) ? duration : throw new CommandException(problem, DurationText.Hint, ExitCode.Usage);
 }

@@ -21,12 +21,17 @@ internal static class DemoView
         var counters = new Markup(string.Create(
             CultureInfo.InvariantCulture,
             $"[bold]{source["perSecond"]!.GetValue<double>(),10:#,0}[/] events/s   in [bold]{source["in"]!.GetValue<long>():#,0}[/] = good [green]{source["good"]!.GetValue<long>():#,0}[/] + quarantined [yellow]{source["quarantined"]!.GetValue<long>():#,0}[/]   p99 {Text(status["latency"]?["p99"])} ms   checkpoint {Text(status["checkpoint"]?["id"])}"));
+        // A row that is wrapped would push the others off a small terminal.
+        var width = Math.Max(20, AnsiConsole.Profile.Width - 8);
         return new Rows(
             counters,
             Table(["country", "window", "orders", "revenue"], (live["rows"] as JsonArray ?? []).Select(r => r!.AsArray().Select(Text).ToArray())),
             Table(
                 ["newest bad rows: why", "record"],
-                Values.Rows(quarantine["rows"]).Select(r => new[] { string.Join("; ", Values.Rows(r["reasons"]).Select(Text)), Cut(Text(r["value"]), 70) })),
+                Values.Rows(quarantine["rows"]).Select(r => new[]
+                {
+                    Cut(string.Join("; ", Values.Rows(r["reasons"]).Select(Text)), width / 2), Cut(Text(r["value"]), width - (width / 2)),
+                })),
             Table(
                 ["Iceberg table", "rows", "snapshots", "size"],
                 Values.Rows(tables["tables"]).Select(t => new[] { $"{Text(t["namespace"])}.{Text(t["name"])}", Text(t["rows"]), Text(t["snapshots"]), Bytes(t["bytes"]) })));
@@ -42,5 +47,5 @@ internal static class DemoView
         return table;
     }
 
-    private static string Cut(string text, int length) => text.Length <= length ? text : text[..length] + "…";
+    private static string Cut(string text, int length) => text.Length <= length ? text : text[..(length - 1)] + "…";
 }

@@ -15,7 +15,7 @@ internal static class DoctorCommand
 
     public static Command Create()
     {
-        var command = new Command("doctor", "Say what is wrong: libraries, folder, ports, disk").WithExamples("millrace doctor", "millrace doctor --json");
+        var command = new Command("doctor", "Say what is wrong: libraries, folder, ports, disk").WithExamples("./millrace doctor", "./millrace doctor --json");
         command.SetAction(async (parsed, cancellation) =>
         {
             var settings = parsed.Settings();
@@ -30,7 +30,7 @@ internal static class DoctorCommand
                 findings.Add(Port(name, listener, up));
             if (settings.Coordination is { } member)
                 findings.Add(Port("etcd's API", member.Listener, up));
-            findings.Add(new Finding("platform", true, up ? "running" : "not running", up ? null : "start it with: millrace up"));
+            findings.Add(new Finding("platform", true, up ? "running" : "not running", up ? null : "start it with: ./millrace up"));
             return Report(parsed, findings);
         });
         return command;

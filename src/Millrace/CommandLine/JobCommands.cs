@@ -20,7 +20,7 @@ internal static class JobCommands
 
     private static Command List()
     {
-        var command = new Command("list", "List jobs with their rates").WithExamples("millrace job list", "millrace job list --json | jq '.jobs[].name'");
+        var command = new Command("list", "List jobs with their rates").WithExamples("./millrace job list", "./millrace job list --json | jq '.jobs[].name'");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();
@@ -41,7 +41,7 @@ internal static class JobCommands
                         Sum(sources, "perSecond"), Sum(sources, "lag"), Text(j["checkpoint"]?["id"]),
                     };
                 }),
-                "no jobs; start one with: millrace run FILE");
+                "no jobs; start one with: ./millrace run FILE");
             return ExitCode.Success;
         });
         return command;
@@ -50,7 +50,7 @@ internal static class JobCommands
     private static Command Show()
     {
         var name = NameArgument();
-        var command = new Command("show", "Show one job: sources, outputs, sinks, checkpoint, latency") { name }.WithExamples("millrace job show orders_by_country");
+        var command = new Command("show", "Show one job: sources, outputs, sinks, checkpoint, latency") { name }.WithExamples("./millrace job show orders_by_country");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();
@@ -88,7 +88,7 @@ internal static class JobCommands
     private static Command Change(string verb, string description, string done)
     {
         var name = NameArgument();
-        var command = new Command(verb, description) { name }.WithExamples($"millrace job {verb} orders_by_country");
+        var command = new Command(verb, description) { name }.WithExamples($"./millrace job {verb} orders_by_country");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();
@@ -104,7 +104,7 @@ internal static class JobCommands
     {
         var name = NameArgument();
         var command = new Command("remove", "Stop a job and forget it with its state; tables and topics stay") { name }
-            .WithExamples("millrace job remove orders_by_country");
+            .WithExamples("./millrace job remove orders_by_country");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.Runtime.CompilerServices;
 using Millrace.Host.Settings;
 
 namespace Millrace.Host.CommandLine;
@@ -7,6 +8,8 @@ namespace Millrace.Host.CommandLine;
 /// <summary>The root of the command line: global options, the commands, and how failures are told.</summary>
 internal static class MillraceCommand
 {
+    private static readonly ConditionalWeakTable<Command, string[]> Examples = [];
+
     public static readonly Option<bool> Json = new("--json") { Description = "Print JSON instead of text", Recursive = true };
 
     public static readonly Option<string?> Config = new("--config")
@@ -26,7 +29,12 @@ internal static class MillraceCommand
 
     public static RootCommand Create()
     {
-        var root = new RootCommand("Millrace: a data platform in one program. Start with: millrace demo");
+        var root = new RootCommand("Millrace: a data platform in one program. Start with: ./millrace demo");
+        // One help for all commands, with the names that people know.
+        root.Options.Remove(root.Options.OfType<HelpOption>().Single());
+        var help = new HelpOption("--help", "-h") { Recursive = true, Description = "Show help" };
+        help.Action = new ExamplesHelp((HelpAction)help.Action!);
+        root.Options.Add(help);
         root.Options.Add(Json);
         root.Options.Add(Config);
         root.Options.Add(Server);
@@ -48,7 +56,7 @@ internal static class MillraceCommand
         // The entry script takes these before the host runs; they stand here for help and completion.
         root.Subcommands.Add(new Command("test", "Run the tests: ./millrace test [--fast] [--interop NAME] [--simulation NAME] [--seed N]"));
         root.Subcommands.Add(new Command("bench", "Run a benchmark: ./millrace bench list | NAME [--quick] [--json] [--part PART]"));
-        root.Subcommands.Add(new Command("setup", "Install what is missing on this machine"));
+        root.Subcommands.Add(new Command("setup", "Install what is missing on this machine: ./millrace setup [test] [--check]"));
         return root;
     }
 
@@ -115,15 +123,13 @@ internal static class MillraceCommand
     public static T WithExamples<T>(this T command, params string[] examples)
         where T : Command
     {
-        var help = new HelpOption();
-        help.Action = new ExamplesHelp((HelpAction)help.Action!, examples);
-        command.Options.Add(help);
+        Examples.AddOrUpdate(command, examples);
         return command;
     }
 
     /// <summary>The examples that <see cref="WithExamples"/> gave a command.</summary>
     public static IReadOnlyList<string> ExamplesOf(Command command) =>
-        command.Options.OfType<HelpOption>().Select(h => h.Action).OfType<ExamplesHelp>().FirstOrDefault()?.Examples ?? [];
+        Examples.TryGetValue(command, out var examples) ? examples : [];
 
     private static string CommandPath(ParseResult parsed)
     {
@@ -133,13 +139,14 @@ internal static class MillraceCommand
         return string.Join(' ', names);
     }
 
-    private sealed class ExamplesHelp(HelpAction inner, string[] examples) : System.CommandLine.Invocation.SynchronousCommandLineAction
+    private sealed class ExamplesHelp(HelpAction inner) : System.CommandLine.Invocation.SynchronousCommandLineAction
     {
-        public IReadOnlyList<string> Examples => examples;
-
         public override int Invoke(ParseResult parseResult)
         {
             var code = inner.Invoke(parseResult);
+            var examples = ExamplesOf(parseResult.CommandResult.Command);
+            if (examples.Count == 0)
+                return code;
             var output = parseResult.InvocationConfiguration.Output;
             output.WriteLine("Examples:");
             foreach (var example in examples)

@@ -20,7 +20,7 @@ internal static class PipelineCommands
         var file = FileArgument();
         var dry = new Option<bool>("--dry-run") { Description = "Show what would change on the running platform; start nothing" };
         var command = new Command("run", "Start a pipeline on the running platform, or change the one of that name") { file, dry }.WithExamples(
-            "millrace run examples/orders_by_country.yaml", "millrace run orders.yaml --dry-run");
+            "./millrace run examples/orders_by_country.yaml", "./millrace run orders.yaml --dry-run");
         command.SetAction(async (parsed, cancellation) =>
         {
             var (path, yaml) = Read(parsed.GetValue(file)!);
@@ -37,7 +37,7 @@ internal static class PipelineCommands
             if (!parsed.GetValue(MillraceCommand.Json) && Rows(answer["diagnostics"]).Any())
                 Console.Error.WriteLine(Render(answer["diagnostics"]!.AsArray(), path, yaml));
             var name = Text(answer["name"]);
-            Done(parsed, parsed.GetValue(dry) ? Would(answer, name, path) : $"job {name} runs; look at it with: millrace job show {name}", answer);
+            Done(parsed, parsed.GetValue(dry) ? Would(answer, name, path) : $"job {name} runs; look at it with: ./millrace job show {name}", answer);
             return ExitCode.Success;
         });
         return command;
@@ -50,14 +50,14 @@ internal static class PipelineCommands
         var head = answer["replaces"]?.GetValue<bool>() != true ? $"{name} would be started as a new job"
             : changes.Count == 0 ? $"{name} is there already; nothing would change"
             : $"{name} would be changed:";
-        return string.Join('\n', [head, .. changes, $"nothing was done; do it with: millrace run {path}"]);
+        return string.Join('\n', [head, .. changes, $"nothing was done; do it with: ./millrace run {path}"]);
     }
 
     private static Command Lint()
     {
         var file = FileArgument();
         var command = new Command("lint", "Say what is wrong with a pipeline file: place, caret, hint, what to run next") { file }
-            .WithExamples("millrace lint orders.yaml", "millrace lint orders.yaml --json");
+            .WithExamples("./millrace lint orders.yaml", "./millrace lint orders.yaml --json");
         command.SetAction(parsed =>
         {
             var (path, yaml) = Read(parsed.GetValue(file)!);
@@ -76,7 +76,7 @@ internal static class PipelineCommands
             if (result.HasErrors)
                 return ExitCode.Usage;
             if (!parsed.GetValue(MillraceCommand.Json))
-                Console.Out.WriteLine($"{path} is right; start it with: millrace run {path}");
+                Console.Out.WriteLine($"{path} is right; start it with: ./millrace run {path}");
             return ExitCode.Success;
         });
         return command;
@@ -86,7 +86,7 @@ internal static class PipelineCommands
     {
         var file = FileArgument();
         var command = new Command("plan", "Show a pipeline as a graph: its steps, where each runs, and what it does now") { file }
-            .WithExamples("millrace plan examples/orders_by_country.yaml");
+            .WithExamples("./millrace plan examples/orders_by_country.yaml");
         command.SetAction(async (parsed, cancellation) =>
         {
             var (path, yaml) = Read(parsed.GetValue(file)!);
@@ -112,7 +112,7 @@ internal static class PipelineCommands
         var schema = new Option<bool>("--schema") { Description = "Print the JSON Schema of pipeline files instead, for editors" };
         var most = new Option<int>("--sample") { Description = "Records to look at", DefaultValueFactory = _ => 1000 };
         var command = new Command("gen", "Write a pipeline file from a topic's records") { topic, schema, most }.WithExamples(
-            "millrace gen orders > orders.yaml", "millrace gen --schema > millrace-pipeline.schema.json");
+            "./millrace gen orders > orders.yaml", "./millrace gen --schema > millrace-pipeline.schema.json");
         command.SetAction(parsed =>
         {
             if (parsed.GetValue(schema))
@@ -121,10 +121,10 @@ internal static class PipelineCommands
                 return ExitCode.Success;
             }
             if (parsed.GetValue(topic) is not { } name)
-                throw new CommandException("name a topic", "see: millrace topic list", ExitCode.Usage);
+                throw new CommandException("name a topic", "see: ./millrace topic list", ExitCode.Usage);
             var records = Sample(parsed.Settings().BrokersOrOwn, name, parsed.GetValue(most));
             if (records.Count == 0)
-                throw new CommandException($"topic '{name}' has no records to look at", $"send some: millrace topic produce {name}", ExitCode.Failure);
+                throw new CommandException($"topic '{name}' has no records to look at", $"send some: ./millrace topic produce {name}", ExitCode.Failure);
             var yaml = PipelineGenerator.Generate(name, records);
             if (parsed.GetValue(MillraceCommand.Json))
                 Terminal.WriteJson(new JsonObject { ["topic"] = name, ["records"] = records.Count, ["file"] = yaml });
@@ -175,7 +175,7 @@ internal static class PipelineCommands
         }
         catch (KafkaClientException failure)
         {
-            throw new CommandException(failure.Message, "start the platform with: millrace up; see: millrace topic list", ExitCode.Unreachable);
+            throw new CommandException(failure.Message, "start the platform with: ./millrace up; see: ./millrace topic list", ExitCode.Unreachable);
         }
     }
 

@@ -25,7 +25,7 @@ internal static class ReplayCommand
         var command = new Command("replay", "Send the example data to a topic as a load, with event times moved to now")
         {
             topic, file, rate, count, first, start, pace, bad, samples, linger, attached,
-        }.WithExamples("millrace replay orders", "millrace replay orders --rate 0 --count 1000000 --json");
+        }.WithExamples("./millrace replay orders", "./millrace replay orders --rate 0 --count 1000000 --json");
         command.SetAction(async (parsed, cancellation) =>
         {
             var time = TimeProvider.System;

@@ -50,11 +50,11 @@ internal static class SchemaCommands
             var answer = JsonNode.Parse(text) ?? new JsonObject();
             if (status is >= 200 and < 300)
                 return answer;
-            throw new CommandException(Text(answer["message"]), status == 404 ? "see: millrace schema list" : null, status >= 500 ? ExitCode.Failure : ExitCode.Usage);
+            throw new CommandException(Text(answer["message"]), status == 404 ? "see: ./millrace schema list" : null, status >= 500 ? ExitCode.Failure : ExitCode.Usage);
         }
         catch (RegistryUnreachableException failure)
         {
-            throw new CommandException(failure.Message, "start the platform with: millrace up, or name a registry with --registry", ExitCode.Unreachable);
+            throw new CommandException(failure.Message, "start the platform with: ./millrace up, or name a registry with --registry", ExitCode.Unreachable);
         }
         catch (JsonException)
         {
@@ -67,7 +67,7 @@ internal static class SchemaCommands
     private static Command List()
     {
         var deleted = new Option<bool>("--deleted") { Description = "Soft-deleted versions too" };
-        var command = new Command("list", "List subjects with their versions") { deleted }.WithExamples("millrace schema list", "millrace schema list --json");
+        var command = new Command("list", "List subjects with their versions") { deleted }.WithExamples("./millrace schema list", "./millrace schema list --json");
         command.SetAction(parsed =>
         {
             using var client = Client(parsed);
@@ -80,7 +80,7 @@ internal static class SchemaCommands
             Terminal.WriteTable(
                 ["subject", "version", "id", "type"],
                 Rows(all).Select(s => new[] { Text(s["subject"]), Text(s["version"]), Text(s["id"]), s["schemaType"] is { } type ? Text(type) : "AVRO" }),
-                "no schemas; register one with: millrace schema register SUBJECT FILE");
+                "no schemas; register one with: ./millrace schema register SUBJECT FILE");
         });
         return command;
     }
@@ -90,7 +90,7 @@ internal static class SchemaCommands
         var subject = new Argument<string>("SUBJECT") { Description = "A subject, or an id as a number" };
         var version = new Option<string>("--version") { Description = "A version", DefaultValueFactory = _ => "latest" };
         var command = new Command("show", "Show a schema") { subject, version }.WithExamples(
-            "millrace schema show orders-value", "millrace schema show orders-value --version 1", "millrace schema show 17");
+            "./millrace schema show orders-value", "./millrace schema show orders-value --version 1", "./millrace schema show 17");
         command.SetAction(parsed =>
         {
             using var client = Client(parsed);
@@ -110,7 +110,7 @@ internal static class SchemaCommands
     {
         var (subject, file, type) = SchemaArguments();
         var command = new Command("register", "Register a schema as a subject's next version") { subject, file, type }.WithExamples(
-            "millrace schema register orders-value order.avsc", "millrace schema register orders-value order.proto");
+            "./millrace schema register orders-value order.avsc", "./millrace schema register orders-value order.proto");
         command.SetAction(parsed =>
         {
             using var client = Client(parsed);
@@ -126,7 +126,7 @@ internal static class SchemaCommands
     {
         var (subject, file, type) = SchemaArguments();
         var command = new Command("check", "Say whether a schema could become a subject's next version") { subject, file, type }.WithExamples(
-            "millrace schema check orders-value order.avsc");
+            "./millrace schema check orders-value order.avsc");
         command.SetAction(parsed =>
         {
             using var client = Client(parsed);
@@ -155,7 +155,7 @@ internal static class SchemaCommands
         var version = new Option<string?>("--version") { Description = "This version alone" };
         var permanent = new Option<bool>("--permanent") { Description = "For ever; only what is soft-deleted already" };
         var command = new Command("delete", "Delete a subject or a version: softly, then for ever with --permanent") { subject, version, permanent }.WithExamples(
-            "millrace schema delete orders-value", "millrace schema delete orders-value --version 2", "millrace schema delete orders-value --permanent");
+            "./millrace schema delete orders-value", "./millrace schema delete orders-value --version 2", "./millrace schema delete orders-value --permanent");
         command.SetAction(parsed =>
         {
             using var client = Client(parsed);
@@ -175,7 +175,7 @@ internal static class SchemaCommands
         var set = new Option<string?>("--set") { Description = "The new level" };
         set.AcceptOnlyFromAmong(Levels);
         var command = new Command("level", "Show or set the compatibility level") { subject, set }.WithExamples(
-            "millrace schema level", "millrace schema level orders-value --set FULL");
+            "./millrace schema level", "./millrace schema level orders-value --set FULL");
         command.SetAction(parsed =>
         {
             using var client = Client(parsed);

@@ -15,8 +15,8 @@ internal static class SqlCommand
         };
         var most = new Option<int>("--max-rows") { Description = "Rows at most", DefaultValueFactory = _ => 1000 };
         var command = new Command("sql", "Run a SQL statement over tables (namespace.table) and live state (live.OUTPUT)") { statement, most }.WithExamples(
-            "millrace sql \"SELECT country, sum(revenue) FROM sales.by_country GROUP BY ALL ORDER BY 2 DESC\"",
-            "millrace sql \"SELECT * FROM live.by_country\" --json", "echo 'SHOW TABLES' | millrace sql");
+            "./millrace sql \"SELECT country, sum(revenue) FROM sales.by_country GROUP BY ALL ORDER BY 2 DESC\"",
+            "./millrace sql \"SELECT * FROM live.by_country\" --json", "echo 'SHOW TABLES' | ./millrace sql");
         command.SetAction(async (parsed, cancellation) =>
         {
             var sql = parsed.GetValue(statement) is { } given and not "-" ? given : await Console.In.ReadToEndAsync(cancellation);

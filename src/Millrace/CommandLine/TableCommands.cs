@@ -6,7 +6,7 @@ using static Millrace.Host.CommandLine.Values;
 
 namespace Millrace.Host.CommandLine;
 
-/// <summary><c>millrace table list|show|snapshots|expire|compact|clean</c>.</summary>
+/// <summary><c>millrace table list|show|snapshots|expire|compact|clean|drop</c>.</summary>
 internal static class TableCommands
 {
     public static Command Create()
@@ -18,12 +18,13 @@ internal static class TableCommands
         table.Subcommands.Add(Expire());
         table.Subcommands.Add(Compact());
         table.Subcommands.Add(Clean());
+        table.Subcommands.Add(Drop());
         return table;
     }
 
     private static Command List()
     {
-        var command = new Command("list", "List tables").WithExamples("millrace table list", "millrace table list --json");
+        var command = new Command("list", "List tables").WithExamples("./millrace table list", "./millrace table list --json");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();
@@ -51,7 +52,7 @@ internal static class TableCommands
     private static Command Detail(string verb, string description, Action<JsonNode> print)
     {
         var name = NameArgument();
-        var command = new Command(verb, description) { name }.WithExamples($"millrace table {verb} sales.by_country");
+        var command = new Command(verb, description) { name }.WithExamples($"./millrace table {verb} sales.by_country");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();
@@ -71,7 +72,7 @@ internal static class TableCommands
         var last = new Option<int>("--keep-last") { Description = "So many of the newest stay [default: likewise]", HelpName = "COUNT" };
         return Upkeep(
             new Command("expire", "Take out old snapshots with the files that only they need") { keep, last }
-                .WithExamples("millrace table expire sales.by_country --dry-run", "millrace table expire sales.by_country --keep 10m --keep-last 5"),
+                .WithExamples("./millrace table expire sales.by_country --dry-run", "./millrace table expire sales.by_country --keep 10m --keep-last 5"),
             parsed => ("expire", parsed.GetValue(keep) is { } text ? $"keep={Uri.EscapeDataString(text)}&keepLast={parsed.GetValue(last)}" : $"keepLast={parsed.GetValue(last)}"),
             answer => $"{Rows(answer["expired"]).Count()} snapshots, {Text(answer["deletedFiles"])} files, {Bytes(answer["deletedBytes"])} of data");
     }
@@ -81,7 +82,7 @@ internal static class TableCommands
         var size = new Option<string?>("--file-size") { Description = "Size of the files to make [default: the table's property, then the settings]", HelpName = "SIZE" };
         return Upkeep(
             new Command("compact", "Rewrite small files as large ones; the rows stay the same") { size }
-                .WithExamples("millrace table compact sales.by_country --dry-run", "millrace table compact sales.by_country --file-size 256MiB"),
+                .WithExamples("./millrace table compact sales.by_country --dry-run", "./millrace table compact sales.by_country --file-size 256MiB"),
             parsed => ("compact", "targetBytes=" + (parsed.GetValue(size) is not { } text ? 0
                 : ByteSizeText.TryParse(text, out var bytes) ? bytes
                 : throw new CommandException($"'{text}' is no size", ByteSizeText.Hint, ExitCode.Usage)).ToString(CultureInfo.InvariantCulture)),
@@ -93,9 +94,24 @@ internal static class TableCommands
         var age = new Option<string>("--older-than") { Description = "Younger files may belong to a commit that is under way", HelpName = "TIME", DefaultValueFactory = _ => "3d" };
         return Upkeep(
             new Command("clean", "Delete files in a table's folder that nothing names: left by crashes") { age }
-                .WithExamples("millrace table clean sales.by_country --dry-run"),
+                .WithExamples("./millrace table clean sales.by_country --dry-run"),
             parsed => ("clean", "olderThan=" + Uri.EscapeDataString(parsed.GetValue(age)!)),
             answer => $"{Text(answer["deletedFiles"])} files");
+    }
+
+    private static Command Drop()
+    {
+        var name = NameArgument();
+        var command = new Command("drop", "Drop a table with its files; stop the job that writes to it first") { name }.WithExamples("./millrace table drop sales.by_country");
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            using var client = parsed.Client();
+            var table = parsed.GetValue(name)!;
+            await client.DeleteAsync(PathOf(table), cancellation);
+            Done(parsed, $"table {table} dropped", new JsonObject { ["table"] = table, ["dropped"] = true });
+            return ExitCode.Success;
+        });
+        return command;
     }
 
     /// <summary>A command that works on a table, or tells what it would do.</summary>
@@ -131,7 +147,7 @@ internal static class TableCommands
     {
         var dot = table.LastIndexOf('.');
         if (dot <= 0 || dot == table.Length - 1)
-            throw new CommandException($"'{table}' is no table name", "write namespace.table; see: millrace table list", ExitCode.Usage);
+            throw new CommandException($"'{table}' is no table name", "write namespace.table; see: ./millrace table list", ExitCode.Usage);
         return $"/api/tables/{Uri.EscapeDataString(table[..dot])}/{Uri.EscapeDataString(table[(dot + 1)..])}";
     }
 

@@ -12,7 +12,7 @@ internal static class TopCommand
     public static Command Create()
     {
         var once = new Option<bool>("--once") { Description = "Print one view and end" };
-        var command = new Command("top", "Live view of jobs, rates, latency and the process") { once }.WithExamples("millrace top", "millrace top --once --json");
+        var command = new Command("top", "Live view of jobs, rates, latency and the process") { once }.WithExamples("./millrace top", "./millrace top --once --json");
         command.SetAction(async (parsed, cancellation) =>
         {
             using var client = parsed.Client();

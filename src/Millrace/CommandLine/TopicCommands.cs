@@ -29,7 +29,7 @@ internal static class TopicCommands
 
     private static Command List()
     {
-        var command = new Command("list", "List topics").WithExamples("millrace topic list", "millrace topic list --brokers kafka1:9092");
+        var command = new Command("list", "List topics").WithExamples("./millrace topic list", "./millrace topic list --brokers kafka1:9092");
         command.SetAction(parsed =>
         {
             using var reader = Reader(parsed);
@@ -44,7 +44,7 @@ internal static class TopicCommands
             }
             Terminal.WriteTable(
                 ["topic", "partitions"], topics.Select(t => new[] { t.Key, t.Value.Count.ToString(CultureInfo.InvariantCulture) }),
-                "no topics; make one with: millrace topic create NAME");
+                "no topics; make one with: ./millrace topic create NAME");
         });
         return command;
     }
@@ -55,7 +55,7 @@ internal static class TopicCommands
         var partitions = new Option<int>("--partitions", "-p") { Description = "Partitions", DefaultValueFactory = _ => 3 };
         var settings = new Option<string[]>("--set") { Description = "A topic setting, name=value; may be repeated", HelpName = "NAME=VALUE" };
         var command = new Command("create", "Create a topic") { name, partitions, settings }.WithExamples(
-            "millrace topic create orders --partitions 6", "millrace topic create orders --set retention.ms=86400000");
+            "./millrace topic create orders --partitions 6", "./millrace topic create orders --set retention.ms=86400000");
         command.SetAction(async (parsed, _) =>
         {
             using var admin = Admin(parsed);
@@ -81,7 +81,7 @@ internal static class TopicCommands
     private static Command Delete()
     {
         var name = NameArgument();
-        var command = new Command("delete", "Delete a topic with its records") { name }.WithExamples("millrace topic delete orders");
+        var command = new Command("delete", "Delete a topic with its records") { name }.WithExamples("./millrace topic delete orders");
         command.SetAction(async (parsed, _) =>
         {
             using var admin = Admin(parsed);
@@ -92,7 +92,7 @@ internal static class TopicCommands
             }
             catch (DeleteTopicsException failure)
             {
-                throw new CommandException(failure.Results[0].Error.Reason, "see: millrace topic list", ExitCode.Usage);
+                throw new CommandException(failure.Results[0].Error.Reason, "see: ./millrace topic list", ExitCode.Usage);
             }
             Done(parsed, $"topic {topic} deleted", new JsonObject { ["topic"] = topic, ["deleted"] = true });
             return ExitCode.Success;
@@ -103,7 +103,7 @@ internal static class TopicCommands
     private static Command Show()
     {
         var name = NameArgument();
-        var command = new Command("show", "Partitions with their offsets") { name }.WithExamples("millrace topic show orders");
+        var command = new Command("show", "Partitions with their offsets") { name }.WithExamples("./millrace topic show orders");
         command.SetAction(parsed =>
         {
             var topic = parsed.GetValue(name)!;
@@ -139,7 +139,7 @@ internal static class TopicCommands
         var count = new Option<int>("--last", "-n") { Description = "Begin with so many of the newest records of each partition", DefaultValueFactory = _ => 10 };
         var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new records until Ctrl-C" };
         var command = new Command("tail", "Print the newest records") { name, count, follow }.WithExamples(
-            "millrace topic tail orders", "millrace topic tail orders.quarantine -f --json | jq .headers");
+            "./millrace topic tail orders", "./millrace topic tail orders.quarantine -f --json | jq .headers");
         command.SetAction((parsed, cancellation) =>
         {
             var topic = parsed.GetValue(name)!;
@@ -165,8 +165,8 @@ internal static class TopicCommands
             Description = "Send the records of an Avro file instead; its schema is registered as NAME-value", HelpName = "FILE",
         };
         var command = new Command("produce", "Send the lines of standard input as records") { name, key, avro }.WithExamples(
-            "echo '{\"order_id\": 1}' | millrace topic produce orders", "millrace topic produce orders < orders.jsonl",
-            "millrace topic produce orders --avro orders.avro");
+            "echo '{\"order_id\": 1}' | ./millrace topic produce orders", "./millrace topic produce orders < orders.jsonl",
+            "./millrace topic produce orders --avro orders.avro");
         command.SetAction(async (parsed, cancellation) =>
         {
             var topic = parsed.GetValue(name)!;
@@ -199,7 +199,7 @@ internal static class TopicCommands
             }
             producer.Flush(cancellation);
             if (failure is not null)
-                throw new CommandException($"{sent} records were acknowledged, then: {failure}", "see: millrace doctor");
+                throw new CommandException($"{sent} records were acknowledged, then: {failure}", "see: ./millrace doctor");
             Done(parsed, $"{sent} records acknowledged", new JsonObject { ["topic"] = topic, ["acknowledged"] = sent });
             return ExitCode.Success;
         });
@@ -269,7 +269,7 @@ internal static class TopicCommands
     }
 
     private static IReadOnlyList<int> Partitions(ParseResult parsed, TopicReader reader, string topic) =>
-        Asking(parsed, () => reader.Partitions(topic)) ?? throw new CommandException($"there is no topic '{topic}'", "see: millrace topic list", ExitCode.Usage);
+        Asking(parsed, () => reader.Partitions(topic)) ?? throw new CommandException($"there is no topic '{topic}'", "see: ./millrace topic list", ExitCode.Usage);
 
     private static TopicReader Reader(ParseResult parsed) => new(parsed.Settings().BrokersOrOwn, Patience, TimeProvider.System);
 
@@ -290,7 +290,7 @@ internal static class TopicCommands
         catch (KafkaClientException failure)
         {
             throw new CommandException(
-                failure.Message, "start the platform with: millrace up, or name another cluster with --brokers",
+                failure.Message, "start the platform with: ./millrace up, or name another cluster with --brokers",
                 ExitCode.Unreachable);
         }
     }

@@ -18,7 +18,7 @@ internal static class UpCommands
     {
         var data = DataOption();
         var command = new Command("up", "Start the platform: Kafka 9092, HTTP 8080, PostgreSQL 5433, etcd's API 2379, on loopback") { data }.WithExamples(
-            "millrace up", "millrace up --data /srv/millrace", "millrace up --config millrace.yaml");
+            "./millrace up", "./millrace up --data /srv/millrace", "./millrace up --config millrace.yaml");
         command.SetAction(async (parsed, cancellation) =>
         {
             var settings = parsed.Settings();
@@ -48,7 +48,7 @@ internal static class UpCommands
         {
             var off = settings.Coordination?.Listener.Port == busy.Port ? ", or leave the store away with coordination: off" : "";
             throw new CommandException(
-                busy.Message, $"stop what uses it (ss -ltnp 'sport = :{busy.Port}'), or choose another port in millrace.yaml{off}; see: millrace doctor");
+                busy.Message, $"stop what uses it (ss -ltnp 'sport = :{busy.Port}'), or choose another port in millrace.yaml{off}; see: ./millrace doctor");
         }
         catch (UnauthorizedAccessException denied)
         {

@@ -247,6 +247,8 @@ internal sealed class MovingPlatform : IAsyncDisposable
         public Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation) =>
             throw new NotSupportedException("the page asks for no upkeep");
 
+        public Task<bool> DropAsync(string @namespace, string table, CancellationToken cancellation) => throw new NotSupportedException("the page drops no table");
+
         private TableInfo Info()
         {
             var last = platform._snapshots.LastOrDefault();

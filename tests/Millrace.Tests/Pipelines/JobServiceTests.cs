@@ -88,7 +88,7 @@ public sealed class JobServiceTests : IDisposable
         await jobs.SubmitAsync(Yaml, "counts.yaml", default);
         var refused = Assert.IsType<SubmitResult.Refused>(await jobs.SubmitAsync(Yaml.Replace("1m)", "5m)", StringComparison.Ordinal), "counts.yaml", default));
         var fault = Assert.Single(refused.Diagnostics);
-        Assert.Equal(("breaks-state", "millrace job remove counts"), (fault.Code, fault.Next));
+        Assert.Equal(("breaks-state", "./millrace job remove counts"), (fault.Code, fault.Next));
         Assert.Equal(JobState.Running, jobs.Find("counts")!.State);
         await jobs.RemoveAsync("counts", default);
         Assert.IsType<SubmitResult.Accepted>(await jobs.SubmitAsync(Yaml.Replace("1m)", "5m)", StringComparison.Ordinal), "counts.yaml", default));

@@ -21,6 +21,13 @@ internal sealed class TableSeam(FolderCatalog catalog, UpkeepOptions upkeep) : I
     public Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation) =>
         WithTable(@namespace, table, found => Do(found, task, dryRun, cancellation), cancellation);
 
+    public async Task<bool> DropAsync(string @namespace, string table, CancellationToken cancellation) => await WithTable(
+        @namespace, table, found =>
+        {
+            catalog.DropTable(found.Ident);
+            return found;
+        }, cancellation) is not null;
+
     private UpkeepReply Do(Table table, TableTask task, bool dryRun, CancellationToken cancellation)
     {
         var done = new UpkeepReply(table.Ident.ToString(), dryRun, [], null, 0, 0, 0, 0, 0, null);

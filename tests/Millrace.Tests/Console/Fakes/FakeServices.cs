@@ -170,6 +170,8 @@ internal sealed class FakeTables : ITables
                 [new DataFileInfo("data/a.parquet", 20, 4096)])
             : null);
 
+    public Task<bool> DropAsync(string @namespace, string table, CancellationToken cancellation) => Task.FromResult(table == "by_country");
+
     public List<(TableTask Task, bool DryRun)> Upkeep { get; } = [];
 
     public Task<UpkeepReply?> UpkeepAsync(string @namespace, string table, TableTask task, bool dryRun, CancellationToken cancellation)
