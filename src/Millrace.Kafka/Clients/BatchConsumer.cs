@@ -245,6 +245,28 @@ public sealed unsafe class BatchConsumer : IDisposable
         Librdkafka.PartitionListDestroy(list);
     }
 
+    /// <summary>Where the group goes on in these partitions; -1 where it has committed nothing.</summary>
+    /// <exception cref="KafkaClientException">The group's coordinator does not answer in time.</exception>
+    public IReadOnlyDictionary<TopicPartition, long> Committed(IReadOnlyCollection<TopicPartition> partitions, TimeSpan patience)
+    {
+        var list = Librdkafka.PartitionListNew(partitions.Count);
+        try
+        {
+            foreach (var partition in partitions)
+                _ = Librdkafka.PartitionListAdd(list, partition.Topic, partition.Partition);
+            Check(Librdkafka.Committed(_handle, list, (int)patience.TotalMilliseconds), "ask for committed offsets");
+            var found = new Dictionary<TopicPartition, long>();
+            var at = 0;
+            foreach (var partition in partitions)
+                found[partition] = Math.Max(-1, list->Elements[at++].Offset);
+            return found;
+        }
+        finally
+        {
+            Librdkafka.PartitionListDestroy(list);
+        }
+    }
+
     /// <summary>Stops fetching all assigned partitions until <see cref="Resume"/>; keep polling, so that the group stays.</summary>
     public void Pause() => Toggle(pause: true);
 

@@ -91,6 +91,9 @@ internal static unsafe class Librdkafka
     [DllImport(Library, EntryPoint = "rd_kafka_commit")]
     public static extern int Commit(nint handle, PartitionList* offsets, int asynchronous);
 
+    [DllImport(Library, EntryPoint = "rd_kafka_committed")]
+    public static extern int Committed(nint handle, PartitionList* partitions, int timeoutMillis);
+
     [DllImport(Library, EntryPoint = "rd_kafka_pause_partitions")]
     public static extern int Pause(nint handle, PartitionList* partitions);
 

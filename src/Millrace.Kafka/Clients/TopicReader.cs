@@ -52,6 +52,15 @@ public sealed class TopicReader : IDisposable
         return (bounds.Low.Value, bounds.High.Value);
     }
 
+    /// <summary>Where a group goes on in a topic, by partition; -1 where it has committed nothing.</summary>
+    /// <exception cref="KafkaClientException">The group's coordinator does not answer in time.</exception>
+    public IReadOnlyDictionary<int, long> Committed(string group, string topic, IReadOnlyList<int> partitions)
+    {
+        using var consumer = new BatchConsumer(
+            new BatchConsumerOptions { Brokers = _brokers, GroupId = group, ClientId = "millrace-reader" }, _ => BatchConsumer.Earliest, NullLogger.Instance);
+        return consumer.Committed([.. partitions.Select(p => new TopicPartition(topic, p))], _patience).ToDictionary(p => p.Key.Partition, p => p.Value);
+    }
+
     /// <summary>
     /// Records from the given offsets on, to the ends as they stand now, or with <paramref name="follow"/> until cancelled. Ends early when
     /// no record comes for the patience of this reader.

@@ -13,6 +13,9 @@ internal sealed class KeyOffsets(int capacity)
 
     public int Count => _newest.Count;
 
+    /// <summary>A planted mistake (<see cref="Storage.LogFaults.CompactNewest"/>).</summary>
+    public int OffByOne { get; init; }
+
     /// <summary>Notes a key's record; offsets must rise. False when there is no room for another key.</summary>
     public bool TryNote(ReadOnlySpan<byte> key, long offset)
     {
@@ -24,7 +27,7 @@ internal sealed class KeyOffsets(int capacity)
     }
 
     /// <summary>Whether a newer record of the key is known.</summary>
-    public bool IsSuperseded(ReadOnlySpan<byte> key, long offset) => _newest.TryGetValue(HashOf(key), out var newest) && newest > offset;
+    public bool IsSuperseded(ReadOnlySpan<byte> key, long offset) => _newest.TryGetValue(HashOf(key), out var newest) && newest + OffByOne > offset;
 
     private static UInt128 HashOf(ReadOnlySpan<byte> key)
     {

@@ -17,6 +17,9 @@ internal sealed class PartitionCompactor(
     Action<string, long, long, long> compacted)
 {
     private const int BufferBytes = 1 << 20;
+
+    public LogFaults Faults { get; init; } = LogFaults.None;
+
     private readonly int _maxUncompressed = BatchRules.MaxUncompressed(settings);
 
     /// <summary>One round, when enough has gathered.</summary>
@@ -40,10 +43,10 @@ internal sealed class PartitionCompactor(
             return waits;
         // All that ended below was taken out by an earlier round, before any of its markers can go.
         partition.ForgetAborted(partition.CleanedThrough);
-        var newest = new KeyOffsets(capacity);
+        var newest = new KeyOffsets(capacity) { OffByOne = Faults.CompactNewest ? 1 : 0 };
         var through = Map(segments, newest);
         var cleaner = new BatchCleaner(
-            newest, (from, to) => partition.AbortedIn(from, to), new CleanRules(now, settings.DeleteRetentionMillis, _maxUncompressed));
+            newest, (from, to) => Faults.CompactKeepsAborted ? [] : partition.AbortedIn(from, to), new CleanRules(now, settings.DeleteRetentionMillis, _maxUncompressed));
         long after = 0;
         foreach (var group in Groups(segments))
             after += Clean(group, cleaner);

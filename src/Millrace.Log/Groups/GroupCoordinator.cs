@@ -122,7 +122,7 @@ internal sealed class GroupCoordinator : IDisposable
                     group.IsPersisted = true;
                     foreach (var (topic, partition, offset) in offsets)
                     {
-                        if (producerId >= 0)
+                        if (producerId >= 0 && !_context.Store.Faults.OffsetsAtOnce)
                             group.Offsets.Hold(producerId, topic, partition, offset);
                         else
                             group.Offsets.Commit(topic, partition, offset);

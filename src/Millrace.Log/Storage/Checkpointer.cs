@@ -33,6 +33,8 @@ internal sealed partial class Checkpointer
         _log = log;
     }
 
+    public LogFaults Faults { get; init; } = LogFaults.None;
+
     /// <summary>A checkpoint may begin. After a failed fsync of a segment there are no more: the journal keeps what the segment may have lost.</summary>
     public bool IsIdle => _running.IsCompleted && !_failed;
 
@@ -74,7 +76,10 @@ internal sealed partial class Checkpointer
         foreach (var partition in _dirty)
         {
             var (segments, names) = partition.Segments.TakeUnsynced();
-            work.Add((partition, partition.Describe(), segments, names));
+            var description = partition.Describe();
+            if (Faults.ForgetProducers)
+                description.Producers.Clear();
+            work.Add((partition, description, segments, names));
         }
         _dirty = [];
         if (_inline)
@@ -96,7 +101,8 @@ internal sealed partial class Checkpointer
         {
             try
             {
-                PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names);
+                if (!Faults.FreeJournalEarly)
+                    PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names);
             }
             catch (IOException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
             {

@@ -270,10 +270,17 @@ internal sealed partial class Committer : IDisposable
             }
         }
         var flush = entries > 0 && (together || NeedsFlush());
+        if (_options.Faults.AcknowledgeEarly)
+            PublishWritten();
         if (entries > 0 && !TryJournal(length, entries, flush))
             return;
         _failing = false;
         Figures.Add(length, Stopwatch.GetElapsedTime(started), flush);
+        PublishWritten();
+    }
+
+    private void PublishWritten()
+    {
         foreach (var partition in _written)
         {
             _checkpointer.MarkDirty(partition);
@@ -305,7 +312,14 @@ internal sealed partial class Committer : IDisposable
             _journal.StartGroup(length, entries);
             foreach (var partition in _written)
                 partition.StageTo(_journal);
-            _journal.Commit(flush);
+            try
+            {
+                _journal.Commit(flush);
+            }
+            catch (JournalFlushException) when (_options.Faults.IgnoreFailedFlush)
+            {
+                return true;
+            }
             if (flush)
             {
                 _flushes++;
@@ -376,7 +390,10 @@ internal sealed partial class Committer : IDisposable
 }
 
 /// <param name="JournalBytes">Journal size after which a checkpoint is made.</param>
-internal sealed record CommitterOptions(long JournalBytes = 64 << 20);
+internal sealed record CommitterOptions(long JournalBytes = 64 << 20)
+{
+    public LogFaults Faults { get; init; } = LogFaults.None;
+}
 
 /// <summary>Counters of the committer; read by any thread.</summary>
 internal sealed class CommitterFigures

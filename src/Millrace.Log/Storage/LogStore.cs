@@ -27,6 +27,9 @@ internal sealed record LogStoreOptions
     public bool Inline { get; init; }
 
     public Func<Guid> NewId { get; init; } = Guid.NewGuid;
+
+    /// <summary>For simulators.</summary>
+    public LogFaults Faults { get; init; } = LogFaults.None;
 }
 
 /// <summary>
@@ -70,10 +73,10 @@ internal sealed partial class LogStore : IDisposable
             CreateDurably(journalFolder);
             _cluster = ClusterFile.Load(_files, options.Folder) ?? NewCluster();
             _nextProducerId = _cluster.ProducerIdsFrom;
-            _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log);
+            _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log) { Faults = options.Faults };
             var highest = Recover(journalFolder, out var replayed);
-            _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1);
-            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes), log);
+            _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1) { Faults = options.Faults };
+            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes) { Faults = options.Faults }, log);
             // What was replayed is made durable before anything new is, so that the old generations are free.
             foreach (var partition in AllPartitions())
             {
@@ -95,6 +98,8 @@ internal sealed partial class LogStore : IDisposable
     }
 
     public Committer Committer { get; }
+
+    public LogFaults Faults => _options.Faults;
 
     public string ClusterId => _cluster.ClusterId;
 
@@ -235,7 +240,7 @@ internal sealed partial class LogStore : IDisposable
     {
         try
         {
-            return new PartitionCompactor(_files, partition, topic.Settings, Committer, _checkpointer, _options.CompactionKeys, LogCompacted).Run(now);
+            return new PartitionCompactor(_files, partition, topic.Settings, Committer, _checkpointer, _options.CompactionKeys, LogCompacted) { Faults = _options.Faults }.Run(now);
         }
         catch (InvalidDataException error)
         {
@@ -357,7 +362,7 @@ internal sealed partial class LogStore : IDisposable
                 }
             }
         }
-        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay);
+        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay, _options.Faults.TrustTornGroups);
         foreach (var partition in touched)
             partition.CheckRebuilt();
         replayed = touched;

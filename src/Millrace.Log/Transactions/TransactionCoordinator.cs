@@ -160,6 +160,8 @@ internal sealed partial class TransactionCoordinator
             }
             if (entry.Machine.ProducerId >= 0)
                 _byProducer[entry.Machine.ProducerId] = entry;
+            if (outcome.Step == TransactionStep.Persist && _context.Store.Faults.AddWithoutWriting && entry.Machine.State == TransactionState.Ongoing)
+                outcome = outcome with { Step = TransactionStep.Answer };
             if (outcome.Step == TransactionStep.Persist)
             {
                 entry.Machine.IsBusy = true;
@@ -199,8 +201,15 @@ internal sealed partial class TransactionCoordinator
             else
                 machine.Forget(place);
         }
+        if (_context.Store.Faults.DropMarker && partitions.Count > 1)
+            partitions.RemoveAt(partitions.Count - 1);
         var failed = ErrorCode.None;
         var left = new Countdown(partitions.Count + 1, () => Finished(entry, failed, answer, done));
+        if (_context.Store.Faults.EndPiecemeal)
+        {
+            Piecemeal(0);
+            return;
+        }
         _context.Store.Committer.Together(() =>
         {
             Persist(entry, error =>
@@ -220,6 +229,14 @@ internal sealed partial class TransactionCoordinator
             }
         });
         left.Signal();
+
+        void Piecemeal(int at)
+        {
+            if (at < partitions.Count)
+                AppendMarker(partitions[at], producerId, epoch, commit, _ => Piecemeal(at + 1));
+            else
+                Persist(entry, error => Finished(entry, error, answer, done));
+        }
     }
 
     private void AppendMarker(Partition partition, long producerId, short epoch, bool commit, Action<ErrorCode> done)

@@ -12,6 +12,7 @@ internal enum OwedHeader : byte
     SourceOffset = 4,
     SourceTimestamp = 5,
     Truncated = 6,
+    Retries = 7,
 }
 
 internal static class OwedHeaderNames
@@ -24,6 +25,7 @@ internal static class OwedHeaderNames
         OwedHeader.SourceOffset => "millrace.source-offset",
         OwedHeader.SourceTimestamp => "millrace.source-timestamp",
         OwedHeader.Truncated => "millrace.value-length",
+        OwedHeader.Retries => "millrace.retries",
         _ => throw new InvalidDataException($"unknown header {(byte)header} of an owed record"),
     };
 }

@@ -336,6 +336,12 @@ internal sealed class SourceReader : IDisposable
                 Counters.Count(reasons[i + count].Rule);
             }
             AddOrigin(Quarantine, record);
+            // A record that was replayed and comes back keeps count of it.
+            foreach (var (name, value) in record.Headers())
+            {
+                if (name == OwedHeaderNames.Of(OwedHeader.Retries))
+                    Quarantine.AddHeader(OwedHeader.Retries, value);
+            }
             Quarantine.End();
             Counters.Quarantined++;
             Quarantined?.Invoke(Describe(record, reasons.Skip(i).Take(count).Select(r => r.Reason).ToArray()));

@@ -10,7 +10,7 @@ using static Millrace.Host.CommandLine.Values;
 
 namespace Millrace.Host.CommandLine;
 
-/// <summary><c>millrace topic list|create|delete|show|tail|produce</c>, by the Kafka protocol: any cluster will do (<c>--brokers</c>).</summary>
+/// <summary><c>millrace topic list|create|delete|show|tail|produce|lag|copy|replay</c>, by the Kafka protocol: any cluster will do (<c>--brokers</c>).</summary>
 internal static class TopicCommands
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -24,6 +24,9 @@ internal static class TopicCommands
         topic.Subcommands.Add(Show());
         topic.Subcommands.Add(Tail());
         topic.Subcommands.Add(Produce());
+        topic.Subcommands.Add(TopicTransferCommands.Lag());
+        topic.Subcommands.Add(TopicTransferCommands.Copy());
+        topic.Subcommands.Add(TopicTransferCommands.Replay());
         return topic;
     }
 
@@ -138,8 +141,9 @@ internal static class TopicCommands
         var name = NameArgument();
         var count = new Option<int>("--last", "-n") { Description = "Begin with so many of the newest records of each partition", DefaultValueFactory = _ => 10 };
         var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new records until Ctrl-C" };
-        var command = new Command("tail", "Print the newest records") { name, count, follow }.WithExamples(
-            "./millrace topic tail orders", "./millrace topic tail orders.quarantine -f --json | jq .headers");
+        var decode = new Option<bool>("--decode") { Description = "Show values that were written with a registered schema (Avro as JSON)" };
+        var command = new Command("tail", "Print the newest records") { name, count, follow, decode }.WithExamples(
+            "./millrace topic tail orders", "./millrace topic tail orders --decode", "./millrace topic tail orders.quarantine -f --json | jq .headers");
         command.SetAction((parsed, cancellation) =>
         {
             var topic = parsed.GetValue(name)!;
@@ -149,8 +153,9 @@ internal static class TopicCommands
                 var (low, high) = Asking(parsed, () => reader.Bounds(topic, p));
                 return Math.Max(low, high - parsed.GetValue(count));
             });
+            using var decoder = parsed.GetValue(decode) ? new ValueDecoder(SchemaCommands.Address(parsed)) : null;
             foreach (var record in reader.Read(topic, starts, parsed.GetValue(follow), cancellation))
-                Print(parsed, record);
+                Print(parsed, record, record.Value is null ? null : decoder?.Text(record.Value) ?? Encoding.UTF8.GetString(record.Value));
             return Task.FromResult(ExitCode.Success);
         });
         return command;
@@ -228,11 +233,11 @@ internal static class TopicCommands
             yield return new Message<byte[]?, byte[]> { Value = record };
     }
 
-    private static void Print(ParseResult parsed, TopicRecord record)
+    private static void Print(ParseResult parsed, TopicRecord record, string? value)
     {
         if (!parsed.GetValue(MillraceCommand.Json))
         {
-            Console.Out.WriteLine(record.Value is null ? "" : Encoding.UTF8.GetString(record.Value));
+            Console.Out.WriteLine(value ?? "");
             return;
         }
         var headers = new JsonObject();
@@ -248,7 +253,7 @@ internal static class TopicCommands
             ["offset"] = record.Offset,
             ["timestamp"] = DateTimeOffset.FromUnixTimeMilliseconds(record.TimestampMillis).ToString("O", CultureInfo.InvariantCulture),
             ["key"] = record.Key is { } key ? Encoding.UTF8.GetString(key) : null,
-            ["value"] = record.Value is { } bytes ? Encoding.UTF8.GetString(bytes) : null,
+            ["value"] = value,
             ["headers"] = headers,
         }.ToJsonString());
     }
@@ -268,20 +273,20 @@ internal static class TopicCommands
         return Partitions(parsed, reader, topic).Count;
     }
 
-    private static IReadOnlyList<int> Partitions(ParseResult parsed, TopicReader reader, string topic) =>
+    public static IReadOnlyList<int> Partitions(ParseResult parsed, TopicReader reader, string topic) =>
         Asking(parsed, () => reader.Partitions(topic)) ?? throw new CommandException($"there is no topic '{topic}'", "see: ./millrace topic list", ExitCode.Usage);
 
-    private static TopicReader Reader(ParseResult parsed) => new(parsed.Settings().BrokersOrOwn, Patience, TimeProvider.System);
+    public static TopicReader Reader(ParseResult parsed) => new(parsed.Settings().BrokersOrOwn, Patience, TimeProvider.System);
 
     private static IAdminClient Admin(ParseResult parsed) => new AdminClientBuilder(Client(parsed)).SetLogHandler((_, _) => { }).Build();
 
-    private static ClientConfig Client(ParseResult parsed)
+    public static ClientConfig Client(ParseResult parsed)
     {
         KafkaLibraries.EnsureReady();
         return new ClientConfig { BootstrapServers = parsed.Settings().BrokersOrOwn, ClientId = "millrace-cli", SocketTimeoutMs = 10_000 };
     }
 
-    private static T Asking<T>(ParseResult parsed, Func<T> ask)
+    public static T Asking<T>(ParseResult parsed, Func<T> ask)
     {
         try
         {
