@@ -11,7 +11,7 @@ internal static class JournalReader
     /// <summary>Replays all generations from one on, in order.</summary>
     /// <returns>The highest generation seen in any file, 0 when there is none.</returns>
     /// <exception cref="SegmentDamagedException">A group is broken and an acknowledged one stands behind it.</exception>
-    public static long Replay(IFileSystem files, string folder, uint salt, long fromGeneration, JournalReplay replay, bool trustTorn = false)
+    public static long Replay(IFileSystem files, string folder, uint salt, long fromGeneration, JournalReplay replay)
     {
         var found = new List<(long Generation, string Path)>();
         long highest = 0;
@@ -34,7 +34,7 @@ internal static class JournalReader
             if (generation != expected)
                 throw new SegmentDamagedException(path, 0, $"it continues journal generation {expected}, which is in no file");
             expected++;
-            ReplayFile(files, path, salt, generation, replay, trustTorn);
+            ReplayFile(files, path, salt, generation, replay);
         }
         return highest;
     }
@@ -66,7 +66,7 @@ internal static class JournalReader
         }
     }
 
-    private static void ReplayFile(IFileSystem files, string path, uint salt, long generation, JournalReplay replay, bool trustTorn)
+    private static void ReplayFile(IFileSystem files, string path, uint salt, long generation, JournalReplay replay)
     {
         using var file = files.Open(path);
         var length = file.Length;
@@ -88,7 +88,7 @@ internal static class JournalReader
             if (body.Length < group.Length)
                 body = new byte[Math.Max(group.Length, Math.Min(body.Length * 2L, 1 << 26))];
             var bytes = body.AsSpan(0, (int)group.Length);
-            if (file.Read(position + JournalFormat.GroupHeaderBytes, bytes) < bytes.Length || !(trustTorn || IsSound(bytes, group.Entries)))
+            if (file.Read(position + JournalFormat.GroupHeaderBytes, bytes) < bytes.Length || !IsSound(bytes, group.Entries))
                 break;
             ReplayGroup(bytes, replay);
             sequence = group.Sequence;

@@ -23,9 +23,6 @@ internal sealed record LogFaults
     /// <summary>A new journal file's name is not made durable.</summary>
     public bool SkipFolderFlush { get; init; }
 
-    /// <summary>Torn groups of the journal are replayed like whole ones.</summary>
-    public bool TrustTornGroups { get; init; }
-
     /// <summary>Checkpoints forget what producers have sent.</summary>
     public bool ForgetProducers { get; init; }
 

@@ -362,7 +362,7 @@ internal sealed partial class LogStore : IDisposable
                 }
             }
         }
-        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay, _options.Faults.TrustTornGroups);
+        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay);
         foreach (var partition in touched)
             partition.CheckRebuilt();
         replayed = touched;

@@ -15,7 +15,6 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
         ["ignore failed flush"] = (new LogFaults { IgnoreFailedFlush = true }, 400, p => p with { FailedFlush = 1, PowerFailures = 1 }),
         ["free journal early"] = (new LogFaults { FreeJournalEarly = true }, 100, p => p with { JournalBytes = 2_000 }),
         ["skip folder flush"] = (new LogFaults { SkipFolderFlush = true }, 400, p => p),
-        ["trust torn groups"] = (new LogFaults { TrustTornGroups = true }, 400, p => p),
         ["forget producers"] = (new LogFaults { ForgetProducers = true }, 200, p => p with { JournalBytes = 2_000 }),
         ["drop marker"] = (new LogFaults { DropMarker = true }, 50, p => p),
         ["end piecemeal"] = (new LogFaults { EndPiecemeal = true }, 400, p => p),

@@ -15,6 +15,9 @@ internal sealed class SimulatedProducer(int number, Random random)
     private (string Topic, int Partition, string Key, List<string?> Values, byte[] Bytes)? _unsure;
     private bool _waiting;
 
+    /// <summary>The answer to the last batch was lost; it is sent again in the next life.</summary>
+    private bool _deaf;
+
     /// <summary>Place and value of what was acknowledged.</summary>
     public List<(string Topic, int Partition, long Offset, string Key, string? Value)> Acknowledged { get; } = [];
 
@@ -22,7 +25,7 @@ internal sealed class SimulatedProducer(int number, Random random)
 
     public void Step(SimulatedLog log)
     {
-        if (_waiting)
+        if (_waiting || _deaf)
             return;
         _unsure ??= Make();
         Send(log);
@@ -34,7 +37,7 @@ internal sealed class SimulatedProducer(int number, Random random)
             Send(log);
     }
 
-    public void Disconnected() => _waiting = false;
+    public void Disconnected() => _waiting = _deaf = false;
 
     public void Check(SimulatedLog log)
     {
@@ -74,7 +77,7 @@ internal sealed class SimulatedProducer(int number, Random random)
         var partition = isKeyed ? 0 : random.Next(2);
         var key = isKeyed ? $"p{number}k{random.Next(4)}" : $"p{number}";
         var slot = isKeyed ? 2 : partition;
-        using var builder = new RecordBatchBuilder { ProducerId = number, ProducerEpoch = 0, BaseSequence = _sequences[slot] };
+        using var builder = new RecordBatchBuilder { ProducerId = 1_000_000 + number, ProducerEpoch = 0, BaseSequence = _sequences[slot] };
         var values = new List<string?>();
         for (var i = random.Next(1, 4); i > 0; i--)
         {
@@ -105,6 +108,11 @@ internal sealed class SimulatedProducer(int number, Random random)
             _waiting = false;
             if (error != ErrorCode.None)
                 return;
+            if (random.Next(10) == 0 && !log.IsLast)
+            {
+                _deaf = true;
+                return;
+            }
             for (var i = 0; i < values.Count; i++)
                 Acknowledged.Add((topic, partition, result.BaseOffset + i, key, values[i]));
             _unsure = null;
@@ -160,6 +168,8 @@ internal sealed class SimulatedTransactor(int number, Random random)
     {
         if (_waiting || log.Store.Committer.Broken is not null)
             return;
+        if (_current >= 0 && CommittedOffset(log) == _current)
+            log.Violate($"{_id}: the offset of transaction {_current} counts before it has ended");
         if (_producerId < 0)
             Init(log);
         else if (_current < 0)
@@ -218,14 +228,17 @@ internal sealed class SimulatedTransactor(int number, Random random)
             if (found > 0 && found == sent)
                 newest = transaction;
         }
-        var committed = -1L;
-        if (log.Groups.Find(Group) is { } group)
-        {
-            lock (group.Gate)
-                committed = group.Offsets.Committed.TryGetValue(("plain", 0), out var offset) ? offset.Offset : -1;
-        }
+        var committed = CommittedOffset(log);
         if (committed != newest)
             log.Violate($"{_id}: the offset of transaction {committed} counts, the newest that is there is {newest}");
+    }
+
+    private long CommittedOffset(SimulatedLog log)
+    {
+        if (log.Groups.Find(Group) is not { } group)
+            return -1;
+        lock (group.Gate)
+            return group.Offsets.Committed.TryGetValue(("plain", 0), out var offset) ? offset.Offset : -1;
     }
 
     private void Lose()
@@ -309,7 +322,7 @@ internal sealed class SimulatedTransactor(int number, Random random)
         var group = log.Groups.GetOrAdd(Group);
         var error = log.Transactions.Append(_producerId, _epoch, TransactionCoordinator.OffsetsPartition, () =>
         {
-            log.Groups.Commit(group, [("plain", 0, new CommittedOffset(_current, -1, "", log.Now))], told, _producerId, _epoch);
+            log.Groups.Commit(group, [("plain", 0, new Millrace.Log.Groups.CommittedOffset(_current, -1, "", log.Now))], told, _producerId, _epoch);
             return ErrorCode.None;
         });
         if (error != ErrorCode.None)

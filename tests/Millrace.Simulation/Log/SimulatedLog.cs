@@ -44,6 +44,9 @@ internal sealed class SimulatedLog
     /// <summary>What was found to be wrong, or null.</summary>
     public string? Violation { get; private set; }
 
+    /// <summary>No answer is lost any more.</summary>
+    public bool IsLast { get; private set; }
+
     public int Acknowledged => _producers.Sum(p => p.Acknowledged.Count);
 
     public int Committed => _transactors.Sum(t => t.Ends.Count(e => e.Value == TransactionEnd.Committed));
@@ -67,7 +70,7 @@ internal sealed class SimulatedLog
         }
         catch (SegmentDamagedException damage)
         {
-            Violation = "acknowledged bytes cannot be read back: " + damage;
+            Violation = "acknowledged bytes cannot be read back: " + damage.Message;
         }
         catch (InvalidDataException damage)
         {
@@ -158,6 +161,7 @@ internal sealed class SimulatedLog
     /// <summary>A calm life in which everyone finishes; then all is read.</summary>
     private void LastLife()
     {
+        IsLast = true;
         _disk.Faults = DiskFaults.None;
         for (var attempt = 0; ; attempt++)
         {
