@@ -61,8 +61,46 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
                 }
             }
             if (spill)
-                Assert.Contains(memory.Entries.Keys, k => k[0] == 2);
+                Assert.Contains(memory.Entries.Keys, k => k[0] == 4);
         }
+    }
+
+    [Fact]
+    public void A_large_generation_moves_in_blocks_and_every_key_is_found_again()
+    {
+        const int keys = 200_000;
+        var memory = new MemoryState();
+        var options = new UniqueOptions { MaxMemoryBytes = 1, SpillKeys = 30_000 };
+        var store = new UniqueStore("u", TimeSpan.FromHours(1), options) { Stored = memory };
+        for (var i = 0; i < keys; i++)
+            store.Add(KeyOf(i), 1_000 + i);
+        for (var checkpoint = 1; store.MemoryKeys > 0; checkpoint++)
+        {
+            var batch = new MemoryState.Batch();
+            store.WriteChanges(checkpoint, batch);
+            memory.Apply(batch);
+            store.OnDurable(checkpoint);
+            Assert.True(checkpoint < 100);
+        }
+        // Some 256 keys a value.
+        Assert.InRange(memory.Entries.Count, keys / 1024, keys / 64);
+        var reloaded = new UniqueStore("u", TimeSpan.FromHours(1), options) { Stored = memory };
+        reloaded.Load(memory);
+        for (var i = 0; i < keys; i++)
+        {
+            Assert.True(store.Contains(KeyOf(i), 1_000));
+            Assert.True(reloaded.Contains(KeyOf(i), 1_000));
+            Assert.False(store.Contains(KeyOf(keys + i), 1_000));
+        }
+    }
+
+    [Fact]
+    public void Keys_in_the_form_of_an_earlier_build_are_refused()
+    {
+        var memory = new MemoryState();
+        memory.Entries[[3, 0, 0, 0, 0, 0, 0, 0, 1]] = new byte[72];
+        var store = new UniqueStore("u", TimeSpan.FromHours(1)) { Stored = memory };
+        Assert.Contains("earlier build", Assert.Throws<InvalidDataException>(() => store.Load(memory)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -148,13 +186,7 @@ public sealed class UniqueStoreTests(ITestOutputHelper output)
             }
         }
 
-        public bool TryGet(ReadOnlySpan<byte> key, Span<byte> value)
-        {
-            if (!Entries.TryGetValue(key.ToArray(), out var found))
-                return false;
-            found.CopyTo(value);
-            return true;
-        }
+        public byte[]? Get(ReadOnlySpan<byte> key) => Entries.GetValueOrDefault(key.ToArray());
 
         public void Scan(ReadOnlySpan<byte> prefix, StateEntry visit)
         {

@@ -8,8 +8,8 @@ public delegate void StateEntry(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value
 /// <summary>What a part of the pipeline has made durable, under keys of its own.</summary>
 public interface IStateReader
 {
-    /// <summary>True when the key is stored; the value's first bytes are in <paramref name="value"/>.</summary>
-    bool TryGet(ReadOnlySpan<byte> key, Span<byte> value);
+    /// <summary>The key's value, or null.</summary>
+    byte[]? Get(ReadOnlySpan<byte> key);
 
     /// <summary>Gives all entries whose key begins so, in the order of keys, to <paramref name="visit"/>, whose key is whole.</summary>
     void Scan(ReadOnlySpan<byte> prefix, StateEntry visit);
@@ -29,13 +29,7 @@ public sealed class RocksState(Storage.RocksDb.RocksStore store, byte[] root) : 
 {
     private readonly ArrayBufferWriter<byte> _key = new();
 
-    public bool TryGet(ReadOnlySpan<byte> key, Span<byte> value)
-    {
-        if (store.Get(Whole(key)) is not { } found)
-            return false;
-        found.AsSpan(0, Math.Min(found.Length, value.Length)).CopyTo(value);
-        return true;
-    }
+    public byte[]? Get(ReadOnlySpan<byte> key) => store.Get(Whole(key));
 
     public void Scan(ReadOnlySpan<byte> prefix, StateEntry visit)
     {

@@ -17,10 +17,12 @@ public sealed class UniqueStore
 {
     private const int SlicesPerSpan = 8;
 
-    // First bytes of keys in the store: log segments, moved keys, filters of moved generations.
+    // First bytes of keys in the store: log segments, blocks of moved keys, filters of moved generations. 2 and 3 were once moved keys
+    // one by one, and their filters.
     private const byte SegmentKey = 1;
-    private const byte MovedKey = 2;
-    private const byte FilterKey = 3;
+    private const byte FormerFilterKey = 3;
+    private const byte BlockKey = 4;
+    private const byte FilterKey = 5;
 
     private readonly UniqueOptions _options;
     private readonly long _within;
@@ -30,6 +32,7 @@ public sealed class UniqueStore
     private readonly List<Generation> _generations = [];
     private readonly List<long> _expired = [];
     private readonly KeyFilter _filter = new();
+    private readonly KeyBlocks _blocks = new();
     private Generation? _last;
     private long _nextId = 1;
     private long _addedSinceCheckpoint;
@@ -78,7 +81,7 @@ public sealed class UniqueStore
                     return true;
             }
             else if (Touches(generation, micros) && generation.Filter!.MayContain(key.First, key.Second)
-                && TryGetStored(generation.Id, key, out var seen) && Within(seen, micros))
+                && TryGetStored(generation, key, out var seen) && Within(seen, micros))
             {
                 return true;
             }
@@ -123,7 +126,7 @@ public sealed class UniqueStore
         // A prefix that was deleted gets no new keys: ids are never used again.
         foreach (var id in _expired)
         {
-            foreach (var kind in (ReadOnlySpan<byte>)[SegmentKey, MovedKey, FilterKey])
+            foreach (var kind in (ReadOnlySpan<byte>)[SegmentKey, BlockKey, FilterKey])
                 writer.DeletePrefix(Key(key, kind, id));
         }
         _expired.Clear();
@@ -156,6 +159,8 @@ public sealed class UniqueStore
     /// <exception cref="InvalidDataException">A value does not have the form that was written.</exception>
     public void Load(IStateReader stored)
     {
+        stored.Scan([FormerFilterKey], (_, _) => throw new InvalidDataException(
+            $"the unique rule {Name} has keys in a form that an earlier build wrote: start the job under a new name, or with that build"));
         var found = new Dictionary<long, Generation>();
         stored.Scan([FilterKey], (key, value) =>
         {
@@ -231,27 +236,19 @@ public sealed class UniqueStore
     {
         var budget = Math.Max(_options.SpillKeys, _addedSinceCheckpoint * 2);
         long bytes = 0;
-        Span<byte> key = stackalloc byte[25];
-        Span<byte> time = stackalloc byte[8];
+        Span<byte> key = stackalloc byte[17];
         while (budget > 0 && MemoryBytes - BytesOnTheirWay() > _options.MaxMemoryBytes / 4 * 3 && NextToSpill() is { } generation)
         {
+            // From here on nothing is added, so a part that is written stays as it is. After a crash the generation may grow before it is
+            // written again, with more and smaller blocks perhaps: all keys of an old block then stand in new ones, which are read first by their number.
             generation.Sealed = true;
             var table = generation.Table!;
             generation.Filter ??= new BloomFilter(table.Count);
             for (; generation.SpilledParts < KeyTable.Parts && budget > 0; generation.SpilledParts++)
             {
-                foreach (ref readonly var entry in table.Part(generation.SpilledParts))
-                {
-                    if (entry.Key == default)
-                        continue;
-                    Key(key, MovedKey, generation.Id);
-                    entry.Key.Write(key[9..]);
-                    BinaryPrimitives.WriteInt64BigEndian(time, entry.Micros);
-                    writer.Put(key, time);
-                    generation.Filter.Add(entry.Key.First, entry.Key.Second);
-                    budget--;
-                    bytes += Generation.EntryBytes;
-                }
+                var keys = WritePart(generation, writer);
+                budget -= keys;
+                bytes += keys * (long)Generation.EntryBytes;
             }
             if (generation.SpilledParts < KeyTable.Parts)
                 break;
@@ -280,17 +277,32 @@ public sealed class UniqueStore
         return null;
     }
 
-    private bool TryGetStored(long id, in RowKey key, out long micros)
+    private int WritePart(Generation generation, IStateWriter writer)
+    {
+        Span<byte> name = stackalloc byte[17];
+        Key(name, BlockKey, generation.Id);
+        var bits = KeyBlocks.BitsOf(generation.Filter!);
+        var sorted = _blocks.Sort(generation.Table!.Part(generation.SpilledParts));
+        for (var from = 0; from < sorted.Length;)
+        {
+            var number = KeyBlocks.NumberOf(sorted[from].Key, bits);
+            BinaryPrimitives.WriteInt64BigEndian(name[9..], number);
+            writer.Put(name, _blocks.Encode(sorted, ref from, number, bits));
+        }
+        foreach (ref readonly var entry in sorted)
+            generation.Filter!.Add(entry.Key.First, entry.Key.Second);
+        return sorted.Length;
+    }
+
+    private bool TryGetStored(Generation generation, in RowKey key, out long micros)
     {
         if (Stored is null)
             throw new InvalidOperationException("keys have moved into the state store, and no reader of it is given");
-        Span<byte> name = stackalloc byte[25];
-        Span<byte> value = stackalloc byte[8];
-        Key(name, MovedKey, id);
-        key.Write(name[9..]);
-        var found = Stored.TryGet(name, value);
-        micros = found ? BinaryPrimitives.ReadInt64BigEndian(value) : 0;
-        return found;
+        Span<byte> name = stackalloc byte[17];
+        Key(name, BlockKey, generation.Id);
+        BinaryPrimitives.WriteInt64BigEndian(name[9..], KeyBlocks.NumberOf(key, KeyBlocks.BitsOf(generation.Filter!)));
+        micros = 0;
+        return Stored.Get(name) is { } block && KeyBlocks.TryFind(block, key, out micros);
     }
 
     private static Span<byte> Key(Span<byte> buffer, byte kind, long id)
