@@ -12,8 +12,9 @@ public static class CrashRun
     /// <param name="platform">Not started yet.</param>
     /// <param name="kills">How often.</param>
     /// <param name="seed">Chooses the moments; printed through <paramref name="progress"/>.</param>
+    /// <param name="between">Does something else after each start, e.g. to the broker; told how many kills there were.</param>
     public static async Task<CrashOutcome> RunAsync(
-        PlatformProcess platform, int kills, int seed, Action<string> progress, CancellationToken cancellation)
+        PlatformProcess platform, int kills, int seed, Action<string> progress, CancellationToken cancellation, Func<int, Task>? between = null)
     {
         progress($"{kills} kills, seed {seed.ToString(CultureInfo.InvariantCulture)}");
         var random = new Random(seed);
@@ -32,6 +33,8 @@ public static class CrashRun
                 throw new InvalidOperationException("the producer ended: " + await producer.StandardError.ReadToEndAsync(cancellation));
             await platform.KillAsync();
             ready.Add(await platform.StartAsync(cancellation));
+            if (between is not null)
+                await between(kill);
             if (kill % 10 == 0)
                 progress($"{kill} kills");
         }

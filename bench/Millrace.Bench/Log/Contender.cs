@@ -10,7 +10,7 @@ using Millrace.Kafka.Clients;
 namespace Millrace.Bench.Log;
 
 /// <summary>A log under measurement: a process that speaks Kafka's protocol.</summary>
-internal abstract class Contender : IAsyncDisposable
+public abstract class Contender : IAsyncDisposable
 {
     public abstract string Name { get; }
 
@@ -91,7 +91,7 @@ internal sealed class MillraceContender(PlatformProcess platform, string name) :
 }
 
 /// <summary>One Apache Kafka broker in KRaft mode.</summary>
-internal sealed class KafkaContender(string engines, string folder, int port, string name) : Contender
+public sealed class KafkaContender(string engines, string folder, int port, string name) : Contender
 {
     private Process? _process;
 
@@ -120,17 +120,7 @@ internal sealed class KafkaContender(string engines, string folder, int port, st
     {
         if (_process is not { HasExited: false } process)
             return;
-        using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])!)
-            await kill.WaitForExitAsync();
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        try
-        {
-            await process.WaitForExitAsync(patience.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill();
-        }
+        await process.TerminateAsync();
     }
 
     public override async Task KillAsync()

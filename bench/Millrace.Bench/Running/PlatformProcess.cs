@@ -16,6 +16,7 @@ public sealed class PlatformProcess : IAsyncDisposable
     private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(60) };
     private readonly string _program;
     private readonly string[] _wrapper;
+    private string? _brokers;
     private readonly StringBuilder _errors = new();
     private Process? _process;
 
@@ -42,7 +43,8 @@ public sealed class PlatformProcess : IAsyncDisposable
 
     public int EtcdPort { get; }
 
-    public string Brokers => $"127.0.0.1:{KafkaPort}";
+    /// <summary>Where pipelines and producers find their topics: the embedded log, or what <see cref="UseBrokers"/> named.</summary>
+    public string Brokers => _brokers ?? $"127.0.0.1:{KafkaPort}";
 
     public Uri Address => new($"http://127.0.0.1:{HttpPort}");
 
@@ -71,6 +73,13 @@ public sealed class PlatformProcess : IAsyncDisposable
             $"data: {Path.Combine(folder, "data")}\nkafka: {{port: {ports[0]}}}\nhttp: {{port: {ports[1]}}}\npostgres: {{port: {ports[2]}}}\n"
             + $"coordination: {{port: {ports[3]}}}\n"));
         return platform;
+    }
+
+    /// <summary>Points the platform at another Kafka cluster, by the one line of settings that takes.</summary>
+    public void UseBrokers(string brokers)
+    {
+        _brokers = brokers;
+        File.AppendAllText(Path.Combine(Folder, "millrace.yaml"), $"brokers: {brokers}\n");
     }
 
     /// <summary>Starts the process and returns when it is ready, with the time that took.</summary>
@@ -126,17 +135,7 @@ public sealed class PlatformProcess : IAsyncDisposable
     {
         if (_process is not { HasExited: false } process)
             return;
-        using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])!)
-            await kill.WaitForExitAsync();
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        try
-        {
-            await process.WaitForExitAsync(patience.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill();
-        }
+        await process.TerminateAsync();
         process.Dispose();
         _process = null;
     }
@@ -199,7 +198,7 @@ public sealed class PlatformProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await KillAsync();
 
-    internal static int[] FreePorts(int count)
+    public static int[] FreePorts(int count)
     {
         var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
         foreach (var listener in listeners)
