@@ -366,7 +366,9 @@ internal sealed partial class Committer : IDisposable
     {
         try
         {
-            _journal.Begin();
+            // An empty generation is gone on with: a restart takes one that is in no file for damage.
+            if (_journal.Length > 0)
+                _journal.Begin();
         }
         catch (JournalFlushException error)
         {

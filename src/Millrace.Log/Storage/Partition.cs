@@ -331,6 +331,8 @@ internal sealed class Partition : IDisposable
             if (active.Written > checkpoint.ActiveLength)
                 _segments.Cut(active, checkpoint.ActiveLength);
             active.MaxTimestamp = checkpoint.MaxTimestamp;
+            if (checkpoint.ActiveLength == 0)
+                _segments.Distrust();
         }
         else if (checkpoint.ActiveLength > 0)
         {
@@ -362,6 +364,7 @@ internal sealed class Partition : IDisposable
     /// </summary>
     public void Rebuild()
     {
+        _segments.Distrust();
         var segments = _segments.All;
         _logStart = segments.Length == 0 ? 0 : segments[0].BaseOffset;
         _nextOffset = _logStart;

@@ -144,6 +144,20 @@ internal sealed class PartitionSegments : IDisposable
             _unsynced.Add(segment);
     }
 
+    /// <summary>
+    /// No checkpoint speaks for these files: a process that was killed may have left names and bytes that are only in the system's memory. The next
+    /// checkpoint syncs them.
+    /// </summary>
+    public void Distrust()
+    {
+        _namesUnsynced = true;
+        foreach (var segment in All)
+        {
+            if (!_unsynced.Contains(segment))
+                _unsynced.Add(segment);
+        }
+    }
+
     /// <summary>Starts a new segment; the one before is complete.</summary>
     public Segment Roll(long baseOffset)
     {
