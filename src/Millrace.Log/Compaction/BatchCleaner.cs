@@ -14,7 +14,8 @@ internal enum CleanOutcome
 /// <param name="Now">Milliseconds of Unix time.</param>
 /// <param name="DeleteRetentionMillis">How long tombstones and markers stay after they were first found to be all that is left (delete.retention.ms).</param>
 /// <param name="MaxUncompressed">Of one batch.</param>
-internal readonly record struct CleanRules(long Now, long DeleteRetentionMillis, int MaxUncompressed);
+/// <param name="MarkersBefore">Markers from this offset on stay: a restart may still tell readers of the transactions that they end.</param>
+internal readonly record struct CleanRules(long Now, long DeleteRetentionMillis, int MaxUncompressed, long MarkersBefore);
 
 /// <summary>
 /// Decides what is left of each batch of a partition, in order from the log's start (Kafka's Cleaner; KIP-534 for the delete horizon): the
@@ -71,7 +72,7 @@ internal sealed class BatchCleaner(KeyOffsets newest, Func<long, long, List<Abor
         if (_unended.Remove(batch.ProducerId) || isLast)
             return CleanOutcome.Keep;
         if ((batch.Attributes & BatchAttributes.HasDeleteHorizon) != 0)
-            return rules.Now > batch.BaseTimestamp ? CleanOutcome.Drop : CleanOutcome.Keep;
+            return rules.Now > batch.BaseTimestamp && batch.BaseOffset < rules.MarkersBefore ? CleanOutcome.Drop : CleanOutcome.Keep;
         replaced = Rebuild(batch, batch.Records, isAborted: false, isOver: false, hasTombstones: true, isEmpty: false);
         return CleanOutcome.Replace;
     }

@@ -46,7 +46,8 @@ internal sealed class PartitionCompactor(
         var newest = new KeyOffsets(capacity) { OffByOne = Faults.CompactNewest ? 1 : 0 };
         var through = Map(segments, newest);
         var cleaner = new BatchCleaner(
-            newest, (from, to) => Faults.CompactKeepsAborted ? [] : partition.AbortedIn(from, to), new CleanRules(now, settings.DeleteRetentionMillis, _maxUncompressed));
+            newest, (from, to) => Faults.CompactKeepsAborted ? [] : partition.AbortedIn(from, to),
+            new CleanRules(now, settings.DeleteRetentionMillis, _maxUncompressed, checkpointer.CleanedThrough(partition)));
         long after = 0;
         foreach (var group in Groups(segments))
             after += Clean(group, cleaner);

@@ -16,7 +16,7 @@ internal sealed partial class Checkpointer
     private readonly ILogger _log;
     private readonly Lock _gate = new();
     private readonly Dictionary<(Guid TopicId, int Partition), PartitionCheckpoint> _known = [];
-    private readonly Dictionary<(Guid TopicId, int Partition), long> _durableBases = [];
+    private readonly Dictionary<(Guid TopicId, int Partition), (long ActiveBase, long CleanedThrough)> _durable = [];
     private HashSet<Partition> _dirty = [];
     private volatile Task _running = Task.CompletedTask;
     private volatile bool _failed;
@@ -42,7 +42,14 @@ internal sealed partial class Checkpointer
     public long ActiveBase(Partition partition)
     {
         lock (_gate)
-            return _durableBases.GetValueOrDefault((partition.TopicId, partition.Index), -1);
+            return _durable.TryGetValue((partition.TopicId, partition.Index), out var durable) ? durable.ActiveBase : -1;
+    }
+
+    /// <summary>Up to where a restart knows that compaction has been.</summary>
+    public long CleanedThrough(Partition partition)
+    {
+        lock (_gate)
+            return _durable.GetValueOrDefault((partition.TopicId, partition.Index)).CleanedThrough;
     }
 
     /// <summary>The partition has been written since the last checkpoint. Committer only.</summary>
@@ -54,7 +61,7 @@ internal sealed partial class Checkpointer
         lock (_gate)
         {
             _known[(checkpoint.TopicId, checkpoint.Partition)] = checkpoint;
-            _durableBases[(checkpoint.TopicId, checkpoint.Partition)] = checkpoint.ActiveBase;
+            _durable[(checkpoint.TopicId, checkpoint.Partition)] = (checkpoint.ActiveBase, checkpoint.CleanedThrough);
         }
     }
 
@@ -63,7 +70,7 @@ internal sealed partial class Checkpointer
         lock (_gate)
         {
             _known.Remove((topicId, partition));
-            _durableBases.Remove((topicId, partition));
+            _durable.Remove((topicId, partition));
         }
     }
 
@@ -140,7 +147,7 @@ internal sealed partial class Checkpointer
         lock (_gate)
         {
             foreach (var description in all)
-                _durableBases[(description.TopicId, description.Partition)] = description.ActiveBase;
+                _durable[(description.TopicId, description.Partition)] = (description.ActiveBase, description.CleanedThrough);
         }
         _postponed = false;
         done(replayFrom);

@@ -349,6 +349,8 @@ internal sealed class Partition : IDisposable
         }
         _transactions.Restore(checkpoint.OpenTransactions, checkpoint.Aborted);
         CleanedThrough = checkpoint.CleanedThrough;
+        // None of their records is left, and their markers may be gone: a reader that heard of them would wait for a marker in vain.
+        _transactions.ForgetBefore(CleanedThrough);
     }
 
     /// <summary>Opener: no checkpoint knows this partition, so the journal holds all of it; what reached the segments is written again.</summary>
