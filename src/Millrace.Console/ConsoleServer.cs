@@ -86,6 +86,7 @@ public sealed partial class ConsoleServer : IAsyncDisposable
             .. new SystemRoutes(services, hub, history, metrics, () => routes).All(),
             .. new JobRoutes(services, options).All(),
             .. new TopicRoutes(services, options).All(),
+            .. new UserRoutes(services).All(),
             .. new TableRoutes(services, options, time).All(),
             .. new ClusterRoutes(services).All(),
         ];

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Millrace.Log.Groups;
+using Millrace.Log.Security;
 using Millrace.Log.Server;
 using Millrace.Log.Storage;
 using Millrace.Log.Topics;
@@ -39,6 +40,7 @@ public sealed class Broker : IAsyncDisposable
         _listener = new Listener(
             new IPEndPoint(context.Options.Address, context.Options.Port),
             context.Options.MaxConnections,
+            context.Options.MaxConnectionsPerAddress,
             socket => new Connection(socket, router, context.Options, memory, context.Time, log),
             log);
         context.SetPort(_listener.Endpoint.Port);
@@ -82,7 +84,7 @@ public sealed class Broker : IAsyncDisposable
         try
         {
             var metrics = new BrokerMetrics(logs.CreateLogger<BrokerMetrics>());
-            return new Broker(new BrokerContext(options, store, time, metrics, logs), store);
+            return new Broker(new BrokerContext(options, store, SecurityStore.Open(options.Files, options.DataFolder, options.Security?.Own), time, metrics, logs), store);
         }
         catch
         {
@@ -125,6 +127,9 @@ public sealed class Broker : IAsyncDisposable
         _groups.TopicDeleted(topic);
         return true;
     }
+
+    /// <summary>Users, rules and quotas. Users may be made while no security is turned on.</summary>
+    public SecurityStore Security => _context.Security;
 
     /// <summary>The topic in which the schema registry keeps its state.</summary>
     public StateTopic SchemaState() => new(_context, InternalTopics.Schemas);

@@ -1,4 +1,5 @@
 using System.Net;
+using Millrace.Log.Security;
 using Millrace.Storage.Files;
 
 namespace Millrace.Log;
@@ -24,6 +25,15 @@ public sealed record BrokerOptions
 
     /// <summary>Connections above this are closed at once.</summary>
     public int MaxConnections { get; init; } = 10_000;
+
+    /// <summary>Connections of one address; more are closed at once.</summary>
+    public int MaxConnectionsPerAddress { get; init; } = int.MaxValue;
+
+    /// <summary>Who may connect and what they may do; null trusts everyone that reaches the port.</summary>
+    public BrokerSecurity? Security { get; init; }
+
+    /// <summary>Rates that no client may pass, beside those that are set over the protocol.</summary>
+    public IReadOnlyList<ClientQuota> Quotas { get; init; } = [];
 
     /// <summary>Bytes of requests that may be in memory over all connections; readers of more wait.</summary>
     public long MaxRequestBytes { get; init; } = 256 << 20;

@@ -24,6 +24,9 @@ public sealed record ConsoleServices
     /// <summary>The coordination store's member of this process, if any.</summary>
     public ICluster? Cluster { get; init; }
 
+    /// <summary>Users of the Kafka port, if there is one.</summary>
+    public IUsers? Users { get; init; }
+
     /// <summary>False with a reason while the platform is not ready to serve.</summary>
     public Func<Readiness> Ready { get; init; } = static () => new Readiness(true, null);
 }

@@ -25,6 +25,8 @@ namespace Millrace.WebConsole.Wire;
 [JsonSerializable(typeof(SqlReply))]
 [JsonSerializable(typeof(TopicList))]
 [JsonSerializable(typeof(TopicRequest))]
+[JsonSerializable(typeof(UserList))]
+[JsonSerializable(typeof(UserRequest))]
 [JsonSerializable(typeof(RecordPage))]
 [JsonSerializable(typeof(GroupList))]
 [JsonSerializable(typeof(TableList))]

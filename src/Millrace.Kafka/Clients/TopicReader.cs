@@ -16,17 +16,20 @@ public sealed class TopicReader : IDisposable
     private readonly IAdminClient _admin;
     private readonly IConsumer<Ignore, Ignore> _offsets;
     private readonly string _brokers;
+    private readonly IReadOnlyDictionary<string, string> _login;
     private readonly TimeSpan _patience;
     private readonly TimeProvider _time;
 
     /// <param name="patience">Longest wait for an answer of the brokers.</param>
-    public TopicReader(string brokers, TimeSpan patience, TimeProvider time)
+    /// <param name="login">How to connect there (<see cref="ClientLogins"/>).</param>
+    public TopicReader(string brokers, TimeSpan patience, TimeProvider time, IReadOnlyDictionary<string, string>? login = null)
     {
+        _login = login ?? new Dictionary<string, string>();
         KafkaLibraries.EnsureReady();
         _brokers = brokers;
         _patience = patience;
         _time = time;
-        var client = new ClientConfig
+        var client = new ClientConfig(_login.ToDictionary())
         {
             BootstrapServers = brokers, ClientId = "millrace-reader", SocketTimeoutMs = Math.Max(1000, (int)patience.TotalMilliseconds),
         };
@@ -75,7 +78,7 @@ public sealed class TopicReader : IDisposable
                 open[partition] = end;
         }
         using var consumer = new BatchConsumer(
-            new BatchConsumerOptions { Brokers = _brokers, GroupId = "millrace-reader", ClientId = "millrace-reader", MaxPollRecords = 500 },
+            new BatchConsumerOptions { Brokers = _brokers, GroupId = "millrace-reader", ClientId = "millrace-reader", MaxPollRecords = 500, Extra = _login },
             _ => BatchConsumer.Earliest, NullLogger.Instance);
         consumer.EndReached += (partition, offset) =>
         {

@@ -1,17 +1,22 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Millrace.Kafka.Messages;
+using Millrace.Log.Security;
 using Millrace.Log.Storage;
 using Millrace.Log.Topics;
 
 namespace Millrace.Log.Server;
 
 /// <summary>What every handler of requests shares.</summary>
-internal sealed class BrokerContext(BrokerOptions options, LogStore store, TimeProvider time, BrokerMetrics metrics, ILoggerFactory logs)
+internal sealed class BrokerContext(BrokerOptions options, LogStore store, SecurityStore security, TimeProvider time, BrokerMetrics metrics, ILoggerFactory logs)
 {
     private int _port;
 
     public BrokerOptions Options { get; } = options;
+
+    public SecurityStore Security { get; } = security;
+
+    public QuotaBook Quotas { get; } = new(security, options.Quotas);
 
     public LogStore Store { get; } = store;
 
@@ -32,7 +37,7 @@ internal sealed class BrokerContext(BrokerOptions options, LogStore store, TimeP
     /// <summary>The host that a client of this connection must use: the advertised one, else the address that it has found itself.</summary>
     public string HostFor(Connection connection)
     {
-        if (Options.AdvertisedHost is { } advertised)
+        if (Options.AdvertisedHost is { } advertised && !connection.IsOwn)
             return advertised;
         var address = Options.Address;
         if (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any))

@@ -1,10 +1,14 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
 using Millrace.Kafka.Messages;
 using Millrace.Kafka.Wire;
+using Millrace.Log.Security;
 
 namespace Millrace.Log.Server;
 
@@ -19,6 +23,12 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     /// <summary>A frame up to this size gets its memory at once; a larger one grows with what really arrives.</summary>
     public const int TrustedFrameBytes = 1 << 20;
 
+    /// <summary>Of a frame that is a token of a login and no request (SaslHandshake version 0).</summary>
+    public const ApiKey BareTokenKey = (ApiKey)(-1);
+
+    /// <summary>A frame of a client that has not logged in.</summary>
+    private const int MaxLoginFrameBytes = 512 << 10;
+
     private readonly Socket _socket;
     private readonly RequestRouter _router;
     private readonly BrokerOptions _options;
@@ -32,6 +42,10 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _closing = new();
     private ITimer? _frameTimer;
+    private SslStream? _tls;
+    private ITimer? _loginTimer;
+    private long _unreadUntil;
+    private volatile bool _loggedIn;
     private int _pumping;
     private byte[]? _received;
     private int _receivedFrom;
@@ -61,16 +75,55 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     /// <summary>What the client calls itself (ApiVersions v3).</summary>
     public string Software { get; set; } = "";
 
+    /// <summary>The client's address as rules name it.</summary>
+    public string Host => (Remote.Address.IsIPv4MappedToIPv6 ? Remote.Address.MapToIPv4() : Remote.Address).ToString();
+
+    /// <summary>Who it is, as rules name it.</summary>
+    public string Principal { get; private set; } = "User:ANONYMOUS";
+
+    /// <summary>Whether it is a client of this process.</summary>
+    public bool IsOwn { get; private set; }
+
+    /// <summary>The login under way, or done.</summary>
+    public SaslLogin? Login { get; set; }
+
+    /// <summary>The next frames are tokens of the login without requests around them.</summary>
+    public bool ExpectsBareTokens { get; set; }
+
+    public bool IsLoggedIn => _loggedIn;
+
+    public bool NeedsLogin => _options.Security is { Mechanisms.Count: > 0 } && !_loggedIn;
+
+    public void LoggedIn(string user)
+    {
+        Principal = "User:" + user;
+        IsOwn = user == _options.Security?.Own?.Name;
+        ExpectsBareTokens = false;
+        _loggedIn = true;
+        _loginTimer?.Dispose();
+    }
+
+    /// <summary>Its next request is not begun for so many milliseconds: it is over a quota.</summary>
+    public void LeaveUnread(int millis)
+    {
+        if (millis > 0)
+            Interlocked.Exchange(ref _unreadUntil, Math.Max(Interlocked.Read(ref _unreadUntil), _time.GetUtcNow().ToUnixTimeMilliseconds() + millis));
+    }
+
     /// <summary>Serves until the client goes, breaks the protocol, or the broker stops.</summary>
     public async Task RunAsync()
     {
         try
         {
+            if (_options.Security is { } security)
+                await BeginAsync(security).ConfigureAwait(false);
             while (true)
             {
                 var frame = await ReadFrameAsync().ConfigureAwait(false);
                 if (frame is null)
                     break;
+                if (Interlocked.Read(ref _unreadUntil) != 0)
+                    await WaitAsync(frame).ConfigureAwait(false);
                 await ServeAsync(frame).ConfigureAwait(false);
             }
         }
@@ -90,6 +143,15 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         {
             // Close() says why, or the broker stops.
         }
+        catch (AuthenticationException error)
+        {
+            _closeReason ??= $"no TLS: {error.Message}";
+        }
+        catch (IOException error)
+        {
+            // How a TLS stream says that its socket is gone.
+            LogGone(Remote, error.Message);
+        }
         catch (ObjectDisposedException)
         {
             // Likewise.
@@ -103,10 +165,48 @@ internal sealed partial class Connection : IThreadPoolWorkItem
             LogRefused(Remote, _closeReason);
         Close(null);
         _frameTimer?.Dispose();
+        _loginTimer?.Dispose();
         GiveBackReceived();
         // Whoever still works for this connection completes into a closed one; what nobody works for is released here.
         Pump();
     }
+
+    private async Task BeginAsync(BrokerSecurity security)
+    {
+        _loginTimer = _time.CreateTimer(
+            static state => ((Connection)state!).Close("it did not log in in time (LoginTimeout)"), this, security.LoginTimeout, Timeout.InfiniteTimeSpan);
+        if (security.Certificate is { } certificate)
+        {
+            var tls = new SslStream(new NetworkStream(_socket, ownsSocket: false));
+            await tls.AuthenticateAsServerAsync(
+                new SslServerAuthenticationOptions
+                {
+                    ServerCertificateContext = certificate, EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                    ClientCertificateRequired = false, CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+                },
+                _closing.Token).ConfigureAwait(false);
+            _tls = tls;
+        }
+        if (security.Mechanisms.Count == 0)
+            _loginTimer.Dispose();
+    }
+
+    private async ValueTask WaitAsync(Frame frame)
+    {
+        try
+        {
+            while (Interlocked.Read(ref _unreadUntil) - _time.GetUtcNow().ToUnixTimeMilliseconds() is > 0 and var wait)
+                await Task.Delay(TimeSpan.FromMilliseconds(wait), _time, _closing.Token).ConfigureAwait(false);
+        }
+        catch
+        {
+            frame.Release();
+            throw;
+        }
+    }
+
+    private ValueTask<int> ReceiveAsync(Memory<byte> into) =>
+        _tls is { } tls ? tls.ReadAsync(into, _closing.Token) : _socket.ReceiveAsync(into, SocketFlags.None, _closing.Token);
 
     private async ValueTask ServeAsync(Frame frame)
     {
@@ -200,7 +300,11 @@ internal sealed partial class Connection : IThreadPoolWorkItem
             }
             if (_output.TotalLength == 0 || _closing.IsCancellationRequested)
                 return;
-            if (!_output.HasAttachments)
+            if (_tls is { } tls)
+            {
+                await SendTlsAsync(tls).ConfigureAwait(false);
+            }
+            else if (!_output.HasAttachments)
             {
                 for (var rest = _output.WrittenMemory; rest.Length > 0;)
                     rest = rest[await _socket.SendAsync(rest, SocketFlags.None, _closing.Token).ConfigureAwait(false)..];
@@ -215,6 +319,11 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         catch (SocketException error)
         {
             LogGone(Remote, error.SocketErrorCode.ToString());
+            Close(null);
+        }
+        catch (IOException error)
+        {
+            LogGone(Remote, error.Message);
             Close(null);
         }
         catch (OperationCanceledException)
@@ -242,6 +351,15 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         }
     }
 
+    private async ValueTask SendTlsAsync(SslStream tls)
+    {
+        _segments.Clear();
+        _output.AddSegments(_segments);
+        foreach (var segment in _segments)
+            await tls.WriteAsync(segment, _closing.Token).ConfigureAwait(false);
+        await tls.FlushAsync(_closing.Token).ConfigureAwait(false);
+    }
+
     private async ValueTask SendAllAsync()
     {
         while (_segments.Count > 0)
@@ -258,6 +376,12 @@ internal sealed partial class Connection : IThreadPoolWorkItem
 
     private void Encode(Exchange exchange, IWireStruct response)
     {
+        if (response is BareToken bare)
+        {
+            BinaryPrimitives.WriteInt32BigEndian(_output.Extend(4), bare.Token.Length);
+            bare.Token.CopyTo(_output.Extend(bare.Token.Length));
+            return;
+        }
         var start = _output.Length;
         var before = _output.TotalLength;
         BinaryPrimitives.WriteInt32BigEndian(_output.Extend(8)[4..], exchange.CorrelationId);
@@ -273,6 +397,8 @@ internal sealed partial class Connection : IThreadPoolWorkItem
 
     private Exchange Open(Frame frame)
     {
+        if (ExpectsBareTokens)
+            return new Exchange(this, BareTokenKey, 0, 0, null, frame, 0);
         try
         {
             var header = new WireReader(frame.Memory, 0, flexible: false);
@@ -304,8 +430,9 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         if (_receivedTo - _receivedFrom < 4 && !await ReceiveAsync(4).ConfigureAwait(false))
             return null;
         var length = BinaryPrimitives.ReadInt32BigEndian(_received.AsSpan(_receivedFrom));
-        if (length < 8 || length > _options.MaxFrameBytes)
-            throw new WireFormatException($"a request of {length} bytes; they have 8 to {_options.MaxFrameBytes} (MaxFrameBytes)");
+        var most = NeedsLogin ? Math.Min(MaxLoginFrameBytes, _options.MaxFrameBytes) : _options.MaxFrameBytes;
+        if (length < (ExpectsBareTokens ? 0 : 8) || length > most)
+            throw new WireFormatException($"a request of {length} bytes; they have 8 to {most} (MaxFrameBytes)");
         _receivedFrom += 4;
         var budget = _memory.For(length);
         await budget.TakeAsync(length).ConfigureAwait(false);
@@ -322,7 +449,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
                 if (filled == bytes.Length)
                     bytes = Enlarge(bytes, filled, length);
                 var room = bytes.AsMemory(filled, Math.Min(bytes.Length, length) - filled);
-                var read = await _socket.ReceiveAsync(room, SocketFlags.None, _closing.Token).ConfigureAwait(false);
+                var read = await ReceiveAsync(room).ConfigureAwait(false);
                 if (read == 0)
                     throw new WireFormatException($"the connection ended after {filled} of a request's {length} bytes");
                 filled += read;
@@ -354,7 +481,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         if (_received is null)
         {
             // Waiting with an empty buffer costs no memory while the client is silent.
-            await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, _closing.Token).ConfigureAwait(false);
+            await ReceiveAsync(Memory<byte>.Empty).ConfigureAwait(false);
             _received = ArrayPool<byte>.Shared.Rent(ReceiveBytes);
             _receivedFrom = _receivedTo = 0;
         }
@@ -366,7 +493,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         }
         while (_receivedTo < least)
         {
-            var read = await _socket.ReceiveAsync(_received.AsMemory(_receivedTo), SocketFlags.None, _closing.Token).ConfigureAwait(false);
+            var read = await ReceiveAsync(_received.AsMemory(_receivedTo)).ConfigureAwait(false);
             if (read == 0)
                 return _receivedTo == 0 ? false : throw new WireFormatException($"the connection ended inside a request's length");
             _receivedTo += read;

@@ -53,6 +53,9 @@ internal sealed class Exchange(Connection connection, ApiKey key, short version,
     /// <summary>The version that the answer is written in: the request's, but for an ApiVersions request of an unknown one.</summary>
     public short ResponseVersion { get; set; } = version;
 
+    /// <summary>Changes the answer before it is sent: what was refused, how long the client must wait.</summary>
+    public Action<IWireStruct>? Amend { get; set; }
+
     /// <summary>Set when the connection must end after the answer, and why.</summary>
     public string? CloseAfterSend { get; set; }
 
@@ -71,6 +74,8 @@ internal sealed class Exchange(Connection connection, ApiKey key, short version,
         // A connection that closes completes what it waits for; whoever worked on it then comes second.
         if (Interlocked.Exchange(ref _completed, 1) != 0)
             return;
+        if (response is not null)
+            Amend?.Invoke(response);
         Response = response;
         _done = true;
         Volatile.Read(ref _finished)?.TrySetResult();

@@ -11,15 +11,17 @@ internal sealed partial class Listener : IAsyncDisposable
     private readonly Socket _socket;
     private readonly Func<Socket, Connection> _connect;
     private readonly int _maxConnections;
+    private readonly int _maxPerAddress;
     private readonly ILogger _log;
     private readonly ConcurrentDictionary<Connection, Task> _connections = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _accepting;
 
-    public Listener(IPEndPoint endpoint, int maxConnections, Func<Socket, Connection> connect, ILogger log)
+    public Listener(IPEndPoint endpoint, int maxConnections, int maxPerAddress, Func<Socket, Connection> connect, ILogger log)
     {
         _connect = connect;
         _maxConnections = maxConnections;
+        _maxPerAddress = maxPerAddress;
         _log = log;
         _socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
@@ -91,6 +93,12 @@ internal sealed partial class Listener : IAsyncDisposable
             }
             client.NoDelay = true;
             var connection = _connect(client);
+            if (_maxPerAddress < int.MaxValue && _connections.Keys.Count(c => c.Remote.Address.Equals(connection.Remote.Address)) >= _maxPerAddress)
+            {
+                LogTooManyOf(connection.Remote.Address, _maxPerAddress);
+                connection.Close(null);
+                continue;
+            }
             var started = new TaskCompletionSource();
             _connections[connection] = ServeAsync(connection, started.Task);
             started.SetResult();
@@ -106,6 +114,9 @@ internal sealed partial class Listener : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Accepting a connection failed: {Reason}")]
     private partial void LogAccept(string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Refused a connection of {Address}: {Limit} are open (MaxConnectionsPerAddress)")]
+    private partial void LogTooManyOf(IPAddress address, int limit);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refused a connection: {Limit} are open (MaxConnections)")]
     private partial void LogTooMany(int limit);

@@ -1,6 +1,7 @@
 using Millrace.Kafka.Messages;
 using Millrace.Kafka.Wire;
 using Millrace.Log.Groups;
+using Millrace.Log.Security;
 using Millrace.Log.Transactions;
 
 namespace Millrace.Log.Server;
@@ -21,6 +22,8 @@ internal sealed class RequestRouter
     private readonly GroupOffsetsHandler _groupOffsets;
     private readonly TransactionsHandler _transactions;
     private readonly ConsumerGroupsHandler _consumerGroups;
+    private readonly SecurityHandler _security;
+    private readonly AccessRules? _access;
 
     private static readonly ApiKey[] ServedKeys =
     [
@@ -31,6 +34,8 @@ internal sealed class RequestRouter
         ApiKey.SyncGroup, ApiKey.DescribeGroups, ApiKey.ListGroups, ApiKey.DeleteGroups, ApiKey.OffsetDelete,
         ApiKey.AddPartitionsToTxn, ApiKey.AddOffsetsToTxn, ApiKey.EndTxn, ApiKey.TxnOffsetCommit, ApiKey.DescribeTransactions,
         ApiKey.ListTransactions, ApiKey.WriteTxnMarkers, ApiKey.ConsumerGroupHeartbeat, ApiKey.ConsumerGroupDescribe,
+        ApiKey.SaslHandshake, ApiKey.SaslAuthenticate, ApiKey.DescribeAcls, ApiKey.CreateAcls, ApiKey.DeleteAcls,
+        ApiKey.DescribeUserScramCredentials, ApiKey.AlterUserScramCredentials, ApiKey.DescribeClientQuotas, ApiKey.AlterClientQuotas,
     ];
 
     private readonly HashSet<ApiKey> _served = [.. ServedKeys];
@@ -49,6 +54,9 @@ internal sealed class RequestRouter
         _groups = new GroupsHandler(context, groups);
         _groupOffsets = new GroupOffsetsHandler(context, groups);
         _consumerGroups = new ConsumerGroupsHandler(context, groups);
+        _security = new SecurityHandler(context);
+        if (context.Options.Security is { } security)
+            _access = new AccessRules(new Authorizer(context.Security, security), context);
         _transactions = new TransactionsHandler(context, transactions, groups, _groupOffsets);
     }
 
@@ -61,6 +69,10 @@ internal sealed class RequestRouter
     /// <exception cref="WireFormatException">The request is not what the protocol says; its connection ends.</exception>
     public ValueTask RouteAsync(Exchange exchange)
     {
+        if (exchange.Key == Connection.BareTokenKey)
+            return _security.BareTokenAsync(exchange);
+        if (exchange.Connection.NeedsLogin && exchange.Key is not (ApiKey.ApiVersions or ApiKey.SaslHandshake or ApiKey.SaslAuthenticate))
+            throw new WireFormatException($"a login comes before {exchange.Key}");
         var range = ApiVersionTable.Find(exchange.Key);
         if (range is null || !_served.Contains(exchange.Key))
             throw new WireFormatException($"request key {(short)exchange.Key} is not served");
@@ -72,6 +84,21 @@ internal sealed class RequestRouter
             _metadata.ApiVersions(exchange, null);
             return ValueTask.CompletedTask;
         }
+        if (_context.Quotas.Any)
+            Throttle(exchange);
+        try
+        {
+            return RouteServed(exchange);
+        }
+        catch (AccessDeniedException denied)
+        {
+            exchange.Complete(denied.Response);
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    private ValueTask RouteServed(Exchange exchange)
+    {
         switch (exchange.Key)
         {
             case ApiKey.Produce:
@@ -101,6 +128,8 @@ internal sealed class RequestRouter
                 return _consumerGroups.HeartbeatAsync(exchange, Read<ConsumerGroupHeartbeatRequest>(exchange));
             case ApiKey.WriteTxnMarkers:
                 return _transactions.WriteMarkersAsync(exchange, Read<WriteTxnMarkersRequest>(exchange));
+            case ApiKey.SaslAuthenticate:
+                return _security.AuthenticateAsync(exchange, Read<SaslAuthenticateRequest>(exchange));
             case ApiKey.OffsetDelete:
                 return _groupOffsets.DeleteAsync(exchange, Read<OffsetDeleteRequest>(exchange));
             default:
@@ -182,11 +211,82 @@ internal sealed class RequestRouter
             case ApiKey.OffsetFetch:
                 _groupOffsets.Fetch(exchange, Read<OffsetFetchRequest>(exchange));
                 break;
+            case var _ when RouteSecurity(exchange):
+                break;
             default:
                 throw new WireFormatException($"request {exchange.Key} is not served");
         }
     }
 
-    private static T Read<T>(Exchange exchange) where T : class, IWireStruct, new() =>
-        WireReader.Read<T>(exchange.Body, exchange.Version, ApiVersionTable.Find(exchange.Key)!.IsFlexible(exchange.Version));
+    private bool RouteSecurity(Exchange exchange)
+    {
+        switch (exchange.Key)
+        {
+            case ApiKey.SaslHandshake:
+                _security.Handshake(exchange, Read<SaslHandshakeRequest>(exchange));
+                return true;
+            case ApiKey.DescribeAcls:
+                _security.DescribeAcls(exchange, Read<DescribeAclsRequest>(exchange));
+                return true;
+            case ApiKey.CreateAcls:
+                _security.CreateAcls(exchange, Read<CreateAclsRequest>(exchange));
+                return true;
+            case ApiKey.DeleteAcls:
+                _security.DeleteAcls(exchange, Read<DeleteAclsRequest>(exchange));
+                return true;
+            case ApiKey.DescribeUserScramCredentials:
+                _security.DescribeUsers(exchange, Read<DescribeUserScramCredentialsRequest>(exchange));
+                return true;
+            case ApiKey.AlterUserScramCredentials:
+                _security.AlterUsers(exchange, Read<AlterUserScramCredentialsRequest>(exchange));
+                return true;
+            case ApiKey.DescribeClientQuotas:
+                _security.DescribeQuotas(exchange, Read<DescribeClientQuotasRequest>(exchange));
+                return true;
+            case ApiKey.AlterClientQuotas:
+                _security.AlterQuotas(exchange, Read<AlterClientQuotasRequest>(exchange));
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Counts a request against its client's quotas. Who is over is answered first and then left unread for a while (KIP-219).</summary>
+    private void Throttle(Exchange exchange)
+    {
+        var connection = exchange.Connection;
+        if (connection.IsOwn)
+            return;
+        var wait = _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.Requests, 1, _context.Now);
+        if (exchange.Key == ApiKey.Produce)
+            wait = Math.Max(wait, _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.ProducerBytes, exchange.Frame.Length, _context.Now));
+        connection.LeaveUnread(wait);
+        if (wait == 0 && exchange.Key != ApiKey.Fetch)
+            return;
+        exchange.Amend += response =>
+        {
+            switch (response)
+            {
+                case ProduceResponse produce:
+                    produce.ThrottleTimeMs = wait;
+                    break;
+                case MetadataResponse metadata:
+                    metadata.ThrottleTimeMs = wait;
+                    break;
+                case FetchResponse fetch:
+                    var bytes = fetch.Responses.Sum(t => t.Partitions.Sum(p => (long)p.Records.Length));
+                    fetch.ThrottleTimeMs = Math.Max(
+                        wait, _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.ConsumerBytes, bytes, _context.Now));
+                    connection.LeaveUnread(fetch.ThrottleTimeMs);
+                    break;
+            }
+        };
+    }
+
+    private T Read<T>(Exchange exchange) where T : class, IWireStruct, new()
+    {
+        var request = WireReader.Read<T>(exchange.Body, exchange.Version, ApiVersionTable.Find(exchange.Key)!.IsFlexible(exchange.Version));
+        _access?.Apply(exchange, request);
+        return request;
+    }
 }

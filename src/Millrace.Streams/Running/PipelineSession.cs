@@ -215,7 +215,7 @@ internal sealed class PipelineSession : IAsyncDisposable
             var context = new TopicDelivery.Context
             {
                 Name = name, Pipeline = Plan.Name, Incarnation = Incarnation,
-                Port = new KafkaTopicPort(brokers, topic, Environment.FailPoints, Environment.Logs.CreateLogger("Millrace.Streams.Kafka")),
+                Port = new KafkaTopicPort(brokers, topic, Environment.Logins.For(brokers), Environment.FailPoints, Environment.Logs.CreateLogger("Millrace.Streams.Kafka")),
                 ReadOwed = id => Store.ReadOwed(name, id), Time = Environment.Time, Log = Log, Options = Environment.Options.Delivery,
                 FailPoints = Environment.FailPoints, Failed = Fail, LearnEnds = learn.Contains(name) && known is null,
             };
@@ -278,7 +278,7 @@ internal sealed class PipelineSession : IAsyncDisposable
     {
         var context = new SourceReader.Context
         {
-            Pipeline = Plan.Name, Plan = source, Store = Store, Options = Environment.Options, Time = Environment.Time, Logs = Environment.Logs,
+            Pipeline = Plan.Name, Plan = source, Login = Environment.Logins.For(source.Brokers), Store = Store, Options = Environment.Options, Time = Environment.Time, Logs = Environment.Logs,
             FailPoints = Environment.FailPoints,
             StopBefore = StopBefore.Where(s => s.Key.Source == source.Name).ToDictionary(s => s.Key.Partition, s => s.Value),
         };

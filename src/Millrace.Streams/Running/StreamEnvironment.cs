@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Iceberg.Catalogs;
+using Millrace.Kafka.Clients;
 using Millrace.Iceberg.Maintenance;
 using Millrace.Storage.RocksDb;
 using Millrace.Streams.Alerts;
@@ -22,6 +23,9 @@ public sealed record StreamEnvironment
     public ILoggerFactory Logs { get; init; } = NullLoggerFactory.Instance;
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>How Kafka clients connect.</summary>
+    public ClientLogins Logins { get; init; } = ClientLogins.None;
 
     /// <summary>How alerts leave; null makes an HTTP client when one is needed.</summary>
     public IAlertSender? AlertSender { get; init; }

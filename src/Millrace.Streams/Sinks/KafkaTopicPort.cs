@@ -13,7 +13,8 @@ namespace Millrace.Streams.Sinks;
 /// The client does not retry: a retry that it cannot tell from the first attempt may put a record in twice. Instead each failure
 /// leaves the delivery in doubt, and the topic is searched (<see cref="TopicDelivery"/>).
 /// </remarks>
-internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoints failPoints, ILogger log) : ITopicPort
+internal sealed class KafkaTopicPort(
+    string brokers, string topic, IReadOnlyDictionary<string, string> login, StreamFailPoints failPoints, ILogger log) : ITopicPort
 {
     private const int MaxMessageBytes = 64 << 20;
     private const int MaxUnacknowledged = 20_000;
@@ -48,7 +49,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
             return found;
         // Not Confluent's consumer: it wants a newer librdkafka than Debian 12 has for reading.
         using var consumer = new BatchConsumer(
-            new BatchConsumerOptions { Brokers = brokers, GroupId = "millrace-delivery-search", MaxPollRecords = 4096 }, _ => 0, log);
+            new BatchConsumerOptions { Brokers = brokers, GroupId = "millrace-delivery-search", MaxPollRecords = 4096, Extra = login }, _ => 0, log);
         consumer.EndReached += (partition, _) => open.Remove(partition.Partition);
         consumer.Assign(starts);
         Read(consumer, Encoding.UTF8.GetBytes(mark.Prefix), open, found, cancellation);
@@ -207,7 +208,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
     /// <summary>Makes the topic, wide enough for whatever the source's topic held; one that exists stays as it is.</summary>
     private void MakeTopic()
     {
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = brokers }).SetLogHandler(OnLog).SetErrorHandler((_, _) => { }).Build();
+        using var admin = new AdminClientBuilder(new AdminClientConfig(login.ToDictionary()) { BootstrapServers = brokers }).SetLogHandler(OnLog).SetErrorHandler((_, _) => { }).Build();
         // Partition count and replication factor of -1: the broker's defaults (KIP-464).
         var wanted = new TopicSpecification
         {
@@ -233,7 +234,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
     private IConsumer<byte[], byte[]> OpenConsumer()
     {
         KafkaLibraries.EnsureReady();
-        var settings = new ConsumerConfig
+        var settings = new ConsumerConfig(login.ToDictionary())
         {
             BootstrapServers = brokers,
             GroupId = "millrace-delivery-search",
@@ -248,7 +249,7 @@ internal sealed class KafkaTopicPort(string brokers, string topic, StreamFailPoi
     {
         KafkaLibraries.EnsureReady();
         MakeTopic();
-        var settings = new ProducerConfig
+        var settings = new ProducerConfig(login.ToDictionary())
         {
             BootstrapServers = brokers,
             Acks = Acks.All,

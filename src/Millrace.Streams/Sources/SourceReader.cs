@@ -216,7 +216,9 @@ internal sealed class SourceReader : IDisposable
 
     private BatchConsumer Open()
     {
-        var settings = new Dictionary<string, string>(_context.Options.KafkaSettings);
+        var settings = new Dictionary<string, string>(_context.Login);
+        foreach (var (name, value) in _context.Options.KafkaSettings)
+            settings[name] = value;
         // One state folder is one process (its lock sees to it), so a restart may take the place of the process that died at once
         // instead of waiting for its session to end (KIP-345, static membership).
         settings.TryAdd("group.instance.id", $"{_context.Pipeline}-{Plan.Name}");
@@ -445,6 +447,9 @@ internal sealed class SourceReader : IDisposable
         public required StateStore Store { get; init; }
 
         public required StreamOptions Options { get; init; }
+
+        /// <summary>How to connect to the plan's brokers.</summary>
+        public IReadOnlyDictionary<string, string> Login { get; init; } = new Dictionary<string, string>();
 
         public required TimeProvider Time { get; init; }
 

@@ -46,6 +46,7 @@ internal static class MillraceCommand
         root.Subcommands.Add(JobCommands.Create());
         root.Subcommands.Add(TopicCommands.Create());
         root.Subcommands.Add(SchemaCommands.Create());
+        root.Subcommands.Add(UserCommands.Create());
         root.Subcommands.Add(TableCommands.Create());
         root.Subcommands.Add(SqlCommand.Create());
         root.Subcommands.Add(TopCommand.Create());

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Millrace.Host.Settings;
 using Millrace.Kafka.Clients;
 using Millrace.Pipelines.Files;
 using Millrace.Pipelines.Generation;
@@ -122,7 +123,7 @@ internal static class PipelineCommands
             }
             if (parsed.GetValue(topic) is not { } name)
                 throw new CommandException("name a topic", "see: ./millrace topic list", ExitCode.Usage);
-            var records = Sample(parsed.Settings().BrokersOrOwn, name, parsed.GetValue(most));
+            var records = Sample(parsed.Settings(), name, parsed.GetValue(most));
             if (records.Count == 0)
                 throw new CommandException($"topic '{name}' has no records to look at", $"send some: ./millrace topic produce {name}", ExitCode.Failure);
             var yaml = PipelineGenerator.Generate(name, records);
@@ -156,7 +157,7 @@ internal static class PipelineCommands
             {
                 try
                 {
-                    return Platform.LintWorld.Sample(address, TimeProvider.System, 1000);
+                    return Platform.LintWorld.Sample(address, TimeProvider.System, settings.Client, 1000);
                 }
                 catch (KafkaClientException problem)
                 {
@@ -167,11 +168,11 @@ internal static class PipelineCommands
         };
     }
 
-    private static IReadOnlyList<byte[]> Sample(string brokers, string topic, int most)
+    private static IReadOnlyList<byte[]> Sample(PlatformSettings settings, string topic, int most)
     {
         try
         {
-            return Platform.LintWorld.Sample(new TopicAddress(brokers, topic), TimeProvider.System, most).Records;
+            return Platform.LintWorld.Sample(new TopicAddress(settings.BrokersOrOwn, topic), TimeProvider.System, settings.Client, most).Records;
         }
         catch (KafkaClientException failure)
         {

@@ -276,14 +276,14 @@ internal static class TopicCommands
     public static IReadOnlyList<int> Partitions(ParseResult parsed, TopicReader reader, string topic) =>
         Asking(parsed, () => reader.Partitions(topic)) ?? throw new CommandException($"there is no topic '{topic}'", "see: ./millrace topic list", ExitCode.Usage);
 
-    public static TopicReader Reader(ParseResult parsed) => new(parsed.Settings().BrokersOrOwn, Patience, TimeProvider.System);
+    public static TopicReader Reader(ParseResult parsed) => new(parsed.Settings().BrokersOrOwn, Patience, TimeProvider.System, parsed.Settings().Client);
 
     private static IAdminClient Admin(ParseResult parsed) => new AdminClientBuilder(Client(parsed)).SetLogHandler((_, _) => { }).Build();
 
     public static ClientConfig Client(ParseResult parsed)
     {
         KafkaLibraries.EnsureReady();
-        return new ClientConfig { BootstrapServers = parsed.Settings().BrokersOrOwn, ClientId = "millrace-cli", SocketTimeoutMs = 10_000 };
+        return new ClientConfig(parsed.Settings().Client.ToDictionary()) { BootstrapServers = parsed.Settings().BrokersOrOwn, ClientId = "millrace-cli", SocketTimeoutMs = 10_000 };
     }
 
     public static T Asking<T>(ParseResult parsed, Func<T> ask)

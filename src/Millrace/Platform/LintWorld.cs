@@ -14,9 +14,9 @@ internal static class LintWorld
 
     /// <summary>Values of a topic's newest records.</summary>
     /// <exception cref="KafkaClientException">The topic does not exist or no broker answers.</exception>
-    public static TopicSample Sample(TopicAddress address, TimeProvider time, int most = SampledRecords)
+    public static TopicSample Sample(TopicAddress address, TimeProvider time, IReadOnlyDictionary<string, string> login, int most = SampledRecords)
     {
-        using var reader = new TopicReader(address.Brokers, Patience, time);
+        using var reader = new TopicReader(address.Brokers, Patience, time, login);
         return new TopicSample([.. reader.Newest(address.Topic, most).Where(r => r.Value is not null).Select(r => r.Value!)]);
     }
 

@@ -7,6 +7,7 @@ using Millrace.Iceberg.Catalogs;
 using Millrace.Iceberg.Rest;
 using Millrace.Kafka.Clients;
 using Millrace.Log;
+using Millrace.Log.Security;
 using Millrace.Pipelines.Jobs;
 using Millrace.Pipelines.Linting;
 using Millrace.Query;
@@ -82,18 +83,18 @@ internal sealed class MillracePlatform : IAsyncDisposable
     {
         var folder = FolderLock.Take(settings.Data);
         OnStop(folder.Dispose);
-        var broker = await ListenAsync("Kafka", settings.Kafka, () => Broker.StartAsync(
-            new BrokerOptions { DataFolder = Path.Combine(settings.Data, "log"), Address = settings.Kafka.Address, Port = settings.Kafka.Port },
-            logs, time, cancellation));
+        var security = settings.KafkaServer.Security?.ToBroker();
+        var broker = await ListenAsync("Kafka", settings.Kafka, () => Broker.StartAsync(BrokerOptionsOf(settings, security), logs, time, cancellation));
         OnStop(broker.DisposeAsync);
         Kafka = broker.BootstrapServers;
         var coordination = await CoordinateAsync(settings, logs, time, cancellation);
         settings = settings with { Kafka = settings.Kafka with { Port = broker.Endpoint.Port } };
+        var logins = LoginsOf(settings, broker, security);
 
         var schemas = SchemaRegistry.Open(new SchemaLog(broker.SchemaState()));
         OnStop(schemas.Dispose);
         var catalog = FolderCatalog.Open(DiskFileSystem.Instance, Path.Combine(settings.Data, "warehouse"), time);
-        var jobs = Jobs(settings, catalog, logs, time);
+        var jobs = Jobs(settings, catalog, logins, logs, time);
         OnStop(jobs.DisposeAsync);
 
         var live = new LiveOutputs(jobs);
@@ -115,7 +116,8 @@ internal sealed class MillracePlatform : IAsyncDisposable
             new ConsoleServices
             {
                 Jobs = new JobSeam(jobs),
-                Topics = new TopicSeam(broker, time),
+                Users = new UserSeam(broker.Security),
+                Topics = new TopicSeam(broker, time, logins),
                 Tables = new TableSeam(catalog, settings.Tables),
                 Sql = new SqlSeam(engine),
                 Iceberg = new RestCatalog(catalog),
@@ -149,14 +151,38 @@ internal sealed class MillracePlatform : IAsyncDisposable
         return node;
     }
 
-    private JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ILoggerFactory logs, TimeProvider time)
+    private static BrokerOptions BrokerOptionsOf(PlatformSettings settings, BrokerSecurity? security)
+    {
+        var server = settings.KafkaServer;
+        var options = new BrokerOptions
+        {
+            DataFolder = Path.Combine(settings.Data, "log"), Address = settings.Kafka.Address, Port = settings.Kafka.Port, AdvertisedHost = server.Advertised,
+            Security = security, Quotas = server.Quotas,
+        };
+        return options with
+        {
+            MaxConnections = server.MaxConnections ?? options.MaxConnections,
+            MaxConnectionsPerAddress = server.MaxConnectionsPerAddress ?? options.MaxConnectionsPerAddress,
+            MaxFrameBytes = server.MaxRequestBytes ?? options.MaxFrameBytes,
+        };
+    }
+
+    /// <summary>How clients of this process connect: at the own log as its own user, elsewhere as the settings say.</summary>
+    private static ClientLogins LoginsOf(PlatformSettings settings, Broker broker, BrokerSecurity? security)
+    {
+        var own = security is null ? new Dictionary<string, string>() : KafkaSecuritySettings.OwnLogin(security);
+        return new ClientLogins(
+            new Dictionary<string, IReadOnlyDictionary<string, string>> { [broker.BootstrapServers] = own, [settings.Kafka.ToString()] = own }, settings.Client);
+    }
+
+    private JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ClientLogins logins, ILoggerFactory logs, TimeProvider time)
     {
         string StateFolder(string job) => Path.Combine(settings.Data, "state", job);
         return new JobService(
             new JobServiceOptions
             {
                 DataFolder = settings.Data,
-                Context = () => Context(settings, time) with { Registry = settings.Registry ?? new Uri(Console ?? new Uri($"http://{settings.Http}"), "/schema-registry") },
+                Context = () => Context(settings, logins, time) with { Registry = settings.Registry ?? new Uri(Console ?? new Uri($"http://{settings.Http}"), "/schema-registry") },
                 ForgetState = job =>
                 {
                     if (Directory.Exists(StateFolder(job)))
@@ -168,19 +194,19 @@ internal sealed class MillracePlatform : IAsyncDisposable
             async (plan, cancellation) => await StreamPipeline.StartAsync(
                 plan, new StreamEnvironment
                 {
-                    StateFolder = StateFolder(plan.Name), Catalog = catalog, Logs = logs, Time = time, Options = new StreamOptions { Upkeep = settings.Tables },
+                    StateFolder = StateFolder(plan.Name), Catalog = catalog, Logins = logins, Logs = logs, Time = time, Options = new StreamOptions { Upkeep = settings.Tables },
                 },
                 cancellation));
     }
 
-    private static LintContext Context(PlatformSettings settings, TimeProvider time) => LintWorld.Of(settings) with
+    private static LintContext Context(PlatformSettings settings, ClientLogins logins, TimeProvider time) => LintWorld.Of(settings) with
     {
         Subjects = LintWorld.Subject,
         Sampler = address =>
         {
             try
             {
-                return LintWorld.Sample(address, time);
+                return LintWorld.Sample(address, time, logins.For(address.Brokers));
             }
             catch (KafkaClientException problem)
             {

@@ -24,6 +24,12 @@ internal sealed record PlatformSettings
     /// <summary>Brokers of <c>kafka:</c> endpoints; null means the embedded log.</summary>
     public string? Brokers { get; init; }
 
+    /// <summary>Security, quotas and limits of the Kafka port.</summary>
+    public KafkaServerSettings KafkaServer { get; init; } = new();
+
+    /// <summary>librdkafka's settings of clients, for <see cref="Brokers"/> and for commands. Secrets: never logged.</summary>
+    public IReadOnlyDictionary<string, string> Client { get; init; } = new Dictionary<string, string>();
+
     /// <summary>The schema registry of Avro sources; null means the embedded one. May carry credentials: never logged.</summary>
     public Uri? Registry { get; init; }
 

@@ -17,7 +17,7 @@ internal sealed class SettingsException(string file, int line, int column, strin
 internal static class SettingsFile
 {
     /// <summary>The settings at the top of the file.</summary>
-    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "registry", "query", "tables", "targets"];
+    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "client", "registry", "query", "tables", "targets"];
 
     /// <summary>
     /// The settings from <paramref name="path"/>; without one from MILLRACE_CONFIG, ./millrace.yaml or ~/.millrace/millrace.yaml, the first
@@ -61,7 +61,8 @@ internal static class SettingsFile
                         ? registry
                         : throw Fault(value, file, "registry is no http or https address", "registry: http://schemas:8081"),
                 },
-                "kafka" => settings with { Kafka = Listener(value, settings.Kafka, file) },
+                "kafka" => KafkaSettingsFile.Read(value, settings, file),
+                "client" => settings with { Client = Entries(value, file).ToDictionary(e => e.Name, e => Text(e.Value, file)) },
                 "http" => settings with { Http = Listener(value, settings.Http, file) },
                 "postgres" => settings with { Postgres = Listener(value, settings.Postgres, file) },
                 "coordination" => settings with { Coordination = Coordination(value, file) },
@@ -74,7 +75,7 @@ internal static class SettingsFile
         return settings;
     }
 
-    private static ListenerSettings Listener(YamlNode node, ListenerSettings listener, string file)
+    internal static ListenerSettings Listener(YamlNode node, ListenerSettings listener, string file)
     {
         foreach (var (key, name, value) in Entries(node, file))
         {
@@ -154,7 +155,7 @@ internal static class SettingsFile
             : throw Fault(value, file, $"'{text}' is no host and port", "write a member as name: 10.0.0.1:2380, the port for members");
     }
 
-    private static bool Flag(YamlNode node, string file) => Text(node, file) switch
+    internal static bool Flag(YamlNode node, string file) => Text(node, file) switch
     {
         "true" => true,
         "false" => false,
@@ -214,7 +215,7 @@ internal static class SettingsFile
         return targets;
     }
 
-    private static IEnumerable<(YamlNode Key, string Name, YamlNode Value)> Entries(YamlNode node, string file)
+    internal static IEnumerable<(YamlNode Key, string Name, YamlNode Value)> Entries(YamlNode node, string file)
     {
         if (node is not YamlMappingNode mapping)
             throw Fault(node, file, "expected a mapping of names to values");
@@ -222,25 +223,29 @@ internal static class SettingsFile
             yield return (key, Text(key, file), value);
     }
 
-    private static string Text(YamlNode node, string file) =>
+    internal static string Text(YamlNode node, string file) =>
         node is YamlScalarNode { Value: { } value } ? value : throw Fault(node, file, "expected one value");
 
-    private static long Number(YamlNode node, string file, long least, long most) =>
+    internal static long Number(YamlNode node, string file, long least, long most) =>
         long.TryParse(Text(node, file), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most
             ? number
             : throw Fault(node, file, $"'{Text(node, file)}' is no whole number from {least} to {most}");
 
-    private static long Bytes(YamlNode node, string file) =>
+    internal static long Bytes(YamlNode node, string file) =>
         ByteSizeText.TryParse(Text(node, file), out var bytes) ? bytes : throw Fault(node, file, $"'{Text(node, file)}' is no size", ByteSizeText.Hint);
 
-    private static string Expand(string path) => Path.GetFullPath(
+    /// <summary>A list of texts, or one text.</summary>
+    internal static IEnumerable<(YamlNode Node, string Text)> Texts(YamlNode node, string file) =>
+        node is YamlSequenceNode list ? list.Select(n => (n, Text(n, file))) : [(node, Text(node, file))];
+
+    internal static string Expand(string path) => Path.GetFullPath(
         path == "~" || path.StartsWith("~/", StringComparison.Ordinal)
             ? Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) + path[1..]
             : path);
 
-    private static SettingsException Unknown(YamlNode node, string name, string[] valid, string file) =>
+    internal static SettingsException Unknown(YamlNode node, string name, string[] valid, string file) =>
         Fault(node, file, $"unknown setting '{name}'", "the settings here are " + string.Join(", ", valid));
 
-    private static SettingsException Fault(YamlNode node, string file, string message, string? hint = null) =>
+    internal static SettingsException Fault(YamlNode node, string file, string message, string? hint = null) =>
         new(file, (int)node.Start.Line, (int)node.Start.Column, message, hint);
 }

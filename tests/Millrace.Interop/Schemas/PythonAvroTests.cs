@@ -6,23 +6,17 @@ using Millrace.Columnar;
 using Millrace.Columnar.Avro;
 using Millrace.Host.CommandLine;
 using Millrace.Interop.Iceberg;
+using Millrace.Interop.Log;
 using Millrace.Tests;
 using Xunit.Abstractions;
 
 namespace Millrace.Interop.Schemas;
 
-/// <summary>A fact that needs a module of Debian's Python; skipped by name where it is absent.</summary>
-internal sealed class PythonFactAttribute : FactAttribute
+/// <summary>The Python programs of this folder, run by the distribution's Python.</summary>
+internal static class PythonPrograms
 {
-    public const string Program = "/usr/bin/python3";
-
-    public PythonFactAttribute(string module)
-    {
-        if (!Directory.Exists("/usr/lib/python3/dist-packages/" + module))
-            Skip = $"needs Debian's Python module {module} (scripts/setup test)";
-    }
-
-    public static string Script(string name) => Path.Combine(Repository.Root, "tests", "Millrace.Interop", "Schemas", name);
+    public static List<string> Run(string script, params string[] arguments) => ForeignProgram.Run(
+        PythonFactAttribute.Python, [Path.Combine(Repository.Root, "tests", "Millrace.Interop", script), .. arguments]);
 }
 
 /// <summary>Apache Avro's Python library as a second opinion on what is in a file.</summary>
@@ -36,7 +30,7 @@ public sealed class PythonAvroTests(ITestOutputHelper output) : IDisposable
     public void Files_that_Python_writes_are_read_as_Python_reads_them()
     {
         var seed = Seeds.Next(output);
-        ForeignProgram.Run(PythonFactAttribute.Program, [PythonFactAttribute.Script("avro_rows.py"), "write", seed.ToString(CultureInfo.InvariantCulture), "40", _folder, "60"]);
+        PythonPrograms.Run("Schemas/avro_rows.py", "write", seed.ToString(CultureInfo.InvariantCulture), "40", _folder, "60");
         Compare(Directory.GetFiles(_folder, "*.avro"));
     }
 
@@ -51,7 +45,7 @@ public sealed class PythonAvroTests(ITestOutputHelper output) : IDisposable
 
     private int Compare(string[] files)
     {
-        var lines = ForeignProgram.Run(PythonFactAttribute.Program, [PythonFactAttribute.Script("avro_rows.py"), "read", .. files]);
+        var lines = PythonPrograms.Run("Schemas/avro_rows.py", ["read", .. files]);
         var compared = 0;
         for (var i = 0; i < files.Length; i++)
         {

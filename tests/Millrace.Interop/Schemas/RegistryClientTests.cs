@@ -4,6 +4,7 @@ using Confluent.Kafka;
 using Millrace.Bench.Running;
 using Millrace.Interop.EndToEnd;
 using Millrace.Interop.Iceberg;
+using Millrace.Interop.Log;
 using Millrace.Kafka.Clients;
 using Millrace.Tests;
 
@@ -77,7 +78,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
         var person = Path.Combine(Repository.Shared, "data", "avro", "avro", "js", "person-10.avro");
         await CommandAsync("topic", "produce", "people", "--avro", person);
         var records = Records("people", 10).Select(r => Convert.ToHexStringLower(r.Value!)).ToArray();
-        var decoded = await Log.Programs.RunAsync("node", string.Join('\n', records) + "\n", Path.Combine(NpmFactAttribute.Folder, "avro-registry.js"), "decode", Root + "/schema-registry");
+        var decoded = await Programs.RunAsync("node", string.Join('\n', records) + "\n", Path.Combine(NpmFactAttribute.Folder, "avro-registry.js"), "decode", Root + "/schema-registry");
         Assert.Equal(10, decoded.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Contains("people-value", await CommandAsync("schema", "list"), StringComparison.Ordinal);
     }
@@ -108,8 +109,8 @@ public sealed class RegistryClientTests : IAsyncLifetime
         Assert.Equal("PROTOBUF", Assert.Single(list)!["schemaType"]!.ToString());
     }
 
-    private void Produce(string version, int from, int to) => ForeignProgram.Run(
-        PythonFactAttribute.Program, [PythonFactAttribute.Script("produce_avro.py"), _platform.Brokers, Root, "orders", version, $"{from}", $"{to}"]);
+    private void Produce(string version, int from, int to) =>
+        PythonPrograms.Run("Schemas/produce_avro.py", _platform.Brokers, Root, "orders", version, $"{from}", $"{to}");
 
     private void ProduceRaw(params byte[][] values) => ProduceRaw("orders", values);
 

@@ -5,6 +5,7 @@ using Millrace.Kafka.Messages;
 using Millrace.Kafka.Records;
 using Millrace.Log;
 using Millrace.Log.Groups;
+using Millrace.Log.Security;
 using Millrace.Log.Server;
 using Millrace.Log.Storage;
 using Millrace.Log.Transactions;
@@ -153,7 +154,8 @@ internal sealed class SimulatedLog
         Store.Create("plain", Partitions, new Dictionary<string, string>());
         Store.Create("tx", Partitions, new Dictionary<string, string>());
         Store.Create("keyed", 1, new Dictionary<string, string> { ["cleanup.policy"] = "compact", ["min.cleanable.dirty.ratio"] = "0", ["delete.retention.ms"] = "100" });
-        var context = new BrokerContext(options, Store, _time, new BrokerMetrics(NullLogger.Instance), NullLoggerFactory.Instance);
+        var context = new BrokerContext(
+            options, Store, SecurityStore.Open(options.Files, options.DataFolder), _time, new BrokerMetrics(NullLogger.Instance), NullLoggerFactory.Instance);
         Groups = new GroupCoordinator(context);
         Transactions = new TransactionCoordinator(context, Groups);
     }

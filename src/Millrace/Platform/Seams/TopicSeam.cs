@@ -7,7 +7,7 @@ using Millrace.WebConsole.Wire;
 namespace Millrace.Host.Platform.Seams;
 
 /// <summary>The embedded broker for the console. Records are read by the ordinary client, so that they are decoded in one place.</summary>
-internal sealed class TopicSeam(Broker broker, TimeProvider time) : ITopics
+internal sealed class TopicSeam(Broker broker, TimeProvider time, ClientLogins logins) : ITopics
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
@@ -75,7 +75,7 @@ internal sealed class TopicSeam(Broker broker, TimeProvider time) : ITopics
         var bounds = broker.Topic(topic)?.Partitions.FirstOrDefault(p => p.Index == partition)
             ?? throw new ConsoleException(404, "No such partition", $"topic '{topic}' has no partition {partition}");
         var start = Math.Clamp(offset < 0 ? bounds.EndOffset + offset : offset, bounds.LogStart, bounds.EndOffset);
-        using var reader = new TopicReader(broker.BootstrapServers, Patience, time);
+        using var reader = new TopicReader(broker.BootstrapServers, Patience, time, logins.For(broker.BootstrapServers));
         return
         [
             .. reader.Read(topic, new Dictionary<int, long> { [partition] = start }, cancellation: cancellation).Take(limit).Select(r => new WebConsole.Seams.TopicRecord(

@@ -21,7 +21,7 @@ internal sealed class FakeServices
     public ConsoleServices Build() => new()
     {
         Jobs = Jobs, Topics = Topics, Tables = Tables, Sql = Sql, Process = new FakeProcess(), Ready = () => Readiness,
-        Cluster = new FakeCluster(),
+        Cluster = new FakeCluster(), Users = new FakeUsers(),
     };
 }
 

@@ -1,0 +1,227 @@
+using System.Net;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Millrace.Log.Security;
+using YamlDotNet.RepresentationModel;
+
+namespace Millrace.Host.Settings;
+
+/// <summary>What stands under <c>kafka:</c> beside where it listens.</summary>
+internal sealed record KafkaServerSettings
+{
+    /// <summary>The host that clients are told to connect to.</summary>
+    public string? Advertised { get; init; }
+
+    public KafkaSecuritySettings? Security { get; init; }
+
+    public IReadOnlyList<ClientQuota> Quotas { get; init; } = [];
+
+    public int? MaxConnections { get; init; }
+
+    public int? MaxConnectionsPerAddress { get; init; }
+
+    public int? MaxRequestBytes { get; init; }
+}
+
+/// <summary><c>kafka: security:</c> as written.</summary>
+internal sealed record KafkaSecuritySettings
+{
+    /// <summary>PEM files; null speaks in the clear.</summary>
+    public string? Certificate { get; init; }
+
+    public string? Key { get; init; }
+
+    public IReadOnlyList<string> Sasl { get; init; } = [];
+
+    public IReadOnlyList<string> SuperUsers { get; init; } = [];
+
+    /// <summary>Null: where there is a login.</summary>
+    public bool? Acls { get; init; }
+
+    public bool AllowWithoutAcl { get; init; }
+
+    /// <summary>As the broker takes it, with a user for this process's own clients.</summary>
+    /// <exception cref="IOException">The certificate or its key cannot be used; the message says which.</exception>
+    public BrokerSecurity ToBroker() => new()
+    {
+        Certificate = Certificate is null ? null : LoadCertificate(Certificate, Key ?? Certificate),
+        Mechanisms = Sasl,
+        SuperUsers = SuperUsers,
+        Authorize = Acls ?? Sasl.Count > 0,
+        AllowWithoutAcl = AllowWithoutAcl,
+        Own = new OwnUser("millrace-" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4)), Convert.ToBase64String(RandomNumberGenerator.GetBytes(24))),
+    };
+
+    /// <summary>How this process's own clients connect.</summary>
+    public static IReadOnlyDictionary<string, string> OwnLogin(BrokerSecurity security)
+    {
+        var tls = security.Certificate is not null;
+        var login = security.Mechanisms.Count > 0;
+        var settings = new Dictionary<string, string>
+        {
+            ["security.protocol"] = (tls, login) switch
+            {
+                (true, true) => "SASL_SSL",
+                (true, false) => "SSL",
+                (false, true) => "SASL_PLAINTEXT",
+                _ => "PLAINTEXT",
+            },
+        };
+        // It is our own port on this machine, whatever name the certificate has; with SCRAM the broker proves itself as well.
+        if (tls)
+            settings["enable.ssl.certificate.verification"] = "false";
+        if (login)
+        {
+            settings["sasl.mechanisms"] = security.Mechanisms.FirstOrDefault(m => m != BrokerSecurity.Plain) ?? BrokerSecurity.Plain;
+            settings["sasl.username"] = security.Own!.Name;
+            settings["sasl.password"] = security.Own.Password;
+        }
+        return settings;
+    }
+
+    private static SslStreamCertificateContext LoadCertificate(string certificate, string key)
+    {
+        foreach (var file in new[] { certificate, key })
+        {
+            if (!File.Exists(file))
+                throw new IOException($"kafka.security: there is no file '{file}'");
+        }
+        try
+        {
+            using var pem = X509Certificate2.CreateFromPemFile(certificate, key);
+            // Through PKCS#12, since a key from PEM is not one that every platform's TLS can use.
+            var leaf = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
+            var chain = new X509Certificate2Collection();
+            chain.ImportFromPemFile(certificate);
+            if (chain.Count > 0)
+                chain.RemoveAt(0);
+            return SslStreamCertificateContext.Create(leaf, chain, offline: true);
+        }
+        catch (CryptographicException error)
+        {
+            throw new IOException($"kafka.security: {certificate} and {key} are no certificate with its key in PEM form: {error.Message}", error);
+        }
+    }
+}
+
+/// <summary>Reads what stands under <c>kafka:</c>.</summary>
+internal static class KafkaSettingsFile
+{
+    private static readonly string[] Names = ["address", "port", "advertised", "security", "quotas", "limits"];
+
+    public static PlatformSettings Read(YamlNode node, PlatformSettings settings, string file)
+    {
+        var server = settings.KafkaServer;
+        YamlNode? securityAt = null;
+        foreach (var (key, name, value) in SettingsFile.Entries(node, file))
+        {
+            switch (name)
+            {
+                case "address" or "port":
+                    settings = settings with { Kafka = SettingsFile.Listener(new YamlMappingNode(key, value), settings.Kafka, file) };
+                    break;
+                case "advertised":
+                    server = server with { Advertised = SettingsFile.Text(value, file) };
+                    break;
+                case "security":
+                    securityAt = value;
+                    server = server with { Security = Security(value, file) };
+                    break;
+                case "quotas":
+                    server = server with { Quotas = Quotas(value, file) };
+                    break;
+                case "limits":
+                    server = Limits(value, server, file);
+                    break;
+                default:
+                    throw SettingsFile.Unknown(key, name, Names, file);
+            }
+        }
+        if (server.Security is { Certificate: null } open && open.Sasl.Contains(BrokerSecurity.Plain) && !IPAddress.IsLoopback(settings.Kafka.Address))
+        {
+            throw SettingsFile.Fault(
+                securityAt!, file, "PLAIN would send passwords in the clear over the network", "add certificate: and key:, or take PLAIN out of sasl:");
+        }
+        return settings with { KafkaServer = server };
+    }
+
+    private static KafkaSecuritySettings Security(YamlNode node, string file)
+    {
+        var security = new KafkaSecuritySettings();
+        foreach (var (key, name, value) in SettingsFile.Entries(node, file))
+        {
+            security = name switch
+            {
+                "certificate" => security with { Certificate = SettingsFile.Expand(SettingsFile.Text(value, file)) },
+                "key" => security with { Key = SettingsFile.Expand(SettingsFile.Text(value, file)) },
+                "sasl" => security with { Sasl = [.. SettingsFile.Texts(value, file).Select(t => Mechanism(t.Node, t.Text, file))] },
+                "super_users" => security with { SuperUsers = [.. SettingsFile.Texts(value, file).Select(t => t.Text)] },
+                "acls" => security with { Acls = SettingsFile.Flag(value, file) },
+                "allow_without_acl" => security with { AllowWithoutAcl = SettingsFile.Flag(value, file) },
+                _ => throw SettingsFile.Unknown(key, name, ["certificate", "key", "sasl", "super_users", "acls", "allow_without_acl"], file),
+            };
+        }
+        if (security.Certificate is null && security.Sasl.Count == 0)
+            throw SettingsFile.Fault(node, file, "security: turns nothing on", "give certificate: and key: for TLS, sasl: for logins, or both");
+        return security;
+    }
+
+    private static string Mechanism(YamlNode node, string text, string file) => BrokerSecurity.AllMechanisms.Contains(text)
+        ? text
+        : throw SettingsFile.Fault(node, file, $"there is no mechanism '{text}'", "they are " + string.Join(", ", BrokerSecurity.AllMechanisms));
+
+    private static KafkaServerSettings Limits(YamlNode node, KafkaServerSettings server, string file)
+    {
+        foreach (var (key, name, value) in SettingsFile.Entries(node, file))
+        {
+            server = name switch
+            {
+                "connections" => server with { MaxConnections = (int)SettingsFile.Number(value, file, 1, 1_000_000) },
+                "connections_per_address" => server with { MaxConnectionsPerAddress = (int)SettingsFile.Number(value, file, 1, 1_000_000) },
+                "request" => server with { MaxRequestBytes = (int)Math.Clamp(SettingsFile.Bytes(value, file), 1 << 20, 1 << 30) },
+                _ => throw SettingsFile.Unknown(key, name, ["connections", "connections_per_address", "request"], file),
+            };
+        }
+        return server;
+    }
+
+    private static List<ClientQuota> Quotas(YamlNode node, string file)
+    {
+        if (node is not YamlSequenceNode list)
+            throw SettingsFile.Fault(node, file, "quotas: is a list", "- {client_id: loader, produce: 10MiB}");
+        var quotas = new List<ClientQuota>();
+        foreach (var item in list)
+        {
+            string? user = null, client = null;
+            var rates = new List<(QuotaKind Kind, double PerSecond)>();
+            foreach (var (key, name, value) in SettingsFile.Entries(item, file))
+            {
+                switch (name)
+                {
+                    case "user":
+                        user = SettingsFile.Text(value, file) is "*" ? ClientQuota.Default : SettingsFile.Text(value, file);
+                        break;
+                    case "client_id":
+                        client = SettingsFile.Text(value, file) is "*" ? ClientQuota.Default : SettingsFile.Text(value, file);
+                        break;
+                    case "produce":
+                        rates.Add((QuotaKind.ProducerBytes, Math.Max(1, SettingsFile.Bytes(value, file))));
+                        break;
+                    case "fetch":
+                        rates.Add((QuotaKind.ConsumerBytes, Math.Max(1, SettingsFile.Bytes(value, file))));
+                        break;
+                    case "requests":
+                        rates.Add((QuotaKind.Requests, SettingsFile.Number(value, file, 1, 1_000_000_000)));
+                        break;
+                    default:
+                        throw SettingsFile.Unknown(key, name, ["user", "client_id", "produce", "fetch", "requests"], file);
+                }
+            }
+            if ((user is null && client is null) || rates.Count == 0)
+                throw SettingsFile.Fault(item, file, "a quota names a user or a client_id, and produce, fetch or requests", "- {client_id: loader, produce: 10MiB}");
+            quotas.AddRange(rates.Select(r => new ClientQuota(user, client, r.Kind, r.PerSecond)));
+        }
+        return quotas;
+    }
+}
