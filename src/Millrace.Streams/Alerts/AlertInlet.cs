@@ -25,9 +25,9 @@ internal sealed class AlertInlet : IDisposable
     /// <param name="schema">The output's columns.</param>
     /// <param name="keys">Those of them that tell series apart.</param>
     /// <exception cref="DuckDbException">The condition is refused.</exception>
-    public AlertInlet(AlertPlan plan, Schema schema, IReadOnlyList<string> keys, DuckDbDatabase database, int maxKeys, AlertCheckpoint? restored)
+    public AlertInlet(AlertPlan plan, Schema schema, IReadOnlyList<string> keys, DuckDbDatabase database, int maxKeys, TimeSpan silence, AlertCheckpoint? restored)
     {
-        Tracker = new AlertTracker(plan, maxKeys, restored);
+        Tracker = new AlertTracker(plan, maxKeys, silence, restored);
         _schema = schema;
         _key = keys.Select(schema.IndexOf).Where(i => i >= 0).ToArray();
         _detail = new JsonRowWriter(schema);

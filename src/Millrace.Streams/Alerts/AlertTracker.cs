@@ -11,17 +11,25 @@ internal readonly record struct AlertVerdict(string Key, bool Holds, int Row);
 
 /// <summary>
 /// Follows one alert over event time, per key: it fires when the condition has held in every window over the alert's span, and is over
-/// with the first window in which it does not hold. A key without rows in a window stays as it is. Pure; not thread-safe.
+/// with the first window in which it does not hold. A key without rows in a window stays as it is for a while of event time; then it is
+/// over too, so that series that come and go (a shop that closed) neither fire for ever nor fill the memory. Pure; not thread-safe.
 /// </summary>
 internal sealed class AlertTracker
 {
     private readonly AlertPlan _plan;
     private readonly int _maxKeys;
     private readonly long _forMicros;
+    private readonly long _silenceMicros;
+    private readonly List<AlertKeyCheckpoint> _silent = [];
     private readonly Dictionary<string, AlertKeyCheckpoint> _keys = new(StringComparer.Ordinal);
 
-    public AlertTracker(AlertPlan plan, int maxKeys, AlertCheckpoint? restored)
+    /// <param name="plan">The alert.</param>
+    /// <param name="maxKeys">Further keys are not watched.</param>
+    /// <param name="silence">A key without rows for so long, and for the alert's own span, is over.</param>
+    /// <param name="restored">What the newest durable checkpoint says.</param>
+    public AlertTracker(AlertPlan plan, int maxKeys, TimeSpan silence, AlertCheckpoint? restored)
     {
+        _silenceMicros = Math.Max(silence.Ticks, plan.For.Ticks) / TimeSpan.TicksPerMicrosecond;
         _plan = plan;
         _maxKeys = maxKeys;
         _forMicros = plan.For.Ticks / TimeSpan.TicksPerMicrosecond;
@@ -69,10 +77,33 @@ internal sealed class AlertTracker
             var firing = held is { Firing: true } || endMicros - since >= _forMicros;
             var begins = firing && held is not { Firing: true };
             var text = begins || held is null ? detail(verdict.Row) : held.Detail;
-            _keys[verdict.Key] = new AlertKeyCheckpoint(verdict.Key, since, firing, text);
+            _keys[verdict.Key] = new AlertKeyCheckpoint(verdict.Key, since, firing, text) { SeenMicros = endMicros };
             if (begins)
                 notices.Add(Notice(nextSequence(), verdict.Key, true, since, endMicros, text));
         }
+        Forget(endMicros, nextSequence, notices);
+    }
+
+    private void Forget(long endMicros, Func<long> nextSequence, ICollection<AlertNotice> notices)
+    {
+        foreach (var key in _keys.Values)
+        {
+            if (key.SeenMicros == 0 || endMicros - key.SeenMicros > _silenceMicros)
+                _silent.Add(key);
+        }
+        foreach (var key in _silent)
+        {
+            if (key.SeenMicros == 0)
+            {
+                // A checkpoint of before knew no such time: it begins now.
+                _keys[key.Key] = key with { SeenMicros = endMicros };
+                continue;
+            }
+            _keys.Remove(key.Key);
+            if (key.Firing)
+                notices.Add(Notice(nextSequence(), key.Key, false, key.SinceMicros, endMicros, key.Detail));
+        }
+        _silent.Clear();
     }
 
     private AlertNotice Notice(long sequence, string key, bool firing, long since, long at, string detail) =>

@@ -109,7 +109,11 @@ internal sealed record AlertCheckpoint
 
 /// <param name="Key">The group's key as JSON; empty for outputs without one.</param>
 /// <param name="SinceMicros">Event time from which the condition has held without a break.</param>
-internal sealed record AlertKeyCheckpoint(string Key, long SinceMicros, bool Firing, string Detail);
+internal sealed record AlertKeyCheckpoint(string Key, long SinceMicros, bool Firing, string Detail)
+{
+    /// <summary>The end of the newest window that had a row of the key; 0 in checkpoints of before.</summary>
+    public long SeenMicros { get; init; }
+}
 
 /// <summary>Something to tell: an alert began to fire or is over.</summary>
 internal sealed record AlertNotice(

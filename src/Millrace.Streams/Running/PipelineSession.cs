@@ -268,7 +268,7 @@ internal sealed class PipelineSession : IAsyncDisposable
             var output = Output(alert.Input);
             var keys = Plan.Queries.OfType<WindowedQueryPlan>().FirstOrDefault(q => q.Name == alert.Input)?.Keys ?? [];
             var restored = _restored?.Alerts.GetValueOrDefault(alert.Name);
-            output.Alerts.Add(new AlertInlet(alert, output.Schema, keys, QueryDatabase!, Environment.Options.MaxAlertKeys, restored));
+            output.Alerts.Add(new AlertInlet(alert, output.Schema, keys, QueryDatabase!, Environment.Options.MaxAlertKeys, Environment.Options.AlertSilence, restored));
             foreach (var notice in restored?.Owed ?? [])
                 Notifier.EnqueueOnce(notice);
         }

@@ -139,6 +139,12 @@ internal sealed class StatusBoard
         {
             if (source.Trouble is { } trouble)
                 return $"source {source.Plan.Name} waits for topic {source.Plan.Topic} at {source.Plan.Brokers}: {trouble}";
+            var others = source.Watermarks.Partitions.Where(p => !p.Value.Held).Select(p => p.Key).ToArray();
+            if (others.Length > 0)
+            {
+                return $"source {source.Plan.Name} reads all but partition {string.Join(", ", others)} of {source.Plan.Topic}, which another member of the "
+                    + $"consumer group '{_plan.Name}' has; windows wait for its rows: stop that consumer, or give it another group";
+            }
         }
         foreach (var table in session.Tables)
         {

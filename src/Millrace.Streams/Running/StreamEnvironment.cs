@@ -96,6 +96,9 @@ public sealed record StreamOptions
     /// <summary>Keys of one alert whose state is kept; further keys are not watched.</summary>
     public int MaxAlertKeys { get; init; } = 10_000;
 
+    /// <summary>Event time without rows of a key after which its alert is over; never less than the alert's own span.</summary>
+    public TimeSpan AlertSilence { get; init; } = TimeSpan.FromHours(1);
+
     public RocksOptions State { get; init; } = new();
 
     public DeliveryOptions Delivery { get; init; } = new();

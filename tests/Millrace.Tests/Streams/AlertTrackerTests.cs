@@ -41,6 +41,26 @@ public sealed class AlertTrackerTests
     }
 
     [Fact]
+    public void A_key_without_rows_stays_for_a_while_and_is_then_over_and_forgotten()
+    {
+        var tracker = Tracker(TimeSpan.FromMinutes(1), null);
+        Observe(tracker, 0, ("gone", true), ("AT", true));
+        for (var minute = 1; minute <= 10; minute++)
+            Observe(tracker, minute, ("AT", true));
+        Assert.Equal(2, tracker.Firing);
+        Observe(tracker, 11, ("AT", true));
+        var over = Assert.Single(_notices, n => !n.Firing);
+        Assert.Equal(("gone", 12 * Minute), (over.Key, over.AtMicros));
+        Assert.Equal("AT", Assert.Single(tracker.Keys).Key);
+        // A checkpoint of before this rule knows no time of a row.
+        var old = Tracker(TimeSpan.FromMinutes(1), new AlertCheckpoint { Keys = [new AlertKeyCheckpoint("old", 0, true, "{}")] });
+        Observe(old, 100, ("AT", true));
+        Assert.Equal(2, old.Keys.Count);
+        Observe(old, 111, ("AT", true));
+        Assert.Equal("AT", Assert.Single(old.Keys).Key);
+    }
+
+    [Fact]
     public void The_body_is_what_Alertmanager_posts()
     {
         var notice = new AlertNotice(7, "low_revenue", "{\"country\":\"AT\"}", true, 0, Minute, "{\"revenue\":5}");
@@ -53,7 +73,7 @@ public sealed class AlertTrackerTests
     }
 
     private static AlertTracker Tracker(TimeSpan span, AlertCheckpoint? restored) =>
-        new(new AlertPlan("low", "by_country", "revenue < 100", span, []), 100, restored);
+        new(new AlertPlan("low", "by_country", "revenue < 100", span, []), 100, TimeSpan.FromMinutes(10), restored);
 
     private void Observe(AlertTracker tracker, int minute, params (string Key, bool Holds)[] rows) => tracker.Observe(
         minute * Minute, (minute + 1) * Minute, rows.Select((r, i) => new AlertVerdict(r.Key, r.Holds, i)), _ => "{}", () => ++_sequence, _notices);

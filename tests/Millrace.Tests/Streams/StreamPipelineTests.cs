@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Millrace.Iceberg.Catalogs;
 using Millrace.Iceberg.Maintenance;
+using Millrace.Kafka.Clients;
 using Millrace.Storage.Files;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Running;
@@ -241,6 +242,31 @@ public sealed class StreamPipelineTests
         Assert.Contains("127.0.0.1:1", pipeline.Status.Reason, StringComparison.Ordinal);
         Assert.Contains("Connection refused", pipeline.Status.Reason, StringComparison.Ordinal);
         await pipeline.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
+    public async Task A_stranger_in_the_consumer_group_is_told_and_nothing_is_lost_or_doubled_when_it_leaves()
+    {
+        await using var bed = await StreamTestBed.StartAsync();
+        bed.Produce(500);
+        await using var pipeline = await bed.StartPipelineAsync(bed.Plan());
+        await StreamTestBed.UntilAsync(() => pipeline.Status.Sources.Sum(s => s.In) == 500, "all is taken in", pipeline);
+        using (var stranger = new BatchConsumer(
+            new BatchConsumerOptions { Brokers = bed.Brokers, GroupId = bed.Name }, _ => BatchConsumer.Earliest, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance))
+        {
+            stranger.Subscribe(bed.Topic);
+            await StreamTestBed.UntilAsync(
+                () =>
+                {
+                    stranger.Poll(TimeSpan.FromMilliseconds(20)).Dispose();
+                    return pipeline.Status.Reason is { } reason && reason.Contains("another member of the consumer group", StringComparison.Ordinal);
+                }, "it says who has the partition", pipeline);
+            bed.Produce(500);
+        }
+        bed.CloseAllWindows();
+        await OrderAssertions.SettledAsync(bed, pipeline);
+        OrderAssertions.Exact(bed, pipeline);
+        Assert.Null(pipeline.Status.Reason);
     }
 
     [Fact]
