@@ -118,6 +118,20 @@ public sealed class Broker : IAsyncDisposable
         return _store.Create(name, wanted, configs).Created;
     }
 
+    /// <summary>Topics that land in a table by themselves (<c>millrace.iceberg.table</c>).</summary>
+    public IReadOnlyList<(string Topic, string Table, TimeSpan CommitEvery)> TopicTables()
+    {
+        var tables = new List<(string, string, TimeSpan)>();
+        foreach (var topic in _store.Topics)
+        {
+            if (topic.Configs.GetValueOrDefault(TopicSettings.IcebergTable) is not { Length: > 0 } table || topic.IsInternal)
+                continue;
+            var commit = TopicSettings.ValueOf(TopicSettings.IcebergCommit, topic.Configs, _store.TopicDefaults);
+            tables.Add((topic.Name, table, TimeSpan.FromMilliseconds(long.Parse(commit, System.Globalization.CultureInfo.InvariantCulture))));
+        }
+        return tables;
+    }
+
     /// <summary>Deletes a topic with its records; false when there is none.</summary>
     public bool DeleteTopic(string name)
     {

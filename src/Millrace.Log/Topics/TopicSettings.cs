@@ -25,6 +25,12 @@ internal sealed record TopicSettings
 {
     private static readonly Dictionary<string, TopicConfigKey> KeyByName = Keys().ToDictionary(k => k.Name);
 
+    /// <summary>The Iceberg table that the topic's records land in by themselves; empty for none.</summary>
+    public const string IcebergTable = "millrace.iceberg.table";
+
+    /// <summary>Snapshots of that table are made at most so often.</summary>
+    public const string IcebergCommit = "millrace.iceberg.commit.ms";
+
     public static IReadOnlyCollection<TopicConfigKey> AllKeys => KeyByName.Values;
 
     public bool Compact { get; init; }
@@ -123,10 +129,18 @@ internal sealed record TopicSettings
         yield return new("min.cleanable.dirty.ratio", ConfigType.Double, "0.5", v =>
             double.TryParse(v, NumberStyles.Float, CultureInfo.InvariantCulture, out var ratio) && ratio is >= 0 and <= 1
                 ? null : "must be a number from 0 to 1");
+        yield return new(IcebergTable, ConfigType.String, "", v => v.Length == 0 || IsTable(v) ? null : "must be namespace.table: letters, digits, _ and -");
+        yield return Number(IcebergCommit, 10_000, 1_000, 3_600_000);
         yield return OneOf("message.timestamp.type", "CreateTime", "LogAppendTime");
         yield return OneOf("compression.type", "producer");
         yield return OneOf("preallocate", "false", "true");
         yield return OneOf("unclean.leader.election.enable", "false", "true");
+    }
+
+    private static bool IsTable(string name)
+    {
+        var parts = name.Split('.');
+        return parts.Length >= 2 && parts.All(p => p.Length > 0 && p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'));
     }
 
     private static TopicConfigKey Number(string name, long standard, long least, long most) => new(

@@ -57,8 +57,10 @@ internal static class TopicCommands
         var name = new Argument<string>("NAME") { Description = "The topic's name" };
         var partitions = new Option<int>("--partitions", "-p") { Description = "Partitions", DefaultValueFactory = _ => 3 };
         var settings = new Option<string[]>("--set") { Description = "A topic setting, name=value; may be repeated", HelpName = "NAME=VALUE" };
-        var command = new Command("create", "Create a topic") { name, partitions, settings }.WithExamples(
-            "./millrace topic create orders --partitions 6", "./millrace topic create orders --set retention.ms=86400000");
+        var iceberg = new Option<string?>("--iceberg") { Description = "Let its records land in this Iceberg table by themselves", HelpName = "NAMESPACE.TABLE" };
+        var command = new Command("create", "Create a topic") { name, partitions, settings, iceberg }.WithExamples(
+            "./millrace topic create orders --partitions 6", "./millrace topic create orders --set retention.ms=86400000",
+            "./millrace topic create orders --iceberg shop.orders");
         command.SetAction(async (parsed, _) =>
         {
             using var admin = Admin(parsed);
@@ -67,6 +69,8 @@ internal static class TopicCommands
                 Name = parsed.GetValue(name), NumPartitions = parsed.GetValue(partitions), ReplicationFactor = -1,
                 Configs = (parsed.GetValue(settings) ?? []).Select(Pair).ToDictionary(),
             };
+            if (parsed.GetValue(iceberg) is { } table)
+                topic.Configs["millrace.iceberg.table"] = table;
             try
             {
                 await admin.CreateTopicsAsync([topic]);
