@@ -23,6 +23,8 @@ internal sealed class Applier : IDisposable
     private readonly Thread _thread;
     private readonly List<AppliedEntry> _applied = [];
     private Configuration _configuration;
+    private readonly long _snapshotEveryBytes;
+    private long _bytesSinceSnapshot;
     private long _snapshotIndex;
     private bool _isSaving;
     private volatile bool _isStopping;
@@ -36,6 +38,8 @@ internal sealed class Applier : IDisposable
         _snapshots = snapshots;
         _configuration = configuration;
         _options = options;
+        _snapshotEveryBytes = options.SnapshotEveryBytes
+            ?? (options.Consensus == Raft.Consensus.ConsensusAlgorithm.MultiPaxos ? 16 << 20 : 256 << 20);
         _self = self;
         _pending = pending;
         _failed = failed;
@@ -127,7 +131,7 @@ internal sealed class Applier : IDisposable
                     _waiting.Dequeue();
                     batch.Release();
                 }
-                if (_appliedIndex - _snapshotIndex >= _options.SnapshotEvery)
+                if (_appliedIndex - _snapshotIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes)
                     SaveSnapshot();
                 mayDiscard = Discard();
             }
@@ -169,6 +173,7 @@ internal sealed class Applier : IDisposable
         {
             foreach (var entry in entries)
             {
+                _bytesSinceSnapshot += entry.Bytes;
                 if (_machine.Apply(entry) is { } applied && applied.Origin == _self)
                     _applied.Add(applied);
                 if (entry.Kind == EntryKind.Configuration)
@@ -219,6 +224,7 @@ internal sealed class Applier : IDisposable
         if (_isSaving || _appliedIndex == _snapshotIndex)
             return;
         _isSaving = true;
+        _bytesSinceSnapshot = 0;
         MachineSnapshot state;
         Gate.EnterWriteLock();
         try

@@ -56,12 +56,18 @@ public sealed record CoordinationOptions
     /// <summary>How linearizable reads are answered; the same on all members. Default: by read index.</summary>
     public ReadMode Reads { get; init; } = ReadMode.Index;
 
+    /// <summary>The algorithm that agrees on the log; the same on all members, from the group's first day. Default: Raft.</summary>
+    public ConsensusAlgorithm Consensus { get; init; }
+
     public RaftOptions Raft { get; init; } = new();
 
     public RaftLogOptions Log { get; init; } = new();
 
     /// <summary>Entries applied between snapshots. Default 100,000.</summary>
     public long SnapshotEvery { get; init; } = 100_000;
+
+    /// <summary>Bytes of commands applied between snapshots. Default 16 MiB with multi-paxos, whose candidates are told so much; else 256 MiB.</summary>
+    public long? SnapshotEveryBytes { get; init; }
 
     /// <summary>Entries kept in the log behind a snapshot, for members that lag. Default 5,000.</summary>
     public long KeepBehindSnapshot { get; init; } = 5_000;

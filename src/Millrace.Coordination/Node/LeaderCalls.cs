@@ -127,6 +127,8 @@ internal sealed class LeaderCalls(Replica replica, TimeProvider time, TimeSpan t
     private async Task ChangeMembersAsync(MemberChange change)
     {
         RequireLeader();
+        if (replica.Options.Consensus == ConsensusAlgorithm.MultiPaxos)
+            throw StoreErrors.FixedMembers;
         var proposal = await replica.WithCoreAsync((core, now) =>
         {
             var next = Next(core.Configuration, change, core.Status(now));

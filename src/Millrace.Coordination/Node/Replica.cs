@@ -67,7 +67,12 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         {
             Worker = _snapshots,
             Compacted = Compacted,
-            TermBegan = term => _loop!.TermBegan(term),
+            // In Multi-Paxos what an old leader alone accepted may still be chosen: whoever proposed it must not do so again.
+            TermBegan = term =>
+            {
+                if (options.Consensus == ConsensusAlgorithm.Raft)
+                    _loop!.TermBegan(term);
+            },
             MembersChanged = MembersChanged,
         };
         Watches = new WatchHub(Machine, _applier.Gate);
@@ -78,7 +83,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         var seed = BitConverter.ToInt32(RandomNumberGenerator.GetBytes(4));
         var now = (long)(time.GetTimestamp() * (1e6 / time.TimestampFrequency));
         var core = new RaftCore(
-            new MemberId(Id), storage.State(), options.Raft with { LeaseReads = options.Reads == ReadMode.Lease }, storage.Log, new Random(seed), now);
+            new MemberId(Id), storage.State(), options.Raft with { LeaseReads = options.Reads == ReadMode.Lease, Algorithm = options.Consensus }, storage.Log, new Random(seed), now);
         _loop = new RaftLoop(core, time, _pending, Fail)
         {
             Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
@@ -135,7 +140,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
             var members = identity.Joined
                 ? Configuration.Empty
                 : Configuration.Of(identity.FirstMembers.Select(m => new MemberId(m.ID)));
-            var storage = MemberStorage.Open(files, Path.Combine(options.DataFolder, "raft"), members, options.Log);
+            var storage = MemberStorage.Open(
+                files, Path.Combine(options.DataFolder, "raft"), members, options.Log with { IsBySlot = options.Consensus == ConsensusAlgorithm.MultiPaxos });
             var replica = new Replica(options, identity, folderLock, storage, time, logger);
             if (options.PeerPort >= 0 && (options.Members.Count > 0 || options.PeerPort > 0))
                 replica.PeerPort = replica._transport.Listen(new System.Net.IPEndPoint(options.Address, options.PeerPort));

@@ -39,6 +39,9 @@ internal static class StoreErrors
     public static StoreException NoPeerPort => New(9, "this member listens for no others; give it a port for members first: "
         + "members in millrace.yaml, or cluster start --members");
 
+    /// <summary>Ours alone.</summary>
+    public static StoreException FixedMembers => New(9, "the members of a group that runs multi-paxos are fixed; begin it with raft to change them");
+
     public static StoreException MemberNotFound => New(5, "member not found");
 
     public static StoreException LeaseExists => New(9, "lease already exists");

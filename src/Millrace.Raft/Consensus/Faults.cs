@@ -59,6 +59,15 @@ internal sealed record Faults
     /// <summary>Learners count for commits.</summary>
     public bool CountLearners { get; init; }
 
+    /// <summary>Multi-Paxos: a promise does not tell what was accepted.</summary>
+    public bool ForgetAccepted { get; init; }
+
+    /// <summary>Multi-Paxos: entries behind those that are accepted anew are cut off, as in Raft.</summary>
+    public bool ForgetReplaced { get; init; }
+
+    /// <summary>Multi-Paxos: what is proposed again keeps its old term, as in Raft.</summary>
+    public bool KeepOldTerms { get; init; }
+
     /// <summary>A quorum read waits for what a majority has committed instead of what it has.</summary>
     public bool QuorumReadOfCommits { get; init; }
 }

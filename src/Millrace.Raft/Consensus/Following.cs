@@ -82,7 +82,7 @@ internal sealed class Following
             Acknowledge(request, log.Commit);
             return;
         }
-        if (log.TermAt(request.PreviousIndex) != request.PreviousTerm && request.PreviousIndex >= log.Base.Index
+        if (log.TermAt(request.PreviousIndex) != request.PreviousTerm && request.PreviousIndex >= log.Base.Index && !IsChosen(request.PreviousIndex)
             && !(_core.Faults.SkipPreviousCheck && request.PreviousIndex <= log.LastIndex))
         {
             var hint = log.LastWithTermAtMost(request.PreviousIndex, request.PreviousTerm);
@@ -91,20 +91,29 @@ internal sealed class Following
             return;
         }
         var last = request.PreviousIndex + request.Entries.Count;
+        List<Entry> kept = [];
         foreach (var entry in request.Entries)
         {
             if (entry.Index <= log.LastIndex)
             {
-                var agrees = entry.Index <= log.Base.Index || log.TermAt(entry.Index) == entry.Term;
+                var agrees = entry.Index <= log.Base.Index || log.TermAt(entry.Index) == entry.Term || IsChosen(entry.Index);
                 if (agrees && !(_core.Faults.TruncateAgreeingEntries && entry.Index > log.Commit && entry.Index == last))
                     continue;
-                log.TruncateFrom(entry.Index);
+                if (_core.Options.Algorithm == ConsensusAlgorithm.MultiPaxos && !_core.Faults.ForgetReplaced)
+                    kept = log.Reopen(entry.Index, last);
+                else
+                    log.TruncateFrom(entry.Index);
             }
             log.Append(entry);
         }
+        foreach (var entry in kept)
+            log.Append(entry);
         log.CommitTo(Math.Min(request.Commit, _core.Faults.CommitBeyondMatch ? log.LastIndex : Math.Max(last, log.Commit)));
         Acknowledge(request, last);
     }
+
+    /// <summary>In Multi-Paxos what is committed is the leader's too, whatever its term: it may have been proposed again since.</summary>
+    private bool IsChosen(long index) => _core.Options.Algorithm == ConsensusAlgorithm.MultiPaxos && index <= _core.Log.Commit;
 
     private void Acknowledge(AppendRequest request, long match)
     {

@@ -13,16 +13,19 @@ internal sealed class LogTail
     private readonly LogHistory _history;
     private readonly List<(long Id, long LastIndex)> _writes = [];
     private readonly List<Entry> _entries = [];
+    private readonly bool _isBySlot;
     private int _dropped;
+    private long _furthestDurable;
     private long _firstCached;
     private long _cached;
     private long _handedToDisk;
 
-    public LogTail(RecoveredState state, IEntryReader stored, long cacheBytes)
+    public LogTail(RecoveredState state, IEntryReader stored, long cacheBytes, bool isBySlot)
     {
+        _isBySlot = isBySlot;
         _stored = stored;
         _cacheBytes = cacheBytes;
-        _history = new LogHistory(state.Base);
+        _history = new LogHistory(state.Base, isBySlot);
         _history.Restore(state);
         _firstCached = LastIndex + 1;
         Durable = _handedToDisk = LastIndex;
@@ -45,6 +48,12 @@ internal sealed class LogTail
 
     /// <summary>Everything up to here is on this member's disk.</summary>
     public long Durable { get; private set; }
+
+    /// <summary>
+    /// The furthest entry on this member's disk. In Multi-Paxos that can be further than <see cref="Durable"/>: an entry stays accepted
+    /// while others take the place of those before it.
+    /// </summary>
+    public long FurthestDurable => _isBySlot ? Math.Max(_furthestDurable, Durable) : Durable;
 
     /// <summary>The last entry handed out to be applied.</summary>
     public long Delivered { get; private set; }
@@ -100,6 +109,20 @@ internal sealed class LogTail
             _writes[i] = (_writes[i].Id, Math.Min(_writes[i].LastIndex, LastIndex));
     }
 
+    /// <summary>
+    /// Multi-Paxos: entries from <paramref name="index"/> on are about to be accepted anew. Those after <paramref name="last"/> are returned, to be
+    /// appended behind them: what was accepted must never be forgotten, since it may have been chosen.
+    /// </summary>
+    public List<Entry> Reopen(long index, long last)
+    {
+        var kept = new List<Entry>();
+        for (var next = Math.Max(last, index - 1) + 1; next <= LastIndex; next = kept[^1].Index + 1)
+            Read(next, LastIndex, _cacheBytes, kept);
+        _furthestDurable = Math.Max(_furthestDurable, Durable);
+        TruncateFrom(index);
+        return kept;
+    }
+
     public void CommitTo(long index)
     {
         if (index > LastIndex)
@@ -114,7 +137,7 @@ internal sealed class LogTail
         _entries.Clear();
         _dropped = 0;
         _cached = 0;
-        Commit = Delivered = Durable = _handedToDisk = snapshot.Index;
+        Commit = Delivered = Durable = _handedToDisk = _furthestDurable = snapshot.Index;
         _firstCached = LastIndex + 1;
         for (var i = 0; i < _writes.Count; i++)
             _writes[i] = (_writes[i].Id, Math.Min(_writes[i].LastIndex, LastIndex));

@@ -17,6 +17,7 @@ public sealed class RaftCore
     private readonly Random _random;
     private readonly Following _following;
     private readonly QuorumReads _quorumReads;
+    private readonly Promises _promises;
     private readonly Dictionary<MemberId, bool> _votes = [];
     private readonly List<Message> _messages = [];
     private readonly List<Message> _messagesAfter = [];
@@ -53,9 +54,10 @@ public sealed class RaftCore
         _random = random;
         Term = state.HardState.Term;
         Vote = state.HardState.Vote;
-        Log = new LogTail(state, stored, options.CachedLogBytes);
+        Log = new LogTail(state, stored, options.CachedLogBytes, options.Algorithm == ConsensusAlgorithm.MultiPaxos);
         _following = new Following(this, now, isRestart: state.IsRestart);
         _quorumReads = new QuorumReads(this);
+        _promises = new Promises(this);
     }
 
     public MemberId Self { get; }
@@ -116,8 +118,10 @@ public sealed class RaftCore
             case VoteRequest { IsTransfer: false } request when request.Term >= Term && IsLoyal(now, request.From):
                 // Whoever hears from its leader neither votes nor changes its term for one who does not (thesis, 4.2.3 and 6.4.1).
                 return;
+            case Prepare { IsTransfer: false } prepare when prepare.Term >= Term && IsLoyal(now, prepare.From):
+                return;
         }
-        if (message.Term > Term && message is not VoteRequest { IsPreVote: true } and not VoteResponse { IsPreVote: true, IsGranted: true })
+        if (message.Term > Term && message is not VoteRequest { IsPreVote: true } and not Prepare { IsPreVote: true } and not VoteResponse { IsPreVote: true, IsGranted: true })
             BecomeFollower(now, message.Term, message is AppendRequest or Heartbeat or SnapshotChunk ? message.From : MemberId.None);
         if (message.Term < Term && message is not ReadRequest and not ReadResponse)
         {
@@ -131,6 +135,14 @@ public sealed class RaftCore
                 break;
             case VoteResponse response:
                 CountVote(now, response);
+                break;
+            case Prepare prepare:
+                AnswerPrepare(now, prepare);
+                break;
+            case Promise promise when Role == Role.Candidate:
+                _promises.Take(promise);
+                _votes.TryAdd(promise.From, true);
+                DecideElection(now);
                 break;
             case AppendRequest or Heartbeat or SnapshotChunk:
                 FollowLeader(now, message.From);
@@ -166,7 +178,7 @@ public sealed class RaftCore
     public Proposal ProposeConfiguration(long now, Configuration next, ReadOnlySpan<byte> context)
     {
         ArgumentNullException.ThrowIfNull(next);
-        return _leadership is null
+        return _leadership is null || _promises.IsUsed
             ? new Proposal(ProposalOutcome.NotLeader, 0, 0)
             : _leadership.ProposeConfiguration(now, next, context);
     }
@@ -360,7 +372,9 @@ public sealed class RaftCore
         {
             if (voter == Self || !Configuration.IsVoter(voter))
                 continue;
-            var request = new VoteRequest(Self, voter, isPreVote ? Term + 1 : Term, Log.LastIndex, Log.LastTerm, isPreVote, isTransfer);
+            Message request = _promises.IsUsed
+                ? _promises.Ask(voter, isPreVote, isTransfer)
+                : new VoteRequest(Self, voter, isPreVote ? Term + 1 : Term, Log.LastIndex, Log.LastTerm, isPreVote, isTransfer);
             if (isPreVote)
                 Send(request);
             else
@@ -391,6 +405,27 @@ public sealed class RaftCore
         }
     }
 
+    private void AnswerPrepare(long now, Prepare request)
+    {
+        var isFree = Vote == request.From || (Vote.IsNone && Leader.IsNone) || (request.IsPreVote && request.Term > Term) || Faults.VoteTwice;
+        var promise = isFree && _promises.MayPromise(request) && !request.IsPreVote ? _promises.Give(request) : null;
+        if (request.IsPreVote ? !isFree || !_promises.MayPromise(request) : promise is null)
+        {
+            Send(new VoteResponse(Self, request.From, Term, request.IsPreVote, IsGranted: false));
+        }
+        else if (promise is null)
+        {
+            Send(new VoteResponse(Self, request.From, request.Term, IsPreVote: true, IsGranted: true));
+        }
+        else
+        {
+            Vote = request.From;
+            _isHardStateDirty = true;
+            _following.RestartElectionTimer(now);
+            SendAfterWrite(promise);
+        }
+    }
+
     private void CountVote(long now, VoteResponse response)
     {
         var isAwaited = response.IsPreVote ? Role == Role.PreCandidate : Role == Role.Candidate;
@@ -409,6 +444,8 @@ public sealed class RaftCore
                 Campaign(now, isPreVote: false, isTransfer: false);
                 break;
             case VoteResult.Won:
+                if (_promises.IsUsed)
+                    _promises.Adopt();
                 Role = Role.Leader;
                 Leader = Self;
                 _leadership = new Leadership(this, now);
@@ -427,6 +464,8 @@ public sealed class RaftCore
             Send(new AppendResponse(Self, message.From, Term, 0, 0, 0, 0));
         else if (message is VoteRequest request)
             Send(new VoteResponse(Self, message.From, Term, request.IsPreVote, IsGranted: false));
+        else if (message is Prepare prepare)
+            Send(new VoteResponse(Self, message.From, Term, prepare.IsPreVote, IsGranted: false));
     }
 
     private LogWrite? TakeWrite()

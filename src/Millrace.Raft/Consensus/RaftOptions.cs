@@ -1,8 +1,30 @@
 namespace Millrace.Raft.Consensus;
 
+/// <summary>
+/// How a group comes by a leader that knows all that was chosen; all else is the same (Howard, Mortier: Paxos vs Raft: Have we reached
+/// consensus on distributed consensus?, 2020).
+/// </summary>
+public enum ConsensusAlgorithm
+{
+    /// <summary>Only a member whose log is as good as a majority's can win; entries keep their term.</summary>
+    Raft,
+
+    /// <summary>
+    /// Any member can win: those who promise tell what they have accepted, and the winner proposes the newest of it again, slot by slot,
+    /// in its own term (Lamport: Paxos Made Simple, 2001).
+    /// </summary>
+    MultiPaxos,
+}
+
 /// <summary>The bounds of a group. All members should run with the same.</summary>
 public sealed record RaftOptions
 {
+    /// <summary>The same on all members, from the group's first day. Default Raft.</summary>
+    public ConsensusAlgorithm Algorithm { get; init; }
+
+    /// <summary>Bytes of accepted entries in one promise; a candidate that lacks more must learn before it can lead. Default 32 MiB.</summary>
+    public long MaxPromiseBytes { get; init; } = 32 << 20;
+
     /// <summary>
     /// The shortest time without a leader's word after which a follower campaigns; it waits up to twice as long, by lot. Default 200 ms.
     /// </summary>

@@ -5,11 +5,15 @@ namespace Millrace.Raft.Log;
 /// <summary>The outline of a log: where it begins and ends, the term of each entry and the configurations in it. Entries follow without gaps.</summary>
 internal sealed class LogHistory
 {
+    private readonly bool _isBySlot;
     private readonly List<TermRun> _terms = [];
     private readonly List<(long Index, Configuration Configuration)> _configurations = [];
 
-    public LogHistory(SnapshotInfo start)
+    /// <param name="start">What comes before the first entry.</param>
+    /// <param name="isBySlot">Each entry is accepted for itself, as in Multi-Paxos, so that terms need not rise along the log.</param>
+    public LogHistory(SnapshotInfo start, bool isBySlot = false)
     {
+        _isBySlot = isBySlot;
         Base = start;
         LastIndex = start.Index;
         _configurations.Add((start.Index, start.Configuration));
@@ -79,13 +83,29 @@ internal sealed class LogHistory
     {
         if (entry.Index != LastIndex + 1)
             throw new RaftInvariantException($"entry {entry.Index} does not follow {LastIndex}");
-        if (entry.Term < LastTerm)
+        if (entry.Term < LastTerm && !_isBySlot)
             throw new RaftInvariantException($"entry {entry.Index} has term {entry.Term} after term {LastTerm}");
         if (_terms.Count == 0 || _terms[^1].Term != entry.Term)
             _terms.Add(new TermRun(entry.Index, entry.Term));
         if (entry.Kind == EntryKind.Configuration)
             _configurations.Add((entry.Index, ConfigurationEntry.Decode(entry.Data, out _)));
         LastIndex = entry.Index;
+    }
+
+    /// <summary>Another entry takes this one's place; those after it stay.</summary>
+    public void Replace(long index, long term)
+    {
+        var run = RunAt(index);
+        var (first, old) = _terms[run];
+        if (old == term)
+            return;
+        var end = run + 1 < _terms.Count ? _terms[run + 1].Index : LastIndex + 1;
+        _terms.RemoveAt(run);
+        if (index + 1 < end)
+            _terms.Insert(run, new TermRun(index + 1, old));
+        _terms.Insert(run, new TermRun(index, term));
+        if (first < index)
+            _terms.Insert(run, new TermRun(first, old));
     }
 
     /// <summary>Forgets the entries from an index after the base on.</summary>

@@ -23,6 +23,8 @@ internal sealed class LogPositions
         _places.Add((sequence << 31) | (uint)offset);
     }
 
+    public void Replace(long index, long sequence, int offset) => _places[Slot(index)] = (sequence << 31) | (uint)offset;
+
     public void TruncateFrom(long index)
     {
         var keep = Slot(index);

@@ -55,7 +55,7 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
         HardState = state;
         if (History is null)
         {
-            History = new LogHistory(position);
+            History = new LogHistory(position, options.IsBySlot);
             Positions.ResetTo(position.Index);
         }
         else if (History.LastIndex != position.Index || History.LastTerm != position.Term)
@@ -107,8 +107,19 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
         {
             case RecordKind.Entry:
                 var entry = LogPayloads.ReadEntry(payload);
-                History!.Append(entry);
-                Positions.Add(entry.Index, segment.Sequence, offset);
+                // In place of one that is compacted away there is nothing to keep.
+                if (options.IsBySlot && entry.Index <= History!.Base.Index)
+                    break;
+                if (options.IsBySlot && entry.Index <= History!.LastIndex)
+                {
+                    History.Replace(entry.Index, entry.Term);
+                    Positions.Replace(entry.Index, segment.Sequence, offset);
+                }
+                else
+                {
+                    History!.Append(entry);
+                    Positions.Add(entry.Index, segment.Sequence, offset);
+                }
                 segment.LargestIndex = Math.Max(segment.LargestIndex, entry.Index);
                 break;
             case RecordKind.HardState:

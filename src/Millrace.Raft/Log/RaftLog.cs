@@ -72,7 +72,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
         {
             recovery.Run();
             var isFresh = recovery.IsFresh;
-            recovery.History ??= new LogHistory(SnapshotInfo.Bootstrap(members));
+            recovery.History ??= new LogHistory(SnapshotInfo.Bootstrap(members), options.IsBySlot);
             var log = new RaftLog(files, folder, options, recovery);
             if (isFresh)
                 log.Roll(0);
@@ -270,6 +270,14 @@ public sealed class RaftLog : IEntryReader, IDisposable
 
     private void Add(ref RecordEncoder encoder, LogSegment segment, in Entry entry)
     {
+        if (entry.Index <= _history.LastIndex && _options.IsBySlot)
+        {
+            _history.Replace(entry.Index, entry.Term);
+            _positions.Replace(entry.Index, segment.Sequence, encoder.Offset);
+            segment.LargestIndex = Math.Max(segment.LargestIndex, entry.Index);
+            encoder.Add(entry);
+            return;
+        }
         if (entry.Index <= _history.LastIndex)
         {
             var previous = entry.Index - 1;

@@ -9,6 +9,12 @@ public sealed record RaftLogOptions
     /// <summary>Largest data of one entry that is believed when read. Default 64 MiB.</summary>
     public int MaxEntryBytes { get; init; } = 64 << 20;
 
+    /// <summary>
+    /// An entry for an index that the log has takes that one's place and leaves those after it, as Multi-Paxos needs; otherwise it cuts them
+    /// off, as Raft does. The same from the log's first day.
+    /// </summary>
+    public bool IsBySlot { get; init; }
+
     /// <exception cref="ArgumentException">An option is out of its range; the message names it.</exception>
     public void Validate()
     {

@@ -67,3 +67,14 @@ public sealed record QuorumReadRequest(MemberId From, MemberId To, long Term, lo
 /// <param name="ConfigurationIndex">Of the newest configuration in the receiver's log.</param>
 public sealed record QuorumReadResponse(
     MemberId From, MemberId To, long Term, long ReadId, long DurableIndex, long ConfigurationIndex) : Message(From, To, Term);
+
+/// <summary>Multi-Paxos: a candidate asks for a promise, and for what was accepted after what it surely knows.</summary>
+/// <param name="Commit">Everything up to here is chosen, and the candidate has it.</param>
+/// <param name="IsPreVote">Nobody's term or promise changes.</param>
+/// <param name="IsTransfer">The old leader asked for this election.</param>
+public sealed record Prepare(
+    MemberId From, MemberId To, long Term, long Commit, bool IsPreVote, bool IsTransfer) : Message(From, To, Term);
+
+/// <summary>Nothing of an older term will be accepted; here is what was.</summary>
+/// <param name="Accepted">Entries after the candidate's commit index.</param>
+public sealed record Promise(MemberId From, MemberId To, long Term, IReadOnlyList<Entry> Accepted) : Message(From, To, Term);

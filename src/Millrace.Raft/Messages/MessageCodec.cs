@@ -60,6 +60,14 @@ public static class MessageCodec
             case QuorumReadResponse m:
                 Numbers(target, 13, m, m.ReadId, m.DurableIndex, m.ConfigurationIndex);
                 break;
+            case Prepare m:
+                Numbers(target, 14, m, m.Commit, (m.IsPreVote ? 1 : 0) | (m.IsTransfer ? 2 : 0));
+                break;
+            case Promise m:
+                Numbers(target, 15, m, m.Accepted.Count == 0 ? 0 : m.Accepted[0].Index, m.Accepted.Count);
+                foreach (var entry in m.Accepted)
+                    WriteEntry(target, entry);
+                break;
             default:
                 throw new ArgumentException($"{message.GetType().Name} has no wire form", nameof(message));
         }
@@ -118,6 +126,14 @@ public static class MessageCodec
             case 13:
                 message = new QuorumReadResponse(from, to, term, reader.Number(), reader.Number(), reader.Number());
                 break;
+            case 14:
+                message = new Prepare(
+                    from, to, term, reader.Number(), ((flags = reader.Number()) & 1) != 0, (flags & 2) != 0);
+                break;
+            case 15:
+                var first = reader.Number();
+                message = new Promise(from, to, term, ReadEntries(ref reader, first, reader.Number()));
+                break;
             default:
                 throw new InvalidDataException($"message kind {kind} is unknown");
         }
@@ -155,16 +171,21 @@ public static class MessageCodec
         var previousTerm = reader.Number();
         var commit = reader.Number();
         var count = reader.Number();
+        return new AppendRequest(from, to, term, previous, previousTerm, commit, ReadEntries(ref reader, previous + 1, count));
+    }
+
+    private static Entry[] ReadEntries(ref Reader reader, long first, long count)
+    {
         if (count < 0 || count > reader.Left / 13)
-            throw new InvalidDataException($"an append says it has {count} entries");
+            throw new InvalidDataException($"a message says it has {count} entries");
         var entries = new Entry[count];
         for (var i = 0; i < entries.Length; i++)
         {
             var entryTerm = reader.Number();
             var kind = (EntryKind)reader.Byte();
-            entries[i] = new Entry(entryTerm, previous + 1 + i, kind, reader.Bytes(reader.Int()));
+            entries[i] = new Entry(entryTerm, first + i, kind, reader.Bytes(reader.Int()));
         }
-        return new AppendRequest(from, to, term, previous, previousTerm, commit, entries);
+        return entries;
     }
 
     private static SnapshotChunk ReadChunk(ref Reader reader, MemberId from, MemberId to, long term)

@@ -4,6 +4,7 @@ using System.Net;
 using System.Text.Json.Nodes;
 using Millrace.Coordination.Node;
 using Millrace.Host.Platform;
+using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.CommandLine;
 
@@ -36,7 +37,12 @@ internal static class ClusterCommands
             Description = "How linearizable reads are answered: index (a round of heartbeats), lease (needs clocks that drift by less than 2 %) or quorum (without the leader)",
             HelpName = "index|lease|quorum",
         };
-        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads }.WithExamples(
+        var consensus = new Option<string>("--consensus")
+        {
+            Description = "The algorithm, the same on all members from the first day", HelpName = "raft|multi-paxos", DefaultValueFactory = _ => "raft",
+        };
+        consensus.AcceptOnlyFromAmong("raft", "multi-paxos");
+        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads, consensus }.WithExamples(
             "./millrace cluster start",
             "./millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
         command.SetAction(async (parsed, cancellation) =>
@@ -50,6 +56,7 @@ internal static class ClusterCommands
                 DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
                 Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
                 PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads),
+                Consensus = parsed.GetValue(consensus) == "raft" ? ConsensusAlgorithm.Raft : ConsensusAlgorithm.MultiPaxos,
             };
             using var logs = PlatformLogs.Create(quiet: false);
             await using var node = await StartAsync(options, logs, cancellation);

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
 using Millrace.Iceberg.Maintenance;
+using Millrace.Raft.Consensus;
 
 namespace Millrace.Host.Settings;
 
@@ -87,10 +88,12 @@ internal sealed record CoordinationSettings
 
     public ReadMode Reads { get; init; } = ReadMode.Index;
 
+    public ConsensusAlgorithm Consensus { get; init; }
+
     public CoordinationOptions Options(string dataFolder) => new()
     {
         DataFolder = dataFolder, Name = Name, Members = Members, IsJoining = IsJoining, Address = Listener.Address, ClientPort = Listener.Port,
-        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads,
+        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads, Consensus = Consensus,
         AdvertisedClientUrl = "http://" + Listener,
     };
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
+using Millrace.Raft.Consensus;
 using Millrace.Iceberg.Maintenance;
 using Millrace.Pipelines.Language;
 using Millrace.Streams.Sql;
@@ -121,6 +122,17 @@ internal static class SettingsFile
                 case "join":
                     settings = settings with { IsJoining = Flag(value, file) };
                     break;
+                case "consensus":
+                    settings = settings with
+                    {
+                        Consensus = Text(value, file) switch
+                        {
+                            "raft" => ConsensusAlgorithm.Raft,
+                            "multi-paxos" => ConsensusAlgorithm.MultiPaxos,
+                            var text => throw Fault(value, file, $"'{text}' is no algorithm of the store", "raft or multi-paxos"),
+                        },
+                    };
+                    break;
                 case "reads":
                     settings = settings with
                     {
@@ -134,7 +146,7 @@ internal static class SettingsFile
                     };
                     break;
                 default:
-                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads"], file);
+                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus"], file);
             }
         }
         if (settings.Members.Count > 0 && !settings.IsJoining && !settings.Members.Any(m => m.Name == settings.Name))

@@ -38,6 +38,18 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void No_storm_makes_a_group_with_multi_paxos_lie()
+    {
+        for (var seed = 1; seed <= 60; seed++)
+        {
+            var plan = SimulationPlan.Draw(seed) with { Algorithm = Millrace.Raft.Consensus.ConsensusAlgorithm.MultiPaxos };
+            var cluster = new SimulatedCluster(plan);
+            cluster.Run();
+            Assert.True(cluster.Violation is null, $"seed {seed} with multi-paxos: {cluster.Violation}\n{plan}");
+        }
+    }
+
+    [Fact]
     public void A_seed_gives_the_same_run_again()
     {
         var first = Run(7);

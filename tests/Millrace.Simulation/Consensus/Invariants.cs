@@ -24,6 +24,13 @@ internal sealed class Invariants(SimulatedCluster cluster)
         _leaders[core.Term] = member.Id;
         if (LastApplied <= core.Log.Base.Index)
             return;
+        if (IsPaxos)
+        {
+            // Terms say nothing there: what was chosen must be in the log with the same content.
+            if (core.LastIndex < LastApplied || DataAt(core, LastApplied) != _applied[LastApplied].Data)
+                cluster.Report($"leader completeness: {member.Id} leads in term {core.Term} without entry {LastApplied}");
+            return;
+        }
         var term = core.Log.TermAt(LastApplied);
         // Entries of later terms may have been committed before this old leader noticed its election; only older ones must be there.
         if (_applied[LastApplied].Term < core.Term && term != _applied[LastApplied].Term)
@@ -39,7 +46,7 @@ internal sealed class Invariants(SimulatedCluster cluster)
         var data = Crc32C.Compute(entry.Data.Span, (uint)entry.Kind);
         if (!_applied.TryGetValue(entry.Index, out var known))
             _applied[entry.Index] = (entry.Term, data);
-        else if (known != (entry.Term, data))
+        else if (known.Data != data || (known.Term != entry.Term && !IsPaxos))
             cluster.Report($"state-machine safety: {member} applies entry {entry.Index} of term {entry.Term}, another had term {known.Term}");
         LastApplied = Math.Max(LastApplied, entry.Index);
     }
@@ -55,9 +62,21 @@ internal sealed class Invariants(SimulatedCluster cluster)
         }
     }
 
+    private bool IsPaxos => cluster.Plan.Algorithm == ConsensusAlgorithm.MultiPaxos;
+
+    private static uint DataAt(RaftCore core, long index)
+    {
+        var entries = new List<Entry>();
+        core.Log.Read(index, index, 1, entries);
+        return Crc32C.Compute(entries[0].Data.Span, (uint)entries[0].Kind);
+    }
+
     private void CheckPair(RaftCore left, RaftCore right)
     {
         var first = Math.Max(left.Log.Base.Index, right.Log.Base.Index);
+        // Slots of Multi-Paxos are accepted one by one.
+        if (IsPaxos)
+            return;
         var mustAgree = false;
         for (var index = Math.Min(left.LastIndex, right.LastIndex); index >= first; index--)
         {

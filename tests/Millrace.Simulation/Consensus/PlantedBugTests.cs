@@ -42,6 +42,17 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         ["switch voters at once"] = (new Faults { SwitchVotersAtOnce = true }, 100, Changes),
         ["leave joint uncommitted"] = (new Faults { LeaveJointUncommitted = true }, 100, Changes),
         ["count learners"] = (new Faults { CountLearners = true }, 100, Changes),
+        ["promise without what was accepted"] = (new Faults { ForgetAccepted = true }, 100, p => Crashes(p)),
+        ["accepted entries cut off"] = (new Faults { ForgetReplaced = true }, 400, p => Crashes(p) with
+        {
+            Members = 5, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1, Leases = false, Clients = 8, DelayMax = 8_000,
+            DiskMax = 8_000, Loss = 0.3, SnapshotEvery = 0, PauseEvery = 0,
+        }),
+        ["proposed again in its old term"] = (new Faults { KeepOldTerms = true }, 400, p => Crashes(p) with
+        {
+            Members = 3, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1,
+            Leases = false, Reads = 0.1, Clients = 8, DelayMax = 8_000, DiskMax = 8_000, Loss = 0.35, SnapshotEvery = 0, PauseEvery = 0,
+        }),
         ["quorum read of commits"] = (new Faults { QuorumReadOfCommits = true }, 50, p => p with { QuorumReads = 1 }),
     };
 
@@ -52,9 +63,10 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
     public void A_planted_bug_is_found(string name)
     {
         var (faults, seeds, focus) = Bugs[name];
+        var algorithm = faults.ForgetAccepted || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
         for (var seed = 1; seed <= seeds; seed++)
         {
-            var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)) with { Faults = faults });
+            var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)) with { Faults = faults, Algorithm = algorithm });
             cluster.Run();
             if (cluster.Violation is null)
                 continue;

@@ -15,7 +15,7 @@ internal sealed class SimulatedMember
     private readonly Configuration _first;
     private readonly Queue<LogWrite> _writes = new();
     private readonly Queue<object> _toApply = new();
-    private readonly Dictionary<long, (long Term, Action<bool?> Done)> _proposals = [];
+    private readonly Dictionary<long, (long Term, byte[] Command, Action<bool?> Done)> _proposals = [];
     private readonly Dictionary<long, Action<SimulatedMachine?>> _reads = [];
     private readonly List<(long Index, Action<SimulatedMachine?> Done)> _granted = [];
     private readonly List<Message> _waiting = [];
@@ -61,7 +61,10 @@ internal sealed class SimulatedMember
 
     public void Start()
     {
-        _storage = MemberStorage.Open(_disk, Folder, _first, new RaftLogOptions { SegmentBytes = 8192 });
+        _storage = MemberStorage.Open(_disk, Folder, _first, new RaftLogOptions
+        {
+            SegmentBytes = 8192, IsBySlot = _cluster.Plan.Algorithm == ConsensusAlgorithm.MultiPaxos,
+        });
         _machine = new SimulatedMachine();
         using (var snapshot = _storage.Snapshots.OpenNewest())
         {
@@ -77,6 +80,7 @@ internal sealed class SimulatedMember
             ClockDriftBound = _cluster.Plan.ClockDrift,
             MaxAppendBytes = _cluster.Plan.MaxAppendBytes,
             MaxAppendsInFlight = 4,
+            Algorithm = _cluster.Plan.Algorithm,
             CommitNoticeDelay = TimeSpan.FromMicroseconds(_cluster.Plan.CommitNotice),
             CachedLogBytes = 2000,
             MaxApplyBytes = 500,
@@ -180,7 +184,7 @@ internal sealed class SimulatedMember
             var proposal = core.Propose(now, [command]);
             outcome = proposal.Outcome;
             if (outcome == ProposalOutcome.Accepted)
-                _proposals[proposal.FirstIndex] = (proposal.Term, done);
+                _proposals[proposal.FirstIndex] = (proposal.Term, command, done);
         });
         return outcome;
     }
@@ -322,8 +326,14 @@ internal sealed class SimulatedMember
         _applied = entry.Index;
         var result = entry.Kind == EntryKind.Command && _machine.Apply(entry.Data.Span);
         if (_proposals.Remove(entry.Index, out var proposal))
-            proposal.Done(proposal.Term == entry.Term ? result : null);
+            proposal.Done(IsSame(proposal, entry) ? result : null);
     }
+
+    /// <summary>In Multi-Paxos an entry may be chosen in a later term than the one it was proposed in; commands are unique by their value.</summary>
+    private bool IsSame((long Term, byte[] Command, Action<bool?> Done) proposal, Entry entry) =>
+        _cluster.Plan.Algorithm == ConsensusAlgorithm.MultiPaxos
+            ? entry.Kind == EntryKind.Command && entry.Data.Span.SequenceEqual(proposal.Command)
+            : proposal.Term == entry.Term;
 
     private void Install(SnapshotInfo snapshot)
     {

@@ -64,6 +64,8 @@ internal sealed record SimulationPlan
     /// <summary>How long a leader may keep a commit to itself.</summary>
     public long CommitNotice { get; init; }
 
+    public ConsensusAlgorithm Algorithm { get; init; }
+
     public Faults Faults { get; init; } = Faults.None;
 
     public static SimulationPlan Draw(int seed)
@@ -98,6 +100,7 @@ internal sealed record SimulationPlan
             Reads = 0.2 + (random.NextDouble() * 0.6),
             QuorumReads = random.NextDouble() * 0.5,
             MaxAppendBytes = random.Next(1, 4096),
+            Algorithm = seed % 4 == 0 ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft,
             CommitNotice = random.NextDouble() < 0.5 ? 0 : random.NextInt64(100, 50_000),
         };
     }

@@ -1,0 +1,88 @@
+using Millrace.Raft.Messages;
+
+namespace Millrace.Raft.Consensus;
+
+/// <summary>
+/// Multi-Paxos's first phase: asking for promises, giving them, and making a leader's log of what they tell. A log that a member
+/// accepted is one accepted proposal for each slot; a slot's ballot is its entry's term.
+/// </summary>
+/// <remarks>
+/// Lamport: Paxos Made Simple, 2001. Where Raft lets only a complete log win and leaves terms as they are, here anyone may win, and all
+/// that may have been chosen is proposed again in the winner's term. Chosen entries can therefore have different terms on different
+/// members, with the same content; below the commit index terms mean nothing. What was accepted by a minority may come back after many
+/// elections, so the members of a group cannot be changed by entries of its log: a forgotten change would come back too.
+/// </remarks>
+internal sealed class Promises(RaftCore core)
+{
+    private readonly Dictionary<long, Entry> _newest = [];
+
+    public bool IsUsed => core.Options.Algorithm == ConsensusAlgorithm.MultiPaxos;
+
+    public Prepare Ask(MemberId voter, bool isPreVote, bool isTransfer)
+    {
+        var log = core.Log;
+        _newest.Clear();
+        return new Prepare(
+            core.Self, voter, isPreVote ? core.Term + 1 : core.Term, log.Commit, isPreVote, isTransfer);
+    }
+
+    /// <summary>Whether what the candidate lacks is still here.</summary>
+    public bool MayPromise(Prepare request) => FirstToTell(request) > core.Log.Base.Index;
+
+    /// <summary>Null when it is more than one message may have.</summary>
+    public Promise? Give(Prepare request)
+    {
+        var accepted = new List<Entry>();
+        long bytes = 0;
+        for (var next = FirstToTell(request); next <= core.Log.LastIndex;)
+        {
+            var count = accepted.Count;
+            core.Log.Read(next, core.Log.LastIndex, core.Options.MaxPromiseBytes, accepted);
+            for (; count < accepted.Count; count++)
+                bytes += accepted[count].Bytes;
+            if (bytes > core.Options.MaxPromiseBytes)
+                return null;
+            next = accepted[^1].Index + 1;
+        }
+        return new Promise(core.Self, request.From, request.Term, core.Faults.ForgetAccepted ? [] : accepted);
+    }
+
+    public void Take(Promise promise)
+    {
+        foreach (var entry in promise.Accepted)
+        {
+            if (!_newest.TryGetValue(entry.Index, out var known) || entry.Term > known.Term)
+                _newest[entry.Index] = entry;
+        }
+    }
+
+    /// <summary>
+    /// Puts the newest accepted entry of every slot after the commit index into this member's log, in its own term.
+    /// </summary>
+    public void Adopt()
+    {
+        var log = core.Log;
+        var chosen = new List<Entry>();
+        var own = new List<Entry>();
+        for (var next = log.Commit + 1; next <= log.LastIndex; next = own[^1].Index + 1)
+            log.Read(next, log.LastIndex, core.Options.MaxPromiseBytes, own);
+        for (var index = log.Commit + 1; ; index++)
+        {
+            var at = (int)(index - log.Commit - 1);
+            var mine = at < own.Count ? own[at] : default;
+            if (_newest.TryGetValue(index, out var told) && told.Term > mine.Term)
+                mine = told;
+            if (mine.Term == 0)
+                break;
+            chosen.Add(core.Faults.KeepOldTerms ? mine : mine with { Term = core.Term });
+        }
+        _newest.Clear();
+        if (log.LastIndex > log.Commit)
+            log.Reopen(log.Commit + 1, log.LastIndex);
+        foreach (var entry in chosen)
+            log.Append(entry);
+    }
+
+    /// <summary>Logs that agree at one slot need not agree before it, so all after what the candidate surely has is told.</summary>
+    private static long FirstToTell(Prepare request) => request.Commit + 1;
+}
