@@ -60,7 +60,7 @@ public sealed class TopicReader : IDisposable
     public IReadOnlyDictionary<int, long> Committed(string group, string topic, IReadOnlyList<int> partitions)
     {
         using var consumer = new BatchConsumer(
-            new BatchConsumerOptions { Brokers = _brokers, GroupId = group, ClientId = "millrace-reader" }, _ => BatchConsumer.Earliest, NullLogger.Instance);
+            new BatchConsumerOptions { Brokers = _brokers, GroupId = group, ClientId = "millrace-reader", Extra = _login }, _ => BatchConsumer.Earliest, NullLogger.Instance);
         return consumer.Committed([.. partitions.Select(p => new TopicPartition(topic, p))], _patience).ToDictionary(p => p.Key.Partition, p => p.Value);
     }
 

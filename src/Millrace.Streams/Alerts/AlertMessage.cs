@@ -7,6 +7,21 @@ using Millrace.Streams.Checkpoints;
 
 namespace Millrace.Streams.Alerts;
 
+/// <summary>Alerts of other rooms, in the same words to the same receivers as those of pipelines.</summary>
+public static class AlertBody
+{
+    /// <param name="source">Who watches, as label <c>pipeline</c>.</param>
+    /// <param name="receiver">The target's name.</param>
+    /// <param name="alert">Its name.</param>
+    /// <param name="key">What it is about, as a JSON object of labels; may be empty.</param>
+    /// <param name="firing">Or over.</param>
+    /// <param name="since">From when on it has been so.</param>
+    /// <param name="at">Now.</param>
+    /// <param name="detail">For people.</param>
+    public static byte[] Of(string source, string receiver, string alert, string key, bool firing, DateTimeOffset since, DateTimeOffset at, string detail) =>
+        AlertMessage.Body(source, receiver, new AlertNotice(0, alert, key, firing, since.ToUnixTimeMilliseconds() * 1000, at.ToUnixTimeMilliseconds() * 1000, detail));
+}
+
 /// <summary>The body of a webhook, in the shape of Alertmanager's (prometheus.io, Alerting, webhook_config, version 4).</summary>
 internal static class AlertMessage
 {

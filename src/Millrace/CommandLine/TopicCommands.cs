@@ -304,7 +304,7 @@ internal static class TopicCommands
         }
     }
 
-    private static KeyValuePair<string, string> Pair(string setting)
+    public static KeyValuePair<string, string> Pair(string setting)
     {
         var cut = setting.IndexOf('=');
         return cut > 0

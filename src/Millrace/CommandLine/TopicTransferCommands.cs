@@ -56,9 +56,10 @@ internal static class TopicTransferCommands
         var from = new Argument<string>("FROM") { Description = "The topic to read" };
         var to = new Argument<string>("TO") { Description = "The topic to write; made as the cluster makes topics when it is absent" };
         var target = new Option<string?>("--to-brokers") { Description = "The cluster to write to, host:port,... [default: the one that is read]", HelpName = "LIST" };
+        var settings = new Option<string[]>("--to-set") { Description = "A librdkafka setting for the cluster of --to-brokers, e.g. sasl.password; may be repeated", HelpName = "NAME=VALUE" };
         var last = new Option<long?>("--last", "-n") { Description = "Only so many of the newest records of each partition" };
         var follow = new Option<bool>("--follow", "-f") { Description = "Go on with new records until Ctrl-C" };
-        var command = new Command("copy", "Copy a topic's records with keys, headers and times") { from, to, target, last, follow }.WithExamples(
+        var command = new Command("copy", "Copy a topic's records with keys, headers and times") { from, to, target, settings, last, follow }.WithExamples(
             "./millrace topic copy orders orders_test", "./millrace topic copy orders orders --to-brokers kafka1:9092 --follow");
         command.SetAction((parsed, cancellation) =>
         {
@@ -71,11 +72,11 @@ internal static class TopicTransferCommands
                 var (low, high) = TopicCommands.Asking(parsed, () => reader.Bounds(source, p));
                 return parsed.GetValue(last) is { } count ? Math.Max(low, high - count) : low;
             });
-            var client = TopicCommands.Client(parsed);
-            using var sender = new RecordSender(new ProducerConfig(client)
-            {
-                BootstrapServers = parsed.GetValue(target) ?? client.BootstrapServers, Acks = Acks.All, EnableIdempotence = true, LingerMs = 5,
-            });
+            // The login of one cluster is not shown to another.
+            var client = parsed.GetValue(target) is { } brokers
+                ? new ClientConfig((parsed.GetValue(settings) ?? []).Select(TopicCommands.Pair).ToDictionary()) { BootstrapServers = brokers, ClientId = "millrace-cli" }
+                : TopicCommands.Client(parsed);
+            using var sender = new RecordSender(new ProducerConfig(client) { Acks = Acks.All, EnableIdempotence = true, LingerMs = 5 });
             foreach (var record in reader.Read(source, starts, parsed.GetValue(follow), cancellation))
             {
                 sender.Send(new TopicPartition(destination, Partition.Any), new Message<byte[]?, byte[]?>

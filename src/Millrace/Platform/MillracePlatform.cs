@@ -134,6 +134,17 @@ internal sealed class MillracePlatform : IAsyncDisposable
         OnStop(console.DisposeAsync);
         Console = console.Address;
 
+        if (settings.LagAlert is { } lagAlert)
+        {
+            var sender = new HttpAlertSender();
+            OnStop(sender.Dispose);
+            var watch = new LagAlert(
+                lagAlert, () => broker.Lags().GroupBy(l => l.Group, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.Sum(l => l.Lag)),
+                settings.Targets.GetValueOrDefault(lagAlert.To), sender, time, logs.CreateLogger<LagAlert>());
+            OnStop(watch.DisposeAsync);
+            watch.Start();
+        }
+
         _notReady = "starting jobs";
         await jobs.ResumeAsync(cancellation);
         // Pipelines read from the embedded log unless the settings name other brokers; these read from it always.

@@ -42,6 +42,9 @@ internal sealed record PlatformSettings
     /// <summary>Alert targets by name, e.g. <c>slack:ops</c> → webhook address. Addresses are secrets: never logged.</summary>
     public IReadOnlyDictionary<string, Uri> Targets { get; init; } = new Dictionary<string, Uri>();
 
+    /// <summary>When somebody is told that consumer groups of the embedded log are behind; null: never.</summary>
+    public LagAlertSettings? LagAlert { get; init; }
+
     /// <summary>The file that was read, or null.</summary>
     public string? File { get; init; }
 
@@ -49,6 +52,12 @@ internal sealed record PlatformSettings
 
     public Uri RegistryOrOwn => Registry ?? new Uri($"http://{Http}/schema-registry");
 }
+
+/// <summary>When a group's lag is told, and to whom.</summary>
+/// <param name="Over">Records, over all partitions of the group.</param>
+/// <param name="For">So long without a break.</param>
+/// <param name="To"><c>log</c>, or a name among the targets.</param>
+internal sealed record LagAlertSettings(long Over, TimeSpan For, string To);
 
 /// <summary>Where one protocol listens.</summary>
 internal sealed record ListenerSettings(IPAddress Address, int Port)

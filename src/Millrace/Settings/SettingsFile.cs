@@ -18,7 +18,7 @@ internal sealed class SettingsException(string file, int line, int column, strin
 internal static class SettingsFile
 {
     /// <summary>The settings at the top of the file.</summary>
-    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "client", "registry", "query", "tables", "targets"];
+    internal static readonly string[] Names = ["data", "kafka", "http", "postgres", "coordination", "brokers", "client", "registry", "query", "tables", "targets", "alerts"];
 
     /// <summary>
     /// The settings from <paramref name="path"/>; without one from MILLRACE_CONFIG, ./millrace.yaml or ~/.millrace/millrace.yaml, the first
@@ -50,6 +50,7 @@ internal static class SettingsFile
         var settings = new PlatformSettings { File = file };
         if (stream.Documents.Count == 0)
             return settings;
+        YamlNode? alertsAt = null;
         foreach (var (key, name, value) in Entries(stream.Documents[0].RootNode, file))
         {
             settings = name switch
@@ -70,9 +71,12 @@ internal static class SettingsFile
                 "query" => settings with { Query = Query(value, settings.Query, file) },
                 "tables" => settings with { Tables = Tables(value, settings.Tables, file) },
                 "targets" => settings with { Targets = Targets(value, file) },
+                "alerts" => settings with { LagAlert = Alerts(alertsAt = value, file) },
                 _ => throw Unknown(key, name, Names, file),
             };
         }
+        if (settings.LagAlert is { To: not "log" } lag && !settings.Targets.ContainsKey(lag.To))
+            throw Fault(alertsAt!, file, $"no target is named '{lag.To}'", "name it under targets:, or write log");
         return settings;
     }
 
@@ -211,6 +215,28 @@ internal static class SettingsFile
         DurationText.TryParse(Text(node, file), out var duration, out var problem) ? duration : throw Fault(node, file, problem, DurationText.Hint);
 
     /// <summary>Two levels: kind (<c>slack</c>, <c>webhook</c>), then name and address; the target is <c>kind:name</c>.</summary>
+    private static LagAlertSettings? Alerts(YamlNode node, string file)
+    {
+        LagAlertSettings? lag = null;
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            if (name != "lag")
+                throw Unknown(key, name, ["lag"], file);
+            lag = new LagAlertSettings(100_000, TimeSpan.FromMinutes(1), "log");
+            foreach (var (field, fieldName, fieldValue) in Entries(value, file))
+            {
+                lag = fieldName switch
+                {
+                    "over" => lag with { Over = Number(fieldValue, file, 0, long.MaxValue) },
+                    "for" => lag with { For = Duration(fieldValue, file) },
+                    "to" => lag with { To = Text(fieldValue, file) },
+                    _ => throw Unknown(field, fieldName, ["over", "for", "to"], file),
+                };
+            }
+        }
+        return lag;
+    }
+
     private static Dictionary<string, Uri> Targets(YamlNode node, string file)
     {
         var targets = new Dictionary<string, Uri>();
