@@ -14,6 +14,7 @@ using Millrace.Query;
 using Millrace.Query.Wire;
 using Millrace.Schemas;
 using Millrace.Storage.Files;
+using Millrace.Streams.Alerts;
 using Millrace.Streams.Running;
 using Millrace.WebConsole;
 using Millrace.Host.Platform.Seams;

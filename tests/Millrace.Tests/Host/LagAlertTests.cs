@@ -45,7 +45,7 @@ public sealed class LagAlertTests : IAlertSender
         Assert.Contains("f:1:9: no target is named", Assert.Throws<SettingsException>(() => SettingsFile.Parse("alerts: {lag: {to: slack:ops}}", "f")).Message, StringComparison.Ordinal);
     }
 
-    public Task PostAsync(Uri address, ReadOnlyMemory<byte> json, string idempotencyKey, CancellationToken cancellation)
+    Task IAlertSender.PostAsync(Uri address, ReadOnlyMemory<byte> json, string idempotencyKey, CancellationToken cancellation)
     {
         if (_down)
             throw new AlertRefusedException("down", retry: true);
