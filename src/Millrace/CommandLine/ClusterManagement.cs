@@ -12,7 +12,7 @@ namespace Millrace.Host.CommandLine;
 /// </summary>
 internal static class ClusterManagement
 {
-    private static readonly Option<string?> Endpoints = new("--endpoints")
+    public static readonly Option<string?> Endpoints = new("--endpoints")
     {
         Description = "Client addresses of members, host:port,... [default: from the settings]", HelpName = "LIST",
     };
@@ -130,7 +130,7 @@ internal static class ClusterManagement
         return command;
     }
 
-    private static Uri[] Addresses(ParseResult parsed)
+    public static Uri[] Addresses(ParseResult parsed)
     {
         var list = parsed.GetValue(Endpoints) ?? parsed.Settings().Coordination?.Listener.ToString() ?? "127.0.0.1:2379";
         return list.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(static text =>
