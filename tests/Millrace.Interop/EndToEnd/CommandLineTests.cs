@@ -59,7 +59,7 @@ public sealed class CommandLineTests : IAsyncLifetime
             foreach (var told in new[]
             {
                 $"{file}:2:1: error: the file has no field 'colour'", $"{file}:4:50: error: '5sec' is not a duration", "did you mean 'sinks'?",
-                "'circle' reads itself", "which columns identify it", "idd", "hint: ", "^", "mend and run: millrace lint",
+                "'circle' reads itself", "which columns identify it", "idd", "hint: ", "^", "mend and run: ./millrace lint",
             })
                 Assert.True(answer.Errors.Contains(told, StringComparison.Ordinal), $"{command} does not say: {told}\n{answer.Errors}");
         }

@@ -16,8 +16,13 @@ public sealed class ExamplesTests : IAsyncLifetime
         "job remove", "table drop", "topic delete",
     ];
 
-    /// <summary>Proven elsewhere: commands that run a platform or a member, and those of the entry script.</summary>
-    private static readonly string[] Elsewhere = ["up", "demo", "cluster", "schema", "test", "bench", "setup"];
+    /// <summary>
+    /// Proven elsewhere: commands that run a platform or a member, those of the entry script, and those that need another cluster, users or files.
+    /// </summary>
+    private static readonly string[] Elsewhere =
+    [
+        "up", "demo", "cluster", "schema", "user", "topic lag", "topic copy", "topic replay", "test", "bench", "setup",
+    ];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("millrace-examples-").FullName;
     private PlatformProcess _platform = null!;
@@ -43,8 +48,9 @@ public sealed class ExamplesTests : IAsyncLifetime
     [Fact]
     public async Task Every_example_of_help_runs_as_printed()
     {
-        var examples = Leaves(MillraceCommand.Create(), "").Where(c => !Elsewhere.Contains(c.Path.Split(' ')[0])).ToList();
-        Assert.Empty(examples.Select(e => e.Path).Except(Order));
+        var examples = Leaves(MillraceCommand.Create(), "").Where(c => !Elsewhere.Contains(c.Path.Split(' ')[0]) && !Elsewhere.Contains(c.Path)).ToList();
+        var homeless = string.Join(", ", examples.Select(e => e.Path).Except(Order));
+        Assert.True(homeless.Length == 0, $"give these commands a place in Order, or name them in Elsewhere: {homeless}");
         var failed = new List<string>();
         foreach (var example in examples.OrderBy(e => Array.IndexOf(Order, e.Path)).SelectMany(e => e.Examples).Where(e => !e.Contains("orders.avro", StringComparison.Ordinal)))
         {
