@@ -21,7 +21,7 @@ public sealed class ExamplesTests : IAsyncLifetime
     /// </summary>
     private static readonly string[] Elsewhere =
     [
-        "up", "demo", "cluster", "schema", "user", "topic lag", "topic copy", "topic replay", "test", "bench", "setup",
+        "up", "demo", "cluster", "schema", "user", "topic lag", "topic copy", "topic replay", "saga", "test", "bench", "setup",
     ];
 
     private readonly string _folder = Directory.CreateTempSubdirectory("millrace-examples-").FullName;

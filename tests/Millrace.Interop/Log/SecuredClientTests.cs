@@ -114,7 +114,8 @@ public sealed class SecuredClientTests : IAsyncLifetime
               events: [iceberg:s.events?commit=1s, topic:copies]
             """);
         await _platform.DoAsync("run", file);
-        await _platform.UntilJobAsync("events", job => job.Committed("iceberg:s.events") == 2, "two rows in the table");
+        await _platform.UntilJobAsync(
+            "events", job => job.Committed("iceberg:s.events") == 2 && job.Committed("kafka:copies") == 2, "two rows in the table and in the topic");
         Assert.Contains("\"a\"", (await _platform.DoAsync("topic", "tail", "copies")).Output, StringComparison.Ordinal);
         Assert.Contains("alice", (await _platform.DoAsync("user", "list")).Output, StringComparison.Ordinal);
         await _platform.DoAsync("user", "remove", "alice");
