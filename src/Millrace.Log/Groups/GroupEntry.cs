@@ -157,7 +157,8 @@ internal sealed class GroupEntry(string id, GroupRules rules, ConsumerGroupRules
         var effects = consumers.Effects;
         Consumers = null;
         Classic = new ClassicGroup(rules);
-        Classic.Restore(consumers.Epoch, ConsumerProtocol.Type, null, null, now, consumers.ToClassic(), now);
+        // The generation that its members have, not the group's newer epoch: so they are asked to join again, and not taken for strangers.
+        Classic.Restore(consumers.Members.Max(m => m.Epoch), ConsumerProtocol.Type, null, null, now, consumers.ToClassic(), now);
         Classic.Rebalance(now);
         Classic.Effects.InsertRange(0, effects);
     }
