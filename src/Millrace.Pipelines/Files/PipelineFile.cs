@@ -68,8 +68,9 @@ public sealed record SourceEntry
     [FileField("max_record", "A record over this size is quarantined unread.", Default = "1MiB")]
     public Text? MaxRecord { get; init; }
 
-    [FileField("unknown", "A field that the schema does not name: ignore the field, or quarantine the record.",
-        Values = ["ignore", "quarantine"], Default = "ignore")]
+    [FileField("unknown",
+        "A field that the schema does not name: ignore the field, or quarantine the record. JSON under a declared `schema:` is quarantined unless said otherwise, under a sampled one it is not.",
+        Values = ["ignore", "quarantine"])]
     public Text? Unknown { get; init; }
 }
 

@@ -41,6 +41,7 @@ public static partial class PipelineGenerator
         yaml.Append("    schema:\n");
         foreach (var column in profile.Columns)
             yaml.Append($"      {Scalar(column.Name)}: {column.Field.Type.SqlName.ToLowerInvariant()}\n");
+        yaml.Append("    unknown: ignore\n");
         AppendChecks(yaml, name, profile);
         var groups = GroupColumnsOf(profile, time);
         using (var analyzer = new SqlAnalyzer())

@@ -42,7 +42,9 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
             RefuseAvroSettings(settings, entry.Value);
         var schema = ReadSchema(entry, settings, new TopicAddress(brokers, endpoint.Path), avro);
         var time = settings.Take("time", entry.Value.Time);
-        var unknown = settings.OneOf("unknown", entry.Value.Unknown, ["ignore", "quarantine"]);
+        // A declared schema is a contract; a sampled one has seen some records only. Avro's readers pass over fields by the format's own rules.
+        var declared = avro is null && schema is not null && !sampled.ContainsKey(entry.Name.Value);
+        var unknown = settings.OneOf("unknown", entry.Value.Unknown, ["ignore", "quarantine"]) ?? (declared ? "quarantine" : "ignore");
         var plan = new SourcePlan
         {
             Name = entry.Name.Value, Topic = endpoint.Path, Brokers = brokers, Schema = schema ?? new Schema(), TimeColumn = time?.Value,

@@ -13,7 +13,7 @@ public sealed class BadRecordTests
         pipeline: orders
         sources:
           orders:
-            from: kafka:orders?time=ts&watermark=1s&unknown=quarantine
+            from: kafka:orders?time=ts&watermark=1s
             schema: {order_id: bigint, country: varchar, amount: double, ts: timestamptz}
         checks:
           orders:
