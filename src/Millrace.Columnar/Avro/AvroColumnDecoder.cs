@@ -96,21 +96,14 @@ public sealed class AvroColumnDecoder : IDisposable
         {
             reason = error.Message;
         }
-        foreach (var builder in _builders)
-        {
-            if (builder.Length > RowCount)
-                builder.Truncate(RowCount);
-        }
+        _builders.CutTo(RowCount);
         return false;
     }
 
     /// <summary>The rows so far as a batch that the caller owns; the decoder begins anew.</summary>
     public ColumnBatch Build()
     {
-        var columns = new Column[_builders.Length];
-        for (var i = 0; i < columns.Length; i++)
-            columns[i] = _builders[i].Build();
-        var batch = new ColumnBatch(Schema, RowCount, columns);
+        var batch = _builders.BuildBatch(Schema, RowCount);
         RowCount = 0;
         return batch;
     }

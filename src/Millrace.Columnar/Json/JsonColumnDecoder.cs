@@ -93,11 +93,7 @@ public sealed unsafe class JsonColumnDecoder : IDisposable
         }
         var token = failure.Kind == DecodeErrorKind.MissingRequired && failure.At == _end ? JsonToken.None : JsonScan.TokenAt(failure.At, _end);
         error = new DecodeError(failure.Kind, column, (int)(failure.At - _record), token);
-        foreach (var builder in _builders)
-        {
-            if (builder.Length > RowCount)
-                builder.Truncate(RowCount);
-        }
+        _builders.CutTo(RowCount);
         return false;
     }
 
@@ -107,10 +103,7 @@ public sealed unsafe class JsonColumnDecoder : IDisposable
     /// <summary>The rows so far as a batch that the caller owns; the decoder begins anew.</summary>
     public ColumnBatch Build()
     {
-        var columns = new Column[_builders.Length];
-        for (var i = 0; i < columns.Length; i++)
-            columns[i] = _builders[i].Build();
-        var batch = new ColumnBatch(Schema, RowCount, columns);
+        var batch = _builders.BuildBatch(Schema, RowCount);
         RowCount = 0;
         return batch;
     }
