@@ -5,23 +5,8 @@ using Millrace.Host.Demo;
 namespace Millrace.Interop.EndToEnd;
 
 /// <summary>The commands as a user runs them, against a platform in its own process.</summary>
-public sealed class CommandLineTests : IAsyncLifetime
+public sealed class CommandLineTests : PlatformTests
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-cli-").FullName;
-    private PlatformProcess _platform = null!;
-
-    public async Task InitializeAsync()
-    {
-        _platform = PlatformProcess.Create(_folder);
-        await _platform.StartAsync(CancellationToken.None);
-    }
-
-    public async Task DisposeAsync()
-    {
-        await _platform.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
-    }
-
     [Fact]
     public async Task A_topic_is_made_written_shown_and_read()
     {
@@ -36,7 +21,7 @@ public sealed class CommandLineTests : IAsyncLifetime
     [Fact]
     public async Task A_file_with_faults_is_refused_with_place_and_code_2()
     {
-        var file = Path.Combine(_folder, "wrong.yaml");
+        var file = Path.Combine(Folder, "wrong.yaml");
         await File.WriteAllTextAsync(
             file,
             """
@@ -70,13 +55,13 @@ public sealed class CommandLineTests : IAsyncLifetime
     public async Task A_dry_run_tells_what_would_change_and_changes_nothing()
     {
         await RunAsync("topic", "create", "dry", "--partitions", "1");
-        var file = Path.Combine(_folder, "dry.yaml");
+        var file = Path.Combine(Folder, "dry.yaml");
         const string text = "pipeline: dry\nsources:\n  dry: {from: 'kafka:dry?time=ts', schema: {id: bigint, ts: timestamptz}}\nsinks:\n  dry: iceberg:test.dry?commit=1s\n";
         await File.WriteAllTextAsync(file, text);
         var first = await RunAsync("run", file, "--dry-run");
         Assert.Equal((0, true), (first.Code, first.Output.Contains("dry would be started as a new job", StringComparison.Ordinal)));
         Assert.DoesNotContain("dry", (await RunAsync("job", "list")).Output);
-        await _platform.DoAsync("run", file);
+        await Platform.DoAsync("run", file);
         await File.WriteAllTextAsync(file, text.Replace("commit=1s", "commit=5s", StringComparison.Ordinal) + "priority: high\n");
         var second = await RunAsync("run", file, "--dry-run");
         Assert.Contains("sinks.dry to iceberg:test.dry: another commit time", second.Output);
@@ -94,7 +79,7 @@ public sealed class CommandLineTests : IAsyncLifetime
             string.Concat(Enumerable.Range(0, 50).Select(i => $$"""{"id":{{i}},"kind":"{{(i % 3 == 0 ? "a" : "b")}}","at":"2026-01-01T00:00:{{i:00}}Z"}""" + "\n")));
         var made = await RunAsync("gen", "things");
         Assert.True(made.Code == 0, made.Errors);
-        var file = Path.Combine(_folder, "things.yaml");
+        var file = Path.Combine(Folder, "things.yaml");
         await File.WriteAllTextAsync(file, made.Output);
         var linted = await RunAsync("lint", file);
         Assert.True(linted.Code == 0, linted.Errors);
@@ -109,16 +94,16 @@ public sealed class CommandLineTests : IAsyncLifetime
         var status = JsonNode.Parse((await RunAsync("cluster", "status", "--json")).Output)!["members"]!.AsArray().Single()!;
         Assert.True(status["up"]!.GetValue<bool>() && status["leader"]!.GetValue<bool>(), status.ToJsonString());
         Assert.Contains("leader", (await RunAsync("cluster", "status")).Output);
-        var page = await _platform.GetAsync("/api/cluster", CancellationToken.None);
+        var page = await Platform.GetAsync("/api/cluster", CancellationToken.None);
         Assert.Equal(status["id"]!.GetValue<string>(), page["leader"]!.GetValue<string>());
         // A second voter that nobody can reach would stop the store for ever.
         var added = await RunAsync("cluster", "add", "127.0.0.1:1");
         Assert.Equal(1, added.Code);
         Assert.Contains("listens for no others", added.Errors);
 
-        var file = Path.Combine(_folder, "state.snapshot");
+        var file = Path.Combine(Folder, "state.snapshot");
         Assert.Equal(0, (await RunAsync("cluster", "snapshot", file)).Code);
-        var folder = Path.Combine(_folder, "restored");
+        var folder = Path.Combine(Folder, "restored");
         Assert.Equal(0, (await RunAsync("cluster", "restore", file, "--data", folder)).Code);
         Assert.Contains("not empty", (await RunAsync("cluster", "restore", file, "--data", folder)).Errors);
         var bytes = await File.ReadAllBytesAsync(file);
@@ -130,7 +115,7 @@ public sealed class CommandLineTests : IAsyncLifetime
     [Fact]
     public async Task Whoever_finds_etcds_port_taken_is_told_so_and_what_to_do()
     {
-        var folder = Path.Combine(_folder, "second");
+        var folder = Path.Combine(Folder, "second");
         Directory.CreateDirectory(folder);
         var settings = Path.Combine(folder, "millrace.yaml");
         await File.WriteAllTextAsync(settings, $$"""
@@ -138,13 +123,13 @@ public sealed class CommandLineTests : IAsyncLifetime
             kafka: {port: 0}
             http: {port: 0}
             postgres: {port: 0}
-            coordination: {port: {{_platform.EtcdPort}}}
+            coordination: {port: {{Platform.EtcdPort}}}
             """);
-        using var process = _platform.Run(["up", "--config", settings]);
+        using var process = Platform.Run(["up", "--config", settings]);
         var errors = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
         Assert.Equal(1, process.ExitCode);
-        Assert.Contains($"coordination (etcd's API): port {_platform.EtcdPort} on 127.0.0.1 is in use", errors);
+        Assert.Contains($"coordination (etcd's API): port {Platform.EtcdPort} on 127.0.0.1 is in use", errors);
         Assert.Contains("coordination: off", errors);
     }
 
@@ -152,33 +137,33 @@ public sealed class CommandLineTests : IAsyncLifetime
     public async Task A_table_is_kept_in_shape_by_hand()
     {
         await RunAsync("topic", "create", "upkeep", "--partitions", "1");
-        var file = Path.Combine(_folder, "upkeep.yaml");
+        var file = Path.Combine(Folder, "upkeep.yaml");
         await File.WriteAllTextAsync(
             file, "pipeline: upkeep\nsources:\n  upkeep: {from: 'kafka:upkeep', schema: {id: bigint}}\nsinks:\n  upkeep: {to: 'iceberg:test.upkeep?commit=50ms', compact: off, keep: 1d}\n");
-        await _platform.DoAsync("run", file);
+        await Platform.DoAsync("run", file);
         for (var i = 1; i <= 3; i++)
         {
             await RunAsync(["topic", "produce", "upkeep"], $"{{\"id\":{i}}}\n");
-            await _platform.UntilJobAsync("upkeep", j => j.Committed("iceberg:test.upkeep") == i, "the row is in the table");
+            await Platform.UntilJobAsync("upkeep", j => j.Committed("iceberg:test.upkeep") == i, "the row is in the table");
         }
-        var dry = (await _platform.DoAsync("table", "compact", "test.upkeep", "--dry-run", "--json")).Json;
+        var dry = (await Platform.DoAsync("table", "compact", "test.upkeep", "--dry-run", "--json")).Json;
         Assert.Equal((true, 3, 1), (dry["dryRun"]!.GetValue<bool>(), dry["filesBefore"]!.GetValue<int>(), dry["filesAfter"]!.GetValue<int>()));
-        Assert.Contains("compact 3 files of", (await _platform.DoAsync("table", "compact", "test.upkeep")).Output);
-        Assert.Contains("would expire 3 snapshots", (await _platform.DoAsync("table", "expire", "test.upkeep", "--keep", "1ms", "--keep-last", "1", "--dry-run")).Output);
-        Assert.Equal(3, (await _platform.DoAsync("table", "expire", "test.upkeep", "--keep", "1ms", "--keep-last", "1", "--json")).Json["expired"]!.AsArray().Count);
-        Assert.Single((await _platform.DoAsync("table", "snapshots", "test.upkeep", "--json")).Json.AsArray());
-        Assert.Contains("0 files", (await _platform.DoAsync("table", "clean", "test.upkeep")).Output);
-        Assert.Equal(3, (await _platform.SqlAsync("SELECT count(*) FROM test.upkeep", CancellationToken.None))[0]![0]!.GetValue<long>());
+        Assert.Contains("compact 3 files of", (await Platform.DoAsync("table", "compact", "test.upkeep")).Output);
+        Assert.Contains("would expire 3 snapshots", (await Platform.DoAsync("table", "expire", "test.upkeep", "--keep", "1ms", "--keep-last", "1", "--dry-run")).Output);
+        Assert.Equal(3, (await Platform.DoAsync("table", "expire", "test.upkeep", "--keep", "1ms", "--keep-last", "1", "--json")).Json["expired"]!.AsArray().Count);
+        Assert.Single((await Platform.DoAsync("table", "snapshots", "test.upkeep", "--json")).Json.AsArray());
+        Assert.Contains("0 files", (await Platform.DoAsync("table", "clean", "test.upkeep")).Output);
+        Assert.Equal(3, (await Platform.SqlAsync("SELECT count(*) FROM test.upkeep", CancellationToken.None))[0]![0]!.GetValue<long>());
         Assert.Equal(2, (await RunAsync("table", "expire", "test.nothing")).Code);
         Assert.Equal(2, (await RunAsync("table", "expire", "test.upkeep", "--keep", "long")).Code);
     }
 
     [Fact]
-    public async Task A_second_platform_on_the_folder_is_refused_and_told_who_has_it()
+    public async Task A_secondPlatform_on_theFolder_is_refused_and_told_who_has_it()
     {
         var second = await RunAsync("up");
         Assert.Equal(1, second.Code);
-        Assert.Contains($"in use by process {_platform.ProcessId}", second.Errors);
+        Assert.Contains($"in use by process {Platform.ProcessId}", second.Errors);
     }
 
     [Fact]
@@ -191,14 +176,14 @@ public sealed class CommandLineTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Without_a_platform_a_command_says_so_with_code_3()
+    public async Task Without_aPlatform_a_command_says_so_with_code_3()
     {
         var answer = await RunAsync("job", "list", "--server", "http://127.0.0.1:1");
         Assert.Equal(3, answer.Code);
         Assert.Contains("millrace up", answer.Errors);
     }
 
-    private Task<CommandAnswer> RunAsync(params string[] arguments) => _platform.CommandAsync(arguments);
+    private Task<CommandAnswer> RunAsync(params string[] arguments) => Platform.CommandAsync(arguments);
 
-    private Task<CommandAnswer> RunAsync(string[] arguments, string input) => _platform.CommandAsync(arguments, input);
+    private Task<CommandAnswer> RunAsync(string[] arguments, string input) => Platform.CommandAsync(arguments, input);
 }

@@ -6,7 +6,7 @@ using Millrace.Tests;
 namespace Millrace.Interop.EndToEnd;
 
 /// <summary>What <c>--help</c> prints as examples and the guide tells to type, run as it stands there.</summary>
-public sealed class ExamplesTests : IAsyncLifetime
+public sealed class ExamplesTests : PlatformTests
 {
     /// <summary>Examples in the order in which they find what they need; those of a group in the order that help has them.</summary>
     private static readonly string[] Order =
@@ -24,25 +24,15 @@ public sealed class ExamplesTests : IAsyncLifetime
         "up", "demo", "cluster", "schema", "user", "topic lag", "topic copy", "topic replay", "saga", "test", "bench", "setup",
     ];
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-examples-").FullName;
-    private PlatformProcess _platform = null!;
-
-    public async Task InitializeAsync()
+    public override async Task InitializeAsync()
     {
-        _platform = PlatformProcess.Create(_folder);
         var program = typeof(MillraceCommand).Assembly.Location;
-        await File.WriteAllTextAsync(Path.Combine(_folder, "millrace"), $"#!/bin/sh\nexport MILLRACE_ROOT='{Repository.Root}'\nexec dotnet '{program}' \"$@\"\n");
+        await File.WriteAllTextAsync(Path.Combine(Folder, "millrace"), $"#!/bin/sh\nexport MILLRACE_ROOT='{Repository.Root}'\nexec dotnet '{program}' \"$@\"\n");
         await BashAsync("chmod +x millrace");
-        Directory.CreateSymbolicLink(Path.Combine(_folder, "examples"), Path.Combine(Repository.Root, "examples"));
-        File.Copy(Path.Combine(Repository.Root, "examples", "orders_by_country.yaml"), Path.Combine(_folder, "orders.yaml"));
-        await File.WriteAllTextAsync(Path.Combine(_folder, "orders.jsonl"), "{\"LineId\":1}\n{\"LineId\":2}\n");
-        await _platform.StartAsync(CancellationToken.None);
-    }
-
-    public async Task DisposeAsync()
-    {
-        await _platform.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
+        Directory.CreateSymbolicLink(Path.Combine(Folder, "examples"), Path.Combine(Repository.Root, "examples"));
+        File.Copy(Path.Combine(Repository.Root, "examples", "orders_by_country.yaml"), Path.Combine(Folder, "orders.yaml"));
+        await File.WriteAllTextAsync(Path.Combine(Folder, "orders.jsonl"), "{\"LineId\":1}\n{\"LineId\":2}\n");
+        await base.InitializeAsync();
     }
 
     [Fact]
@@ -58,7 +48,7 @@ public sealed class ExamplesTests : IAsyncLifetime
             if (example.Contains("topic create", StringComparison.Ordinal))
                 await BashAsync("./millrace topic delete orders");
             var endless = example is "./millrace replay orders" || example.Contains("tail", StringComparison.Ordinal) && example.Contains("-f", StringComparison.Ordinal);
-            var line = example.Replace("kafka1:9092", _platform.Brokers, StringComparison.Ordinal).Replace("--count 1000000", "--count 1000", StringComparison.Ordinal)
+            var line = example.Replace("kafka1:9092", Platform.Brokers, StringComparison.Ordinal).Replace("--count 1000000", "--count 1000", StringComparison.Ordinal)
                 // That is another shell's.
                 .Replace("fish | source", "fish", StringComparison.Ordinal);
             var (code, errors) = await BashAsync(endless ? $"timeout -s INT 3 {line}" : line);
@@ -74,19 +64,19 @@ public sealed class ExamplesTests : IAsyncLifetime
         var guide = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "docs", "guide", "first-pipeline.md"));
         var blocks = guide.Split("```").Where((_, i) => i % 2 == 1).ToList();
         Assert.Equal(0, (await BashAsync(blocks[0])).Code);
-        await File.WriteAllTextAsync(Path.Combine(_folder, "orders.yaml"), blocks.Single(b => b.StartsWith("yaml\n", StringComparison.Ordinal))["yaml\n".Length..]);
+        await File.WriteAllTextAsync(Path.Combine(Folder, "orders.yaml"), blocks.Single(b => b.StartsWith("yaml\n", StringComparison.Ordinal))["yaml\n".Length..]);
         foreach (var command in new[] { "gen orders", "lint orders.yaml", "plan orders.yaml", "run orders.yaml", "run --dry-run orders.yaml", "job show orders_by_country" })
         {
             Assert.Contains("`./millrace " + command, guide);
             var (code, errors) = await BashAsync("./millrace " + command);
             Assert.True(code == 0, $"{command}: {errors}");
         }
-        await _platform.UntilJobAsync("orders_by_country", j => j.In() == 3 && j.Committed("kafka:orders.quarantine") == 1, "order 3 is in quarantine");
+        await Platform.UntilJobAsync("orders_by_country", j => j.In() == 3 && j.Committed("kafka:orders.quarantine") == 1, "order 3 is in quarantine");
         Assert.Equal(0, (await BashAsync("./millrace topic tail orders.quarantine | grep '\"order_id\":3'")).Code);
         Assert.Equal(0, (await BashAsync("./millrace sql 'SELECT * FROM live.by_country' | grep FR")).Code);
         Assert.Equal(0, (await BashAsync("./millrace sql 'SELECT * FROM sales.by_country'")).Code);
         Assert.Equal(0, (await BashAsync(blocks.Single(b => b.Contains("\"order_id\":4", StringComparison.Ordinal)))).Code);
-        await _platform.UntilJobAsync("orders_by_country", j => j.Committed("iceberg:sales.by_country") == 2, "the window is in the table");
+        await Platform.UntilJobAsync("orders_by_country", j => j.Committed("iceberg:sales.by_country") == 2, "the window is in the table");
         Assert.Equal(0, (await BashAsync("./millrace sql 'SELECT * FROM sales.by_country' | grep FR")).Code);
         // The fault that the guide shows, word for word.
         await BashAsync("sed -i 's/SELECT country/SELECT contry/' orders.yaml");
@@ -98,7 +88,7 @@ public sealed class ExamplesTests : IAsyncLifetime
     {
         using var process = Process.Start(new ProcessStartInfo("bash", ["-c", "set -o pipefail; " + line])
         {
-            WorkingDirectory = _folder, RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true,
+            WorkingDirectory = Folder, RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true,
         })!;
         process.StandardInput.Close();
         var output = process.StandardOutput.ReadToEndAsync();

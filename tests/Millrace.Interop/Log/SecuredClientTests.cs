@@ -9,26 +9,22 @@ using Millrace.Tests;
 namespace Millrace.Interop.Log;
 
 /// <summary>Other programs' clients over TLS with logins, rules and quotas, against a platform that is set up as the guide says.</summary>
-public sealed class SecuredClientTests : IAsyncLifetime
+public sealed class SecuredClientTests : PlatformTests
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-secured-").FullName;
-    private PlatformProcess _platform = null!;
+    private string Certificate => Path.Combine(Folder, "broker.pem");
 
-    private string Certificate => Path.Combine(_folder, "broker.pem");
-
-    public async Task InitializeAsync()
+    public override async Task InitializeAsync()
     {
-        _platform = PlatformProcess.Create(_folder);
         WriteCertificate();
-        var file = Path.Combine(_folder, "millrace.yaml");
+        var file = Path.Combine(Folder, "millrace.yaml");
         var text = await File.ReadAllTextAsync(file);
         text = text.Replace(
-            $"kafka: {{port: {_platform.KafkaPort}}}", $$"""
+            $"kafka: {{port: {Platform.KafkaPort}}}", $$"""
             kafka:
-              port: {{_platform.KafkaPort}}
+              port: {{Platform.KafkaPort}}
               security:
                 certificate: {{Certificate}}
-                key: {{Path.Combine(_folder, "broker.key")}}
+                key: {{Path.Combine(Folder, "broker.key")}}
                 sasl: [SCRAM-SHA-256, SCRAM-SHA-512, PLAIN]
                 super_users: [admin]
             client: {security.protocol: SASL_SSL, sasl.mechanisms: PLAIN, sasl.username: admin, sasl.password: adminpw, ssl.ca.location: {{Certificate}}}
@@ -37,15 +33,9 @@ public sealed class SecuredClientTests : IAsyncLifetime
         await File.WriteAllTextAsync(file, text);
         // Before the first start, in the data folder.
         await UserAsync("admin", "adminpw");
-        await _platform.StartAsync(CancellationToken.None);
+        await base.InitializeAsync();
         // And over HTTP while it runs.
         await UserAsync("alice", "alicepw");
-    }
-
-    public async Task DisposeAsync()
-    {
-        await _platform.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
     }
 
     [ProgramFact("kcat")]
@@ -57,8 +47,8 @@ public sealed class SecuredClientTests : IAsyncLifetime
             Assert.Contains($"with {mechanism}", await KcatAsync("admin", "adminpw", mechanism, null, "-C", "-t", "t", "-p", "0", "-e", "-q"), StringComparison.Ordinal);
         }
         var wrong = await Assert.ThrowsAnyAsync<Exception>(() => KcatAsync("admin", "guess", "SCRAM-SHA-256", null, "-L", "-m", "5"));
-        Assert.Contains("Authentication failed", wrong.Message + _platform.Errors, StringComparison.Ordinal);
-        var open = await Assert.ThrowsAnyAsync<Exception>(() => Programs.KcatAsync(_platform.Brokers, null, "-L", "-m", "5"));
+        Assert.Contains("Authentication failed", wrong.Message + Platform.Errors, StringComparison.Ordinal);
+        var open = await Assert.ThrowsAnyAsync<Exception>(() => Programs.KcatAsync(Platform.Brokers, null, "-L", "-m", "5"));
         Assert.DoesNotContain("topic \"t\"", open.Message, StringComparison.Ordinal);
     }
 
@@ -66,7 +56,7 @@ public sealed class SecuredClientTests : IAsyncLifetime
     public async Task Kafkas_tools_make_users_rules_and_quotas()
     {
         var admin = Config("admin", "adminpw");
-        string[] to = ["--bootstrap-server", _platform.Brokers, "--command-config", admin];
+        string[] to = ["--bootstrap-server", Platform.Brokers, "--command-config", admin];
         await Programs.KafkaAsync("topics", null, [.. to, "--create", "--topic", "orders", "--partitions", "1"]);
         await Programs.KafkaAsync("configs", null, [.. to, "--alter", "--entity-type", "users", "--entity-name", "bob", "--add-config", "SCRAM-SHA-512=[iterations=4096,password=bobpw]"]);
         Assert.Contains("SCRAM-SHA-512=iterations=4096", await Programs.KafkaAsync("configs", null, [.. to, "--describe", "--entity-type", "users", "--entity-name", "bob"]), StringComparison.Ordinal);
@@ -76,9 +66,9 @@ public sealed class SecuredClientTests : IAsyncLifetime
         var listed = await Programs.KafkaAsync("acls", null, [.. to, "--list"]);
         Assert.Contains("operation=WRITE", listed, StringComparison.Ordinal);
         Assert.Contains("patternType=PREFIXED", listed, StringComparison.Ordinal);
-        await Programs.KafkaAsync("console-producer", "one\ntwo\n", "--bootstrap-server", _platform.Brokers, "--topic", "orders", "--producer.config", Config("bob", "bobpw"));
+        await Programs.KafkaAsync("console-producer", "one\ntwo\n", "--bootstrap-server", Platform.Brokers, "--topic", "orders", "--producer.config", Config("bob", "bobpw"));
         var consumed = await Programs.KafkaAsync(
-            "console-consumer", null, "--bootstrap-server", _platform.Brokers, "--topic", "orders", "--from-beginning", "--max-messages", "2", "--group", "bobs-1",
+            "console-consumer", null, "--bootstrap-server", Platform.Brokers, "--topic", "orders", "--from-beginning", "--max-messages", "2", "--group", "bobs-1",
             "--consumer.config", Config("bob", "bobpw"));
         // Newer tools tell of a newer name of the option first.
         Assert.Equal(["one", "two"], Programs.Lines(consumed).Where(l => !l.StartsWith("Option", StringComparison.Ordinal)).Order());
@@ -87,7 +77,7 @@ public sealed class SecuredClientTests : IAsyncLifetime
         await Programs.KafkaAsync("acls", null, [.. to, "--remove", "--force", "--allow-principal", "User:bob", "--producer", "--topic", "orders"]);
         Assert.DoesNotContain("operation=WRITE", await Programs.KafkaAsync("acls", null, [.. to, "--list"]), StringComparison.Ordinal);
         await Programs.KafkaAsync("configs", null, [.. to, "--alter", "--entity-type", "users", "--entity-name", "bob", "--delete-config", "SCRAM-SHA-512"]);
-        Assert.DoesNotContain("bob", (await _platform.DoAsync("user", "list")).Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("bob", (await Platform.DoAsync("user", "list")).Output, StringComparison.Ordinal);
     }
 
     [PythonFact("kafka")]
@@ -95,7 +85,7 @@ public sealed class SecuredClientTests : IAsyncLifetime
     {
         foreach (var mechanism in new[] { "PLAIN", "SCRAM-SHA-256" })
         {
-            var lines = PythonPrograms.Run("Log/secured_client.py", _platform.Brokers, Certificate, mechanism, "admin", "adminpw", "py-" + mechanism, "20");
+            var lines = PythonPrograms.Run("Log/secured_client.py", Platform.Brokers, Certificate, mechanism, "admin", "adminpw", "py-" + mechanism, "20");
             Assert.Equal("20", lines[^1]);
         }
     }
@@ -103,9 +93,9 @@ public sealed class SecuredClientTests : IAsyncLifetime
     [Fact]
     public async Task Pipelines_and_commands_work_as_without_security()
     {
-        await _platform.DoAsync("topic", "create", "events", "--partitions", "1");
-        Assert.Equal(0, (await _platform.CommandAsync(["topic", "produce", "events"], "{\"a\": 1}\n{\"a\": \"x\"}\n{\"a\": 3}\n")).Code);
-        var file = Path.Combine(_folder, "events.yaml");
+        await Platform.DoAsync("topic", "create", "events", "--partitions", "1");
+        Assert.Equal(0, (await Platform.CommandAsync(["topic", "produce", "events"], "{\"a\": 1}\n{\"a\": \"x\"}\n{\"a\": 3}\n")).Code);
+        var file = Path.Combine(Folder, "events.yaml");
         await File.WriteAllTextAsync(file, """
             pipeline: events
             sources:
@@ -113,29 +103,29 @@ public sealed class SecuredClientTests : IAsyncLifetime
             sinks:
               events: [iceberg:s.events?commit=1s, topic:copies]
             """);
-        await _platform.DoAsync("run", file);
-        await _platform.UntilJobAsync(
+        await Platform.DoAsync("run", file);
+        await Platform.UntilJobAsync(
             "events", job => job.Committed("iceberg:s.events") == 2 && job.Committed("kafka:copies") == 2, "two rows in the table and in the topic");
-        Assert.Contains("\"a\"", (await _platform.DoAsync("topic", "tail", "copies")).Output, StringComparison.Ordinal);
-        Assert.Contains("alice", (await _platform.DoAsync("user", "list")).Output, StringComparison.Ordinal);
-        await _platform.DoAsync("user", "remove", "alice");
-        Assert.Equal(2, (await _platform.CommandAsync(["user", "remove", "alice"])).Code);
+        Assert.Contains("\"a\"", (await Platform.DoAsync("topic", "tail", "copies")).Output, StringComparison.Ordinal);
+        Assert.Contains("alice", (await Platform.DoAsync("user", "list")).Output, StringComparison.Ordinal);
+        await Platform.DoAsync("user", "remove", "alice");
+        Assert.Equal(2, (await Platform.CommandAsync(["user", "remove", "alice"])).Code);
     }
 
     private async Task UserAsync(string name, string password)
     {
-        var answer = await _platform.CommandAsync(["user", "add", name], password + "\n");
+        var answer = await Platform.CommandAsync(["user", "add", name], password + "\n");
         Assert.True(answer.Code == 0, answer.Errors);
     }
 
     private Task<string> KcatAsync(string user, string password, string mechanism, string? input, params string[] arguments) => Programs.KcatAsync(
-        _platform.Brokers, input,
+        Platform.Brokers, input,
         ["-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanisms=" + mechanism, "-X", "sasl.username=" + user, "-X", "sasl.password=" + password,
             "-X", "ssl.ca.location=" + Certificate, .. arguments]);
 
     private string Config(string user, string password)
     {
-        var path = Path.Combine(_folder, user + ".properties");
+        var path = Path.Combine(Folder, user + ".properties");
         File.WriteAllText(path, $"""
             security.protocol=SASL_SSL
             sasl.mechanism=SCRAM-SHA-512
@@ -157,6 +147,6 @@ public sealed class SecuredClientTests : IAsyncLifetime
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
         File.WriteAllText(Certificate, certificate.ExportCertificatePem());
-        File.WriteAllText(Path.Combine(_folder, "broker.key"), key.ExportPkcs8PrivateKeyPem());
+        File.WriteAllText(Path.Combine(Folder, "broker.key"), key.ExportPkcs8PrivateKeyPem());
     }
 }

@@ -11,30 +11,15 @@ using Millrace.Tests;
 namespace Millrace.Interop.Schemas;
 
 /// <summary>Other programs' serializers against the registry, and what they wrote as rows of a table.</summary>
-public sealed class RegistryClientTests : IAsyncLifetime
+public sealed class RegistryClientTests : PlatformTests
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-registry-").FullName;
-    private PlatformProcess _platform = null!;
-
-    public async Task InitializeAsync()
-    {
-        _platform = PlatformProcess.Create(_folder);
-        await _platform.StartAsync(CancellationToken.None);
-    }
-
-    public async Task DisposeAsync()
-    {
-        await _platform.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
-    }
-
-    private string Root => _platform.Address.ToString().TrimEnd('/');
+    private string Root => Platform.Address.ToString().TrimEnd('/');
 
     [PythonFact("confluent_kafka")]
     public async Task Records_of_an_unmodified_AvroProducer_land_in_a_table_across_two_versions_and_a_crash()
     {
         Produce("1", 0, 100);
-        var file = Path.Combine(_folder, "orders.yaml");
+        var file = Path.Combine(Folder, "orders.yaml");
         await File.WriteAllTextAsync(file, """
             pipeline: orders
             sources:
@@ -48,8 +33,8 @@ public sealed class RegistryClientTests : IAsyncLifetime
         Produce("2", 100, 200);
         ProduceRaw([0, 0, 0, 99, 99, 1], "not framed"u8.ToArray(), [0, 0, 0, 0, 1]);
         await RowsAsync("SELECT count(*) AS n, max(order_id) AS m FROM shop.orders", r => Number(r[0]) == 200 && Number(r[1]) == 199);
-        await _platform.KillAsync();
-        await _platform.StartAsync(CancellationToken.None);
+        await Platform.KillAsync();
+        await Platform.StartAsync(CancellationToken.None);
         Produce("2", 200, 300);
         await RowsAsync("SELECT count(DISTINCT order_id) AS n, count(*) AS m FROM shop.orders", r => Number(r[0]) == 300 && Number(r[1]) == 300);
         var reasons = Reasons("orders.quarantine", 3);
@@ -63,7 +48,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
     {
         var lines = ForeignProgram.Node("avro-registry.js", "encode", Root, "js-value", "50");
         ProduceRaw("js", [.. lines.Select(Convert.FromHexString)]);
-        var file = Path.Combine(_folder, "js.yaml");
+        var file = Path.Combine(Folder, "js.yaml");
         await File.WriteAllTextAsync(file, """
             pipeline: js
             sources:
@@ -88,7 +73,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
     {
         string Schema(string name, string text)
         {
-            var path = Path.Combine(_folder, name);
+            var path = Path.Combine(Folder, name);
             File.WriteAllText(path, text);
             return path;
         }
@@ -96,10 +81,10 @@ public sealed class RegistryClientTests : IAsyncLifetime
         var worse = Schema("b.avsc", """{"type":"record","name":"A","fields":[{"name":"x","type":"string"}]}""");
         Assert.Contains("id 1", await CommandAsync("schema", "register", "a-value", first), StringComparison.Ordinal);
         Assert.Contains("\"name\": \"x\"", await CommandAsync("schema", "show", "1"), StringComparison.Ordinal);
-        var refused = await _platform.CommandAsync(["schema", "check", "a-value", worse]);
+        var refused = await Platform.CommandAsync(["schema", "check", "a-value", worse]);
         Assert.Equal(1, refused.Code);
         Assert.Contains("TYPE_MISMATCH", refused.Output, StringComparison.Ordinal);
-        Assert.Equal(2, (await _platform.CommandAsync(["schema", "register", "a-value", worse])).Code);
+        Assert.Equal(2, (await Platform.CommandAsync(["schema", "register", "a-value", worse])).Code);
         Assert.Contains("BACKWARD", await CommandAsync("schema", "level", "a-value"), StringComparison.Ordinal);
         await CommandAsync("schema", "level", "a-value", "--set", "NONE");
         await CommandAsync("schema", "register", "a-value", worse);
@@ -110,14 +95,14 @@ public sealed class RegistryClientTests : IAsyncLifetime
     }
 
     private void Produce(string version, int from, int to) =>
-        PythonPrograms.Run("Schemas/produce_avro.py", _platform.Brokers, Root, "orders", version, $"{from}", $"{to}");
+        PythonPrograms.Run("Schemas/produce_avro.py", Platform.Brokers, Root, "orders", version, $"{from}", $"{to}");
 
     private void ProduceRaw(params byte[][] values) => ProduceRaw("orders", values);
 
     private void ProduceRaw(string topic, byte[][] values)
     {
         KafkaLibraries.EnsureReady();
-        using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = _platform.Brokers }).Build();
+        using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = Platform.Brokers }).Build();
         foreach (var value in values)
             producer.Produce(topic, new Message<Null, byte[]> { Value = value });
         producer.Flush(TimeSpan.FromSeconds(30));
@@ -128,7 +113,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
         var deadline = DateTime.UtcNow.AddSeconds(60);
         while (true)
         {
-            using var reader = new TopicReader(_platform.Brokers, TimeSpan.FromSeconds(10), TimeProvider.System);
+            using var reader = new TopicReader(Platform.Brokers, TimeSpan.FromSeconds(10), TimeProvider.System);
             var records = reader.Partitions(topic) is { } partitions ? reader.Read(topic, partitions.ToDictionary(p => p, _ => 0L)).ToList() : [];
             if (records.Count >= count || DateTime.UtcNow > deadline)
                 return records;
@@ -139,7 +124,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
     private List<string> Reasons(string topic, int count) =>
         [.. Records(topic, count).SelectMany(r => r.Headers).Where(h => h.Key.EndsWith("reason", StringComparison.Ordinal)).Select(h => Encoding.UTF8.GetString(h.Value))];
 
-    private async Task<string> CommandAsync(params string[] arguments) => (await _platform.DoAsync(arguments)).Output;
+    private async Task<string> CommandAsync(params string[] arguments) => (await Platform.DoAsync(arguments)).Output;
 
     private async Task RowsAsync(string sql, Func<JsonArray, bool> good)
     {
@@ -149,7 +134,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
         {
             try
             {
-                var rows = await _platform.SqlAsync(sql, CancellationToken.None);
+                var rows = await Platform.SqlAsync(sql, CancellationToken.None);
                 last = rows.ToJsonString();
                 if (rows.Count > 0 && good(rows[0]!.AsArray()))
                     return;
@@ -161,7 +146,7 @@ public sealed class RegistryClientTests : IAsyncLifetime
             }
             await Task.Delay(100);
         }
-        Assert.Fail($"{sql}: {last}\n{_platform.Errors}");
+        Assert.Fail($"{sql}: {last}\n{Platform.Errors}");
     }
 
     private static double Number(JsonNode? node) => double.Parse(node!.ToString(), System.Globalization.CultureInfo.InvariantCulture);
