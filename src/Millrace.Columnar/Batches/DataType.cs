@@ -91,7 +91,7 @@ public sealed record DataType(TypeKind Kind, int Precision = 0, int Scale = 0, I
         TypeKind.Utf8 => "VARCHAR",
         TypeKind.Binary => "BLOB",
         TypeKind.List => $"{Children![0].Type.SqlName}[]",
-        TypeKind.Struct => $"STRUCT({string.Join(", ", Children!.Select(c => $"\"{c.Name}\" {c.Type.SqlName}"))})",
+        TypeKind.Struct => $"STRUCT({string.Join(", ", Children!.Select(c => $"\"{c.Name.Replace("\"", "\"\"", StringComparison.Ordinal)}\" {c.Type.SqlName}"))})",
         TypeKind.Map => $"MAP({Children![0].Type.Children![0].Type.SqlName}, {Children![0].Type.Children![1].Type.SqlName})",
         _ => throw new InvalidOperationException($"no SQL name for {Kind}"),
     };

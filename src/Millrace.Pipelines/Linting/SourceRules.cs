@@ -99,15 +99,45 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         }
         if (inline is not null)
             return ReadColumns(SplitInline(inline));
-        if (context.KnownSchemas.TryGetValue(entry.Name.Value, out var known))
+        if (!context.KnownSchemas.TryGetValue(entry.Name.Value, out var found))
+            found = avro is null ? SampleColumns(entry, topic) : avro.Columns(entry);
+        if (found is null || !HasGoodNames(found, entry))
+            return null;
+        return sampled[entry.Name.Value] = found;
+    }
+
+    private bool HasGoodNames(Schema schema, FileEntry<SourceEntry> entry)
+    {
+        for (var i = 0; i < schema.Count; i++)
         {
-            sampled[entry.Name.Value] = known;
-            return known;
+            if (NameFault(schema[i], schema.Fields.Take(i)) is { } fault)
+            {
+                faults.Error(entry.Value.From!.Place, fault.Code, $"in the records of '{entry.Name.Value}': {fault.Text}", "declare the columns wanted under schema:");
+                return false;
+            }
         }
-        if (avro is null)
-            return SampleColumns(entry, topic);
-        if (avro.Columns(entry) is { } columns)
-            return sampled[entry.Name.Value] = columns;
+        return true;
+    }
+
+    /// <summary>What keeps a field from being a column in SQL, where names are the same whatever their case.</summary>
+    private static (string Code, string Text)? NameFault(Field field, IEnumerable<Field> before)
+    {
+        var name = field.Name;
+        if (name.Length == 0 || name.AsSpan().ContainsAnyInRange('\0', '\u001F'))
+            return ("bad-name", name.Length == 0 ? "a column has no name" : $"the name '{string.Concat(name.Select(c => c < ' ' ? '\uFFFD' : c))}' holds a control character");
+        foreach (var other in before)
+        {
+            if (string.Equals(other.Name, name, StringComparison.OrdinalIgnoreCase))
+                return ("duplicate-name", other.Name == name ? $"column '{name}' stands twice" : $"columns '{other.Name}' and '{name}' differ in case only, and SQL takes them for one");
+        }
+        if (field.Type is { Kind: TypeKind.Struct, Children: { } children } && children.Count == 0)
+            return ("bad-schema", $"the struct '{name}' has no fields");
+        var inner = field.Type.Children ?? [];
+        for (var i = 0; i < inner.Count; i++)
+        {
+            if (NameFault(inner[i], inner.Take(i)) is { } fault)
+                return (fault.Code, $"in '{name}': {fault.Text}");
+        }
         return null;
     }
 
@@ -129,7 +159,7 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         {
             try
             {
-                return sampled[entry.Name.Value] = JsonSchemaSampler.Sample(sample.Records.Select(r => (ReadOnlyMemory<byte>)r));
+                return JsonSchemaSampler.Sample(sample.Records.Select(r => (ReadOnlyMemory<byte>)r));
             }
             catch (InvalidDataException error)
             {
@@ -146,14 +176,15 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         var good = true;
         foreach (var (name, at, typeName, typeAt) in columns)
         {
-            if (fields.Exists(f => f.Name == name))
+            if (TypeNames.TryParse(typeName, out var type))
             {
-                faults.Error(at, "duplicate-name", $"column '{name}' stands twice");
-                good = false;
-            }
-            else if (TypeNames.TryParse(typeName, out var type))
-            {
-                fields.Add(new Field(name, type));
+                var field = new Field(name, type);
+                if (NameFault(field, fields) is { } fault)
+                {
+                    faults.Error(at, fault.Code, fault.Text);
+                    good = false;
+                }
+                fields.Add(field);
             }
             else
             {

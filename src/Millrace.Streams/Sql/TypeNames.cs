@@ -34,14 +34,21 @@ public static class TypeNames
     /// <summary>Every simple name that is understood.</summary>
     public static IReadOnlyCollection<string> All => Simple.Keys;
 
-    /// <summary>Parses a type name; arrays <c>T[]</c>, <c>struct(a T, b T)</c> and <c>map(K, V)</c> nest.</summary>
-    public static bool TryParse(string text, [NotNullWhen(true)] out DataType? type)
+    /// <summary>How deep types may nest.</summary>
+    public const int Deepest = 32;
+
+    /// <summary>Parses a type name; arrays <c>T[]</c>, <c>struct(a T, b T)</c> and <c>map(K, V)</c> nest, at most <see cref="Deepest"/> deep.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out DataType? type) => TryParse(text, 0, out type);
+
+    private static bool TryParse(string text, int depth, [NotNullWhen(true)] out DataType? type)
     {
         type = null;
+        if (depth > Deepest)
+            return false;
         text = text.Trim();
         if (text.EndsWith("[]", StringComparison.Ordinal))
         {
-            if (TryParse(text[..^2], out var element))
+            if (TryParse(text[..^2], depth + 1, out var element))
                 type = new DataType(TypeKind.List, Children: [new Field("element", element)]);
             return type is not null;
         }
@@ -59,8 +66,8 @@ public static class TypeNames
         {
             "decimal" or "numeric" => Decimal(arguments),
             "varchar" or "char" => int.TryParse(arguments[0], out _) ? DataType.Utf8 : null,
-            "struct" => Struct(arguments),
-            "map" => Map(arguments),
+            "struct" => Struct(arguments, depth + 1),
+            "map" => Map(arguments, depth + 1),
             _ => null,
         };
         return type is not null;
@@ -101,22 +108,36 @@ public static class TypeNames
         return arguments.Count <= 2 && scale >= 0 && scale <= precision ? new DataType(TypeKind.Decimal128, precision, scale) : null;
     }
 
-    private static DataType? Struct(IReadOnlyList<string> arguments)
+    private static DataType? Struct(IReadOnlyList<string> arguments, int depth)
     {
         var fields = new List<Field>();
         foreach (var argument in arguments)
         {
-            var end = argument.StartsWith('"') ? argument.IndexOf('"', 1) + 1 : argument.IndexOf(' ', StringComparison.Ordinal);
-            if (end <= 0 || !TryParse(argument[end..], out var type))
+            var end = argument.StartsWith('"') ? QuotedEnd(argument) : argument.IndexOf(' ', StringComparison.Ordinal);
+            if (end <= 0 || !TryParse(argument[end..], depth, out var type))
                 return null;
-            fields.Add(new Field(argument[..end].Trim('"'), type));
+            fields.Add(new Field(argument[0] == '"' ? argument[1..(end - 1)].Replace("\"\"", "\"", StringComparison.Ordinal) : argument[..end], type));
         }
         return new DataType(TypeKind.Struct, Children: fields);
     }
 
-    private static DataType? Map(IReadOnlyList<string> arguments)
+    /// <summary>Where a name in double quotes ends, a doubled one standing for itself; -1 if it does not.</summary>
+    private static int QuotedEnd(string text)
     {
-        if (arguments.Count != 2 || !TryParse(arguments[0], out var key) || !TryParse(arguments[1], out var value))
+        for (var i = 1; i < text.Length; i++)
+        {
+            if (text[i] != '"')
+                continue;
+            if (i + 1 == text.Length || text[i + 1] != '"')
+                return i + 1;
+            i++;
+        }
+        return -1;
+    }
+
+    private static DataType? Map(IReadOnlyList<string> arguments, int depth)
+    {
+        if (arguments.Count != 2 || !TryParse(arguments[0], depth, out var key) || !TryParse(arguments[1], depth, out var value))
             return null;
         var entry = new DataType(TypeKind.Struct, Children: [new Field("key", key, Nullable: false), new Field("value", value)]);
         return new DataType(TypeKind.Map, Children: [new Field("entries", entry, Nullable: false)]);

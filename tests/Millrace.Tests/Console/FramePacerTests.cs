@@ -2,7 +2,7 @@ using Millrace.WebConsole.Events;
 
 namespace Millrace.Tests.WebConsole;
 
-public sealed class FramePacerTests
+public sealed class FramePacerTests(Xunit.Abstractions.ITestOutputHelper output)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
 
@@ -35,8 +35,7 @@ public sealed class FramePacerTests
     [Fact]
     public void No_kind_passes_its_rate_and_every_change_is_told_under_random_changes()
     {
-        var seed = int.Parse(Environment.GetEnvironmentVariable("MILLRACE_SEED") ?? "20240611");
-        System.Console.WriteLine($"seed {seed}");
+        var seed = Seeds.Next(output);
         var random = new Random(seed);
         for (var round = 0; round < 200; round++)
         {

@@ -9,7 +9,7 @@ using Millrace.Storage.Files.Faults;
 
 namespace Millrace.Tests.Iceberg;
 
-public sealed class CatalogNamesTests
+public sealed class CatalogNamesTests(Xunit.Abstractions.ITestOutputHelper output)
 {
     [Fact]
     public void A_renamed_table_keeps_its_files_and_its_old_name_is_free()
@@ -61,7 +61,7 @@ public sealed class CatalogNamesTests
     [InlineData(CrashOutcome.Drawn)]
     public void A_crash_in_a_commit_of_two_tables_changes_both_or_none(CrashOutcome outcome)
     {
-        var seed = Environment.GetEnvironmentVariable("MILLRACE_SEED") is { } given ? int.Parse(given) : Environment.TickCount;
+        var seed = Seeds.Next(output);
         var (one, two) = (TableIdent.Parse("n.one"), TableIdent.Parse("n.two"));
         var steps = 0;
         for (var completed = false; !completed; steps++)

@@ -8,7 +8,7 @@ using Millrace.Storage.Files.Faults;
 
 namespace Millrace.Tests.Iceberg;
 
-public sealed class CommitTests
+public sealed class CommitTests(Xunit.Abstractions.ITestOutputHelper output)
 {
     [Fact]
     public async Task Racing_writers_all_win_in_turn_and_nothing_is_lost()
@@ -80,7 +80,7 @@ public sealed class CommitTests
     [InlineData(CrashOutcome.NothingUnflushed, true)]
     public void A_crash_at_any_step_of_a_commit_leaves_the_state_before_or_after_and_a_retry_adds_once(CrashOutcome outcome, bool unorderedNames)
     {
-        var seed = Environment.GetEnvironmentVariable("MILLRACE_SEED") is { } given ? int.Parse(given) : Environment.TickCount;
+        var seed = Seeds.Next(output);
         var steps = 0;
         for (var completed = false; !completed; steps++)
         {

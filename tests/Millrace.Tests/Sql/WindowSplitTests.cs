@@ -60,8 +60,7 @@ public class WindowSplitTests(Xunit.Abstractions.ITestOutputHelper output)
     [Fact]
     public void Finished_partials_of_random_statements_are_what_one_pass_gives()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("MILLRACE_SEED"), out var given) ? given : Random.Shared.Next();
-        output.WriteLine($"repeat with: MILLRACE_SEED={seed}");
+        var seed = Seeds.Next(output);
         var random = new Random(seed);
         for (var run = 0; run < 30; run++)
         {

@@ -3,7 +3,7 @@ using Millrace.Streams.Running;
 namespace Millrace.Tests.Streams;
 
 /// <summary>Pipelines that die between any two steps and begin again must leave what one that never died leaves.</summary>
-public sealed class StreamCrashTests
+public sealed class StreamCrashTests(Xunit.Abstractions.ITestOutputHelper output)
 {
     [Fact]
     public async Task Dying_at_every_place_in_turn_loses_and_doubles_nothing()
@@ -34,9 +34,8 @@ public sealed class StreamCrashTests
     [Fact]
     public async Task Dying_anywhere_loses_and_doubles_nothing()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("MILLRACE_SEED"), out var given) ? given : Environment.TickCount;
+        var seed = Seeds.Next(output);
         var lives = int.TryParse(Environment.GetEnvironmentVariable("MILLRACE_ROUNDS"), out var rounds) ? rounds : 6;
-        Console.WriteLine($"MILLRACE_SEED={seed}");
         var random = new Random(seed);
         await RunAsync(lives, _ =>
         {

@@ -7,7 +7,7 @@ using Millrace.Streams.Windows;
 
 namespace Millrace.Tests.Streams;
 
-public sealed class WindowStateTests
+public sealed class WindowStateTests(Xunit.Abstractions.ITestOutputHelper output)
 {
     private const long Minute = 60_000_000;
 
@@ -27,8 +27,7 @@ public sealed class WindowStateTests
     [Fact]
     public void Merged_partials_equal_a_plain_dictionary_also_after_restores_and_closes()
     {
-        var seed = int.TryParse(Environment.GetEnvironmentVariable("MILLRACE_SEED"), out var given) ? given : Environment.TickCount;
-        Console.WriteLine($"MILLRACE_SEED={seed}");
+        var seed = Seeds.Next(output);
         var random = new Random(seed);
         using var folder = new TemporaryFolder();
         var state = new WindowState(Layout, TimeSpan.FromMinutes(1));
