@@ -1,11 +1,12 @@
 using System.Net;
+using System.Net.Security;
 
 namespace Millrace.WebConsole;
 
 /// <summary>Where the console listens, and every bound that it keeps.</summary>
 public sealed record ConsoleOptions
 {
-    /// <summary>Loopback unless the user says otherwise: there is no login.</summary>
+    /// <summary>Loopback unless the user says otherwise: without <see cref="Seams.ConsoleServices.Access"/> there is no login.</summary>
     public IPAddress Address { get; init; } = IPAddress.Loopback;
 
     /// <summary>0 takes a free port.</summary>
@@ -13,6 +14,18 @@ public sealed record ConsoleOptions
 
     /// <summary>Names that a Host header may carry beside localhost and IP addresses (a guard against DNS rebinding).</summary>
     public IReadOnlyList<string> AllowedHosts { get; init; } = [];
+
+    /// <summary>The certificate and its chain; null speaks in the clear.</summary>
+    public SslStreamCertificateContext? Certificate { get; init; }
+
+    /// <summary>A browser logs in again after so long.</summary>
+    public TimeSpan SessionLength { get; init; } = TimeSpan.FromHours(12);
+
+    /// <summary>Sessions, and logins of other clients, that are remembered.</summary>
+    public int MaxSessions { get; init; } = 10_000;
+
+    /// <summary>A failed login is answered so much later.</summary>
+    public TimeSpan FailedLoginDelay { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>The built page; null looks at MILLRACE_CONSOLE, then for <c>wwwroot</c> beside the assembly.</summary>
     public string? Pages { get; init; }

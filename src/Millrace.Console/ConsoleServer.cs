@@ -66,12 +66,17 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "Millrace.Console" });
         builder.Services.AddSingleton(logs);
         builder.Services.AddRoutingCore();
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
             kestrel.Limits.MaxConcurrentConnections = options.MaxConnections;
-            kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http1);
+            kestrel.Listen(options.Address, options.Port, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                if (options.Certificate is { } certificate)
+                    listen.UseHttps(https => (https.ServerCertificate, https.ServerCertificateChain) = (certificate.TargetCertificate, [.. certificate.IntermediateCertificates]));
+            });
         });
         var application = builder.Build();
 
@@ -91,8 +96,18 @@ public sealed partial class ConsoleServer : IAsyncDisposable
             .. new ClusterRoutes(services).All(),
         ];
 
+        var login = services.Access is { } access ? new LoginGuard(access, options, time, log) : null;
         application.Use(Guard(new RequestGuard(options), http, time, log));
         application.UseRouting();
+        if (login is not null)
+        {
+            application.Lifetime.ApplicationStopped.Register(login.Dispose);
+            application.Use(async (context, next) =>
+            {
+                await login.CheckAsync(context);
+                await next(context);
+            });
+        }
         foreach (var route in routes)
             Map(application, route);
         application.UseEndpoints(static _ => { });
@@ -115,7 +130,7 @@ public sealed partial class ConsoleServer : IAsyncDisposable
             throw;
         }
         var address = new Uri(application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
-        if (!IPAddress.IsLoopback(options.Address))
+        if (!IPAddress.IsLoopback(options.Address) && login is null)
             LogOpen(log, options.Address);
         LogListening(log, address, pages.Built);
         return new ConsoleServer(application, hub, history, metrics, address, routes);

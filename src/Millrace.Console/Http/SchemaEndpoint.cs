@@ -12,16 +12,15 @@ internal static class SchemaEndpoint
 {
     private const string Mount = "/schema-registry";
 
+    /// <summary>Whether a request is for the registry.</summary>
+    public static bool IsRegistry(HttpContext context) => PathOf(context) is not null;
+
     /// <summary>Answers when the path is the registry's and there is one; else false.</summary>
     public static async Task<bool> TryServeAsync(HttpContext context, RegistryApi? registry)
     {
         if (registry is null)
             return false;
-        // The raw target keeps %2F in a subject's name apart from a slash.
-        var path = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget.Split('?', 2)[0];
-        if (path.StartsWith(Mount, StringComparison.Ordinal) && (path.Length == Mount.Length || path[Mount.Length] == '/'))
-            path = path[Mount.Length..];
-        else if (!RegistryApi.Serves(path))
+        if (PathOf(context) is not { } path)
             return false;
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body, context.RequestAborted);
@@ -37,5 +36,16 @@ internal static class SchemaEndpoint
         if (!HttpMethods.IsHead(context.Request.Method))
             await context.Response.Body.WriteAsync(text, context.RequestAborted);
         return true;
+    }
+
+    /// <summary>The path as the registry names it; null when it is none of its own.</summary>
+    private static string? PathOf(HttpContext context)
+    {
+        // The raw target keeps %2F in a subject's name apart from a slash.
+        var path = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget.Split('?', 2)[0];
+        if (path.StartsWith(Mount, StringComparison.Ordinal) && (path.Length == Mount.Length || path[Mount.Length] == '/'))
+            return path[Mount.Length..];
+        // A route of the API's own is never the registry's, whatever its name is.
+        return context.GetEndpoint() is null && RegistryApi.Serves(path) ? path : null;
     }
 }

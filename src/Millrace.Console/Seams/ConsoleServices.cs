@@ -21,11 +21,15 @@ public sealed record ConsoleServices
 
     /// <summary>The schema registry to serve under /schema-registry and at the root, if any.</summary>
     public RegistryApi? Schemas { get; init; }
+
     /// <summary>The coordination store's member of this process, if any.</summary>
     public ICluster? Cluster { get; init; }
 
     /// <summary>Users of the Kafka port, if there is one.</summary>
     public IUsers? Users { get; init; }
+
+    /// <summary>Who may use this port; null: whoever reaches it.</summary>
+    public IAccess? Access { get; init; }
 
     /// <summary>False with a reason while the platform is not ready to serve.</summary>
     public Func<Readiness> Ready { get; init; } = static () => new Readiness(true, null);

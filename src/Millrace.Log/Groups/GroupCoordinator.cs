@@ -31,7 +31,7 @@ internal sealed class GroupCoordinator : IDisposable
         _rules = new GroupRules((int)context.Options.GroupInitialRebalanceDelay.TotalMilliseconds, context.Options.GroupMaxSize);
         _consumerRules = new ConsumerGroupRules(
             (int)context.Options.ConsumerHeartbeatInterval.TotalMilliseconds, (int)context.Options.ConsumerSessionTimeout.TotalMilliseconds,
-            context.Options.GroupMaxSize);
+            context.Options.GroupMaxSize, HidesTopics: context.Options.Security is { Authorize: true });
         _topics = new TopicCatalog(context.Store);
         _timer = context.Time.CreateTimer(_ => Tick(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         if (context.Store.Find(InternalTopics.Offsets) is { } topic)

@@ -31,6 +31,10 @@ internal sealed class AccessRules(Authorizer authorizer, BrokerContext context)
     private readonly TopicAccess _topics = new(context);
     private readonly GroupAccess _groups = new();
 
+    /// <summary>Whether the connection's principal may learn that a topic is there, whenever it is asked.</summary>
+    public Func<string, bool> MayDescribe(Connection connection) =>
+        topic => authorizer.Allows(connection.Principal, connection.Host, AclOperation.Describe, ResourceType.Topic, topic);
+
     /// <exception cref="AccessDeniedException">Nothing of it may be done.</exception>
     public void Apply(Exchange exchange, IWireStruct request)
     {

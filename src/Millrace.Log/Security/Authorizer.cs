@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Millrace.Log.Security;
 
 /// <summary>
@@ -15,7 +17,17 @@ internal sealed class Authorizer(SecurityStore store, BrokerSecurity options)
     {
         if (!options.Authorize || _superUsers.Contains(principal))
             return true;
-        var rules = Current().Find(type, name);
+        var index = Current();
+        var question = (principal, host, operation, type, name);
+        if (index.Decided.TryGetValue(question, out var known))
+            return known;
+        if (index.Decided.Count >= options.MaxRememberedDecisions)
+            index.Decided.Clear();
+        return index.Decided[question] = Decide(index.Find(type, name), principal, host, operation);
+    }
+
+    private bool Decide(List<Acl> rules, string principal, string host, AclOperation operation)
+    {
         if (rules.Count == 0)
             return options.AllowWithoutAcl;
         var allowed = false;
@@ -74,6 +86,9 @@ internal sealed class Authorizer(SecurityStore store, BrokerSecurity options)
         }
 
         public IReadOnlyCollection<Acl> Acls { get; }
+
+        /// <summary>What these rules have decided: gone with them when one changes.</summary>
+        public ConcurrentDictionary<(string Principal, string Host, AclOperation Operation, ResourceType Type, string Name), bool> Decided { get; } = new();
 
         public List<Acl> Find(ResourceType type, string name)
         {

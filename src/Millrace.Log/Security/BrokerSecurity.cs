@@ -15,6 +15,12 @@ public sealed record BrokerSecurity
     /// <summary>The certificate and its chain; null speaks in the clear.</summary>
     public SslStreamCertificateContext? Certificate { get; init; }
 
+    /// <summary>Which certificates clients show; null asks for none. Only with <see cref="Certificate"/>.</summary>
+    public ClientCertificates? Clients { get; init; }
+
+    /// <summary>Decisions by rules that are remembered until the rules change.</summary>
+    public int MaxRememberedDecisions { get; init; } = 100_000;
+
     /// <summary>SASL mechanisms; none lets clients in without a login, as <c>User:ANONYMOUS</c>.</summary>
     public IReadOnlyList<string> Mechanisms { get; init; } = [];
 

@@ -48,13 +48,6 @@ internal sealed class SaslLogin
             throw new LoginException("the message has not the form of PLAIN");
         if (parts[0].Length > 0 && parts[0] != parts[1])
             throw new LoginException("acting as another user is not supported");
-        foreach (var hash in ScramHash.All)
-        {
-            if (_store.Credential(parts[1], hash) is { } credential)
-                return hash.Verify(parts[2], credential) ? parts[1] : throw new LoginException("wrong user or password");
-        }
-        // As much work as for a user that is there.
-        ScramHash.Sha256.Salted(parts[2], _store.Secret, ScramHash.OwnIterations);
-        throw new LoginException("wrong user or password");
+        return _store.CheckPassword(parts[1], parts[2])?.User ?? throw new LoginException("wrong user or password");
     }
 }

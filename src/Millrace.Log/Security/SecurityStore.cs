@@ -98,6 +98,26 @@ public sealed class SecurityStore
         return users.Remove(user) ? (state with { Users = users }, true) : (state, false);
     });
 
+    /// <summary>
+    /// Who a name and a password are: what to remember of it, or null when they are wrong. Costs some milliseconds, as much for a user that is
+    /// not there.
+    /// </summary>
+    public PasswordLogin? CheckPassword(string user, string password)
+    {
+        if (user.Length is 0 or > 256 || password.Length is 0 or > 1024)
+            return null;
+        foreach (var hash in ScramHash.All)
+        {
+            if (Credential(user, hash) is { } credential)
+                return hash.Verify(password, credential) ? new PasswordLogin(user, hash.Mechanism, credential) : null;
+        }
+        ScramHash.Sha256.Salted(password, Secret, ScramHash.OwnIterations);
+        return null;
+    }
+
+    /// <summary>Whether a login still holds: the user is there and has the same password.</summary>
+    public bool Holds(PasswordLogin login) => ScramHash.Find(login.Mechanism) is { } hash && ReferenceEquals(Credential(login.User, hash), login.Credential);
+
     internal static string? CheckName(string user) =>
         user.Length is 0 or > 256 ? "a user's name has 1 to 256 characters"
         : user.Any(c => char.IsControl(c) || c is ',' or '=') ? "a user's name has no comma, equals sign or control character"
@@ -128,4 +148,19 @@ public sealed class SecurityStore
     }
 
     private sealed record SecurityFile(int Format, Dictionary<string, Dictionary<string, ScramCredential>> Users, List<Acl> Acls, List<ClientQuota> Quotas);
+}
+
+/// <summary>A login by password that was right when it was checked.</summary>
+public sealed class PasswordLogin
+{
+    internal PasswordLogin(string user, string mechanism, object credential)
+    {
+        (User, Mechanism, Credential) = (user, mechanism, credential);
+    }
+
+    public string User { get; }
+
+    internal string Mechanism { get; }
+
+    internal object Credential { get; }
 }

@@ -182,10 +182,20 @@ internal sealed partial class Connection : IThreadPoolWorkItem
                 new SslServerAuthenticationOptions
                 {
                     ServerCertificateContext = certificate, EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
-                    ClientCertificateRequired = false, CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+                    ClientCertificateRequired = security.Clients is not null, CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+                    RemoteCertificateValidationCallback = security.Clients is { } clients
+                        ? (_, given, _, _) => clients.Accepts(given as X509Certificate2, _time.GetUtcNow())
+                        : null,
                 },
                 _closing.Token).ConfigureAwait(false);
             _tls = tls;
+            // A login that follows says better who it is.
+            if (security is { Clients: { } known, Mechanisms.Count: 0 } && tls.RemoteCertificate is X509Certificate2 shown)
+            {
+                LoggedIn(known.IsOwn(shown)
+                    ? security.Own!.Name
+                    : known.Names.Of(shown) ?? throw new AuthenticationException($"no rule gives '{shown.Subject}' a name (principal_names)"));
+            }
         }
         if (security.Mechanisms.Count == 0)
             _loginTimer.Dispose();

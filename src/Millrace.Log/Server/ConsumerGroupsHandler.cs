@@ -1,11 +1,12 @@
 using Millrace.Kafka.Messages;
 using Millrace.Log.Groups;
 using Millrace.Log.Groups.Consumers;
+using Millrace.Log.Security;
 
 namespace Millrace.Log.Server;
 
 /// <summary>Groups of Kafka 4's consumer protocol (KIP-848): one request to join, stay and leave; and looking at them.</summary>
-internal sealed class ConsumerGroupsHandler(BrokerContext context, GroupCoordinator coordinator)
+internal sealed class ConsumerGroupsHandler(BrokerContext context, GroupCoordinator coordinator, AccessRules? access)
 {
     public ValueTask HeartbeatAsync(Exchange exchange, ConsumerGroupHeartbeatRequest request)
     {
@@ -28,6 +29,7 @@ internal sealed class ConsumerGroupsHandler(BrokerContext context, GroupCoordina
             RebalanceTimeoutMs = request.RebalanceTimeoutMs,
             Topics = request.SubscribedTopicNames,
             Regex = request.SubscribedTopicRegex,
+            MayDescribe = access?.MayDescribe(exchange.Connection),
             Assignor = request.ServerAssignor,
             Owned = request.TopicPartitions is null ? null : Named(request.TopicPartitions),
             ClientId = exchange.ClientId ?? "",

@@ -53,10 +53,10 @@ internal sealed class RequestRouter
         _producers = new ProducersHandler(context, transactions);
         _groups = new GroupsHandler(context, groups);
         _groupOffsets = new GroupOffsetsHandler(context, groups);
-        _consumerGroups = new ConsumerGroupsHandler(context, groups);
         _security = new SecurityHandler(context);
         if (context.Options.Security is { } security)
             _access = new AccessRules(new Authorizer(context.Security, security), context);
+        _consumerGroups = new ConsumerGroupsHandler(context, groups, _access);
         _transactions = new TransactionsHandler(context, transactions, groups, _groupOffsets);
     }
 

@@ -26,15 +26,19 @@ public sealed class RegistryClient : IDisposable
 
     /// <param name="address">E.g. <c>http://127.0.0.1:8080/schema-registry</c>; a user and password in it are sent as basic authentication.</param>
     /// <param name="patience">Longest wait for one answer.</param>
-    public RegistryClient(Uri address, TimeSpan patience)
+    /// <param name="login">
+    /// Settings as Confluent's clients and librdkafka name them: <c>basic.auth.user.info</c>, <c>ssl.ca.location</c>,
+    /// <see cref="HttpTrust.PinnedCertificate"/>; others are passed over.
+    /// </param>
+    public RegistryClient(Uri address, TimeSpan patience, IReadOnlyDictionary<string, string>? login = null)
     {
         // Redirects are not followed: credentials go to the given address alone.
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { Timeout = patience, MaxResponseContentBufferSize = MostBytes };
-        if (address.UserInfo.Length > 0)
-        {
-            var user = Encoding.UTF8.GetBytes(Uri.UnescapeDataString(address.UserInfo));
-            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(user));
-        }
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
+        HttpTrust.Apply(handler.SslOptions, login);
+        _http = new HttpClient(handler) { Timeout = patience, MaxResponseContentBufferSize = MostBytes };
+        var user = address.UserInfo.Length > 0 ? Uri.UnescapeDataString(address.UserInfo) : login?.GetValueOrDefault("basic.auth.user.info");
+        if (user is not null)
+            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(user)));
         _base = address.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped).TrimEnd('/');
     }
 

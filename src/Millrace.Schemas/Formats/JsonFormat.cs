@@ -6,27 +6,26 @@ using System.Text.Json;
 namespace Millrace.Schemas.Formats;
 
 /// <summary>
-/// JSON Schema: registered and served. There is no one definition of its evolution (open and closed content models differ by tool), so a
-/// new version is compared only as far as that is certain: text that differs in what does not validate (titles, descriptions, examples)
-/// fits; anything else is refused by name unless the subject's level is NONE.
+/// JSON Schema: registered, served, and compared by the rules that Confluent's registry defines (<see cref="JsonCompatibility"/>); what they do
+/// not speak of is refused by name when it changes.
 /// </summary>
 internal sealed class JsonFormat : ParsedSchema
 {
-    private static readonly string[] Annotations = ["title", "description", "$comment", "examples", "default", "deprecated", "readOnly", "writeOnly", "$id", "id"];
+    private static readonly string[] Annotations =
+        ["title", "description", "$comment", "examples", "default", "deprecated", "readOnly", "writeOnly", "$id", "id", "$schema", "$anchor", "definitions", "$defs"];
 
-    /// <summary>The schema without annotations, keys in order.</summary>
-    public required string Rules { get; init; }
+    public required JsonRule Rules { get; init; }
 
-    public static JsonFormat Parse(SchemaContent content)
+    public static new JsonFormat Parse(SchemaContent content, IReadOnlyList<ReferencedSchema> referenced)
     {
         try
         {
-            using var document = JsonDocument.Parse(content.Text, new JsonDocumentOptions { MaxDepth = 256 });
-            var root = document.RootElement;
+            var root = Read(content.Text);
             if (root.ValueKind is not (JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False))
                 throw new SchemaFormatException($"a JSON Schema is an object or a boolean, not {root.ValueKind}");
             CheckKeywords(root, "#");
-            return new JsonFormat { Content = content with { Text = Print(root.WriteTo) }, Rules = Print(json => WriteRules(json, root, Keys.Keywords)) };
+            var reader = new JsonRuleReader(root, referenced.Select(r => (r.Name, Read(r.Text))));
+            return new JsonFormat { Content = content with { Text = Print(root.WriteTo) }, Rules = reader.Root };
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
@@ -35,10 +34,23 @@ internal sealed class JsonFormat : ParsedSchema
     }
 
     public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName) =>
-        Rules == ((JsonFormat)writer).Rules
-            ? []
-            : [$"{{errorType:'COMPATIBILITY_NOT_CHECKED', description:'whether the {readerName} JSON Schema takes what the {writerName} one allows is not decided here: "
-                + "set the compatibility of the subject to NONE to register it'}"];
+        [.. JsonCompatibility.Check(((JsonFormat)writer).Rules, Rules).Select(f => f.Render(readerName, writerName))];
+
+    /// <summary>Whether a keyword says nothing of what is valid where it stands.</summary>
+    internal static bool IsAnnotation(string keyword) => Annotations.Contains(keyword);
+
+    /// <summary>A schema without annotations, keys in order.</summary>
+    internal static string RulesText(JsonElement schema) => Print(json => WriteRules(json, schema, Keys.Keywords));
+
+    /// <summary>A value in one form.</summary>
+    internal static string DataText(JsonElement value) => Print(json => WriteRules(json, value, Keys.Data));
+
+    // A clone is of one piece and needs no end.
+    private static JsonElement Read(string text)
+    {
+        using var document = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 256 });
+        return document.RootElement.Clone();
+    }
 
     // The keywords whose shape every draft agrees on.
     private static void CheckKeywords(JsonElement schema, string at)
@@ -108,7 +120,7 @@ internal sealed class JsonFormat : ParsedSchema
                         Keys.Data => Keys.Data,
                         _ => property.Name switch
                         {
-                            "properties" or "patternProperties" or "definitions" or "$defs" or "dependentSchemas" => Keys.Names,
+                            "properties" or "patternProperties" or "dependentSchemas" or "dependencies" => Keys.Names,
                             "enum" or "const" => Keys.Data,
                             _ => Keys.Keywords,
                         },

@@ -21,7 +21,7 @@ internal abstract class ParsedSchema
     public static ParsedSchema Parse(SchemaContent content, IReadOnlyList<ReferencedSchema> referenced) => content.Type switch
     {
         SchemaType.Avro => AvroFormat.Parse(content, referenced),
-        SchemaType.Json => JsonFormat.Parse(content),
+        SchemaType.Json => JsonFormat.Parse(content, referenced),
         _ => ProtobufFormat.Parse(content, referenced),
     };
 }

@@ -22,6 +22,13 @@ internal sealed record ProtoMessage(string FullName)
     public HashSet<string> FieldNames { get; } = new(StringComparer.Ordinal);
 
     public HashSet<string> Oneofs { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Numbers from and to that no field may have.</summary>
+    public List<(int From, int To)> ReservedNumbers { get; } = [];
+
+    public HashSet<string> ReservedNames { get; } = new(StringComparer.Ordinal);
+
+    public bool Reserves(ProtoField field) => ReservedNames.Contains(field.Name) || ReservedNumbers.Exists(r => field.Number >= r.From && field.Number <= r.To);
 }
 
 /// <summary>What a .proto file defines.</summary>

@@ -91,8 +91,11 @@ internal ref struct ProtoParser(string text)
                 case "extend":
                     SkipBlock();
                     break;
-                case "option" or "reserved" or "extensions":
+                case "option" or "extensions":
                     SkipStatement();
+                    break;
+                case "reserved":
+                    ReadReserved(message);
                     break;
                 case ";":
                     _tokens.Next();
@@ -102,7 +105,52 @@ internal ref struct ProtoParser(string text)
                     break;
             }
         }
+        foreach (var field in message.Fields.Values)
+        {
+            if (message.Reserves(field))
+                throw _tokens.Fault($"field {field.Name} = {field.Number} of {message.FullName} uses what the message reserves");
+        }
         _tokens.Next();
+    }
+
+    // reserved 2, 5 to 9, 100 to max; or reserved "name", other;
+    private void ReadReserved(ProtoMessage message)
+    {
+        _tokens.Next();
+        do
+        {
+            if (_tokens.Current == ",")
+                _tokens.Next();
+            if (_tokens.Current.StartsWith('"'))
+            {
+                message.ReservedNames.Add(TakeText());
+            }
+            else if (_tokens.Current.Length > 0 && (char.IsAsciiLetter(_tokens.Current[0]) || _tokens.Current[0] == '_'))
+            {
+                message.ReservedNames.Add(TakeName());
+            }
+            else
+            {
+                var from = TakeNumber();
+                var to = from;
+                if (_tokens.Current == "to")
+                {
+                    _tokens.Next();
+                    if (_tokens.Current == "max")
+                    {
+                        to = MostNumber;
+                        _tokens.Next();
+                    }
+                    else
+                    {
+                        to = TakeNumber();
+                    }
+                }
+                message.ReservedNumbers.Add((from, to));
+            }
+        }
+        while (_tokens.Current == ",");
+        Take(";");
     }
 
     private void ReadOneof(ProtoMessage message, int depth)

@@ -42,6 +42,9 @@ internal sealed class ProtobufFormat : ParsedSchema
     {
         var old = (ProtobufFormat)writer;
         var faults = new List<string>();
+        // The bytes stay the same, and what names their type does not: readers that find types by name lose them.
+        if (old.File.Package != File.Package)
+            Add("PACKAGE_CHANGED", "/", $"the package changed from '{old.File.Package}' to '{File.Package}'");
         foreach (var message in old.File.Messages.Values)
         {
             // A change of the package alone moves all names and changes nothing on the wire.
@@ -65,25 +68,37 @@ internal sealed class ProtobufFormat : ParsedSchema
                 CompareField(written, field, own, now, old, path, add);
             else if (field.Label == ProtoLabel.Required)
                 add("REQUIRED_FIELD_REMOVED", path, "a required field was removed");
-            else if (field.Oneof is not null && own.Oneofs.Contains(field.Oneof))
+            // A oneof of which nothing is left was removed as a whole, which is allowed.
+            else if (field.Oneof is { } group && (own.Oneofs.Contains(group) || written.Fields.Values.Any(f => f.Oneof == group && own.Fields.ContainsKey(f.Number))))
                 add("ONEOF_FIELD_REMOVED", path, "a field was removed from a oneof");
         }
-        var moved = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var field in own.Fields.Values)
         {
-            var before = written.Fields.GetValueOrDefault(field.Number);
-            if (before is null && field.Label == ProtoLabel.Required)
+            if (field.Label == ProtoLabel.Required && !written.Fields.ContainsKey(field.Number))
                 add("REQUIRED_FIELD_ADDED", $"{own.FullName}.{field.Name}", "a required field was added");
-            if (before is { Oneof: null } && field.Oneof is { } into)
-                moved[into] = moved.GetValueOrDefault(into) + 1;
         }
-        foreach (var (oneof, count) in moved)
+        foreach (var oneof in own.Oneofs)
+            CompareOneof(written, own, oneof, add);
+    }
+
+    // Fields that could stand beside one another may not come to exclude one another; those of one oneof did so before.
+    private static void CompareOneof(ProtoMessage written, ProtoMessage own, string oneof, Action<string, string, string> add)
+    {
+        var alone = 0;
+        var origins = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var field in own.Fields.Values)
         {
-            if (written.Oneofs.Contains(oneof))
-                add("FIELD_MOVED_TO_EXISTING_ONEOF", $"{own.FullName}.{oneof}", "a field was moved into a oneof that was there");
-            else if (count > 1)
-                add("MULTIPLE_FIELDS_MOVED_TO_ONEOF", $"{own.FullName}.{oneof}", "several fields were moved into one oneof");
+            if (field.Oneof != oneof || !written.Fields.TryGetValue(field.Number, out var before))
+                continue;
+            if (before.Oneof is null)
+                alone++;
+            else
+                origins.Add(before.Oneof);
         }
+        if (alone > 1)
+            add("MULTIPLE_FIELDS_MOVED_TO_ONEOF", $"{own.FullName}.{oneof}", "several fields were moved into one oneof");
+        else if (alone + origins.Count > 1)
+            add("FIELD_MOVED_TO_EXISTING_ONEOF", $"{own.FullName}.{oneof}", "a field was moved into a oneof with others");
     }
 
     private void CompareField(

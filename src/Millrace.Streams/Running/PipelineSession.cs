@@ -278,7 +278,7 @@ internal sealed class PipelineSession : IAsyncDisposable
     {
         var context = new SourceReader.Context
         {
-            Pipeline = Plan.Name, Plan = source, Login = Environment.Logins.For(source.Brokers), Store = Store, Options = Environment.Options, Time = Environment.Time, Logs = Environment.Logs,
+            Pipeline = Plan.Name, Plan = source, Login = Environment.Logins.For(source.Brokers), Logins = Environment.Logins, Store = Store, Options = Environment.Options, Time = Environment.Time, Logs = Environment.Logs,
             FailPoints = Environment.FailPoints,
             StopBefore = StopBefore.Where(s => s.Key.Source == source.Name).ToDictionary(s => s.Key.Partition, s => s.Value),
         };

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using Millrace.Columnar;
 using Millrace.Columnar.Avro;
+using Millrace.Kafka.Clients;
 using Millrace.Schemas;
 using Millrace.Streams.Plans;
 
@@ -31,7 +32,7 @@ internal sealed class AvroRows : IRowDecoder
     private int _lastId = -1;
     private AvroPlan? _last;
 
-    public AvroRows(SourcePlan plan)
+    public AvroRows(SourcePlan plan, ClientLogins logins)
     {
         _plan = plan;
         var avro = plan.Avro ?? throw new ArgumentException($"source {plan.Name} reads Avro and names no registry");
@@ -39,7 +40,7 @@ internal sealed class AvroRows : IRowDecoder
         _subject = avro.Subject;
         if (avro.Reader is { } reader)
             (_reader, _readerId) = (AvroSchema.Parse(reader.Text, reader.Referenced), reader.Id);
-        _registry = new RegistryClient(avro.Registry, TimeSpan.FromSeconds(10));
+        _registry = new RegistryClient(avro.Registry, TimeSpan.FromSeconds(10), logins.ForRegistry(avro.Registry));
     }
 
     public int RowCount => _decoder.RowCount;

@@ -46,12 +46,12 @@ internal sealed class Firewall : IDisposable
     private ulong[] _refused = new ulong[16];
     private int _records;
 
-    public Firewall(SourcePlan plan, StreamOptions options)
+    public Firewall(SourcePlan plan, StreamOptions options, ClientLogins logins)
     {
         _plan = plan;
         _rowSchema = plan.RowSchema;
         _options = options;
-        _decoder = RowDecoder.Of(plan);
+        _decoder = RowDecoder.Of(plan, logins);
         _timeColumn = plan.TimeColumn is null ? -1 : plan.Schema.IndexOf(plan.TimeColumn);
         if (plan.TimeColumn is not null && (_timeColumn < 0 || plan.Schema[_timeColumn].Type.Kind != TypeKind.TimestampTz))
             throw new ArgumentException($"source {plan.Name}: the time column '{plan.TimeColumn}' is no TIMESTAMPTZ column of the schema");

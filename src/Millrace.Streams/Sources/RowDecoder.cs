@@ -1,5 +1,6 @@
 using Millrace.Columnar;
 using Millrace.Columnar.Json;
+using Millrace.Kafka.Clients;
 using Millrace.Streams.Plans;
 
 namespace Millrace.Streams.Sources;
@@ -22,7 +23,7 @@ internal interface IRowDecoder : IDisposable
 
 internal static class RowDecoder
 {
-    public static IRowDecoder Of(SourcePlan plan) => plan.Format == RecordFormat.Avro ? new AvroRows(plan) : new JsonRows(plan);
+    public static IRowDecoder Of(SourcePlan plan, ClientLogins logins) => plan.Format == RecordFormat.Avro ? new AvroRows(plan, logins) : new JsonRows(plan);
 }
 
 /// <summary>JSON objects.</summary>

@@ -47,7 +47,7 @@ internal sealed class SourceReader : IDisposable
         _breaker = Plan.Breaker is { } breaker ? new CircuitBreaker(breaker, context.Options.Breaker) : null;
         if (restored is not null)
             Restore(restored);
-        _firewall = new Firewall(Plan, context.Options);
+        _firewall = new Firewall(Plan, context.Options, context.Logins);
         foreach (var store in _firewall.UniqueStores)
         {
             var state = context.Store.Part(StateStore.Unique, Plan.Name, store.Name);
@@ -450,6 +450,9 @@ internal sealed class SourceReader : IDisposable
 
         /// <summary>How to connect to the plan's brokers.</summary>
         public IReadOnlyDictionary<string, string> Login { get; init; } = new Dictionary<string, string>();
+
+        /// <summary>How registries of schemas are reached.</summary>
+        public ClientLogins Logins { get; init; } = ClientLogins.None;
 
         public required TimeProvider Time { get; init; }
 

@@ -35,7 +35,7 @@ internal static class DemoCommand
             Empty(settings.Data);
             using var logs = PlatformLogs.Create(quiet: true);
             await using var platform = await UpCommands.StartAsync(settings, logs, cancellation);
-            using var client = new PlatformClient(platform.Console);
+            using var client = new PlatformClient(platform.Console, settings.Client);
             await client.PostJsonAsync("/api/topics", new JsonObject { ["name"] = Topic, ["partitions"] = 3 }, cancellation);
             await client.PostYamlAsync("/api/jobs", await File.ReadAllTextAsync(ExampleData.Pipeline, cancellation), cancellation);
             var started = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();

@@ -115,10 +115,10 @@ internal static class MillraceCommand
     /// <summary>A client of the running platform.</summary>
     public static PlatformClient Client(this ParseResult parsed)
     {
-        var address = parsed.GetValue(Server) ?? Environment.GetEnvironmentVariable("MILLRACE_SERVER") ?? "http://" + parsed.Settings().Http;
+        var address = parsed.GetValue(Server) ?? Environment.GetEnvironmentVariable("MILLRACE_SERVER") ?? parsed.Settings().HttpAddress.ToString();
         if (!Uri.TryCreate(address.Contains("://", StringComparison.Ordinal) ? address : "http://" + address, UriKind.Absolute, out var server))
             throw new CommandException($"'{address}' is no address", "write it as http://127.0.0.1:8080", ExitCode.Usage);
-        return new PlatformClient(server);
+        return new PlatformClient(server, parsed.Settings().Client);
     }
 
     /// <summary>Adds examples to a command's help.</summary>

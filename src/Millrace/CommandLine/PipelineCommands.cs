@@ -152,7 +152,7 @@ internal static class PipelineCommands
         return Platform.LintWorld.Of(settings) with
         {
             Registry = SchemaCommands.Address(parsed),
-            Subjects = Platform.LintWorld.Subject,
+            Subjects = address => Platform.LintWorld.Subject(address, address.Registry == SchemaCommands.Address(parsed) ? SchemaCommands.LoginOf(parsed) : null),
             Sampler = address =>
             {
                 try

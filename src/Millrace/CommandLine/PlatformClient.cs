@@ -4,13 +4,41 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Millrace.Schemas;
 
 namespace Millrace.Host.CommandLine;
 
 /// <summary>The command line's view of a running platform: its HTTP API (docs/reference/http-api.md).</summary>
-internal sealed class PlatformClient(Uri server) : IDisposable
+internal sealed class PlatformClient : IDisposable
 {
-    private readonly HttpClient _http = new() { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
+    private readonly Uri _server;
+    private readonly HttpClient _http;
+
+    /// <param name="server">A user and a password may stand in it.</param>
+    /// <param name="client">librdkafka's settings: the same users log in over HTTP, where it is asked for, and the same authorities are believed.</param>
+    public PlatformClient(Uri server, IReadOnlyDictionary<string, string> client)
+    {
+        _server = new Uri(server.GetComponents(UriComponents.HttpRequestUrl, UriFormat.UriEscaped));
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
+        HttpTrust.Apply(handler.SslOptions, client);
+        var user = server.UserInfo.Length > 0 ? Uri.UnescapeDataString(server.UserInfo) : UserOf(client);
+        // Sent when it is asked for, and in the clear to this machine alone.
+        if (user?.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon && (server.Scheme == "https" || server.IsLoopback))
+            handler.Credentials = new CredentialCache { { _server, "Basic", new NetworkCredential(user[..colon], user[(colon + 1)..]) } };
+        _http = new HttpClient(handler) { BaseAddress = _server, Timeout = TimeSpan.FromMinutes(2) };
+    }
+
+    /// <summary>The same for a client of the platform's schema registry.</summary>
+    public static IReadOnlyDictionary<string, string> RegistryLogin(IReadOnlyDictionary<string, string> client)
+    {
+        var login = new Dictionary<string, string>(client);
+        if (UserOf(client) is { } user)
+            login["basic.auth.user.info"] = user;
+        return login;
+    }
+
+    private static string? UserOf(IReadOnlyDictionary<string, string> client) =>
+        client.GetValueOrDefault("sasl.username") is { } name && client.GetValueOrDefault("sasl.password") is { } password ? $"{name}:{password}" : null;
 
     public Task<JsonNode> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, cancellation);
 
@@ -56,7 +84,7 @@ internal sealed class PlatformClient(Uri server) : IDisposable
         catch (HttpRequestException error)
         {
             throw new CommandException(
-                $"no platform answers at {server} ({error.Message})",
+                $"no platform answers at {_server} ({error.Message})",
                 "start one with ./millrace up, or name another with --server", ExitCode.Unreachable);
         }
         using (response)
@@ -87,6 +115,11 @@ internal sealed class PlatformClient(Uri server) : IDisposable
         if (body?["diagnostics"] is JsonArray diagnostics)
             return new RefusedException(diagnostics, body["rendered"]?.GetValue<string>());
         var message = body?["detail"]?.GetValue<string>() ?? body?["title"]?.GetValue<string>() ?? (text.Length > 0 ? text : status.ToString());
+        if (status == HttpStatusCode.Unauthorized)
+        {
+            return new CommandException(
+                "the platform asks for a login", "give client: {sasl.username: ..., sasl.password: ...} in millrace.yaml, or --server https://USER:PASSWORD@HOST:PORT");
+        }
         var hint = body?["hint"]?.GetValue<string>();
         var code = (int)status is 400 or 404 or 409 or 422 ? ExitCode.Usage : ExitCode.Failure;
         return new CommandException(message, hint, code) { Data = { ["problem"] = body } };

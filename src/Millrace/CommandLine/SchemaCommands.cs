@@ -35,7 +35,7 @@ internal static class SchemaCommands
     {
         var settings = parsed.Settings();
         var written = parsed.GetValue(Registry) ?? settings.Registry?.OriginalString
-            ?? $"{parsed.GetValue(MillraceCommand.Server) ?? Environment.GetEnvironmentVariable("MILLRACE_SERVER") ?? "http://" + settings.Http}/schema-registry";
+            ?? $"{parsed.GetValue(MillraceCommand.Server) ?? Environment.GetEnvironmentVariable("MILLRACE_SERVER") ?? settings.HttpAddress.ToString().TrimEnd('/')}/schema-registry";
         return Uri.TryCreate(written, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
             ? address
             : throw new CommandException($"'{written}' is no http or https address", "--registry http://schemas:8081", ExitCode.Usage);
@@ -62,7 +62,15 @@ internal static class SchemaCommands
         }
     }
 
-    private static RegistryClient Client(ParseResult parsed) => new(Address(parsed), TimeSpan.FromSeconds(30));
+    /// <summary>A client of it; the platform's own is asked as the user of <c>client:</c>.</summary>
+    public static RegistryClient Client(ParseResult parsed) => new(Address(parsed), TimeSpan.FromSeconds(30), LoginOf(parsed));
+
+    /// <summary>How that registry is asked; null for one that is not the platform's own.</summary>
+    public static IReadOnlyDictionary<string, string>? LoginOf(ParseResult parsed)
+    {
+        var settings = parsed.Settings();
+        return parsed.GetValue(Registry) is null && settings.Registry is null ? PlatformClient.RegistryLogin(settings.Client) : null;
+    }
 
     private static Command List()
     {

@@ -231,7 +231,7 @@ internal static class TopicCommands
 
     private static async IAsyncEnumerable<Message<byte[]?, byte[]>> AvroRecords(ParseResult parsed, string file, string topic)
     {
-        using var registry = new RegistryClient(SchemaCommands.Address(parsed), Patience);
+        using var registry = SchemaCommands.Client(parsed);
         var records = await Task.Run(() => AvroFileRecords.Open(file, registry, topic + "-value"));
         foreach (var record in records.Framed())
             yield return new Message<byte[]?, byte[]> { Value = record };

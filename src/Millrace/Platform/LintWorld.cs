@@ -21,9 +21,9 @@ internal static class LintWorld
     }
 
     /// <summary>The newest version of a subject, or why there is none.</summary>
-    public static SubjectSample Subject(SubjectAddress address)
+    public static SubjectSample Subject(SubjectAddress address, IReadOnlyDictionary<string, string>? login = null)
     {
-        using var registry = new RegistryClient(address.Registry, Patience);
+        using var registry = new RegistryClient(address.Registry, Patience, login);
         try
         {
             return new SubjectSample(

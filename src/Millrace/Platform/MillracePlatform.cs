@@ -113,11 +113,16 @@ internal sealed class MillracePlatform : IAsyncDisposable
         Postgres = (settings.Postgres with { Port = postgres.EndPoint.Port }).ToString();
 
         var console = await ListenAsync("HTTP", settings.Http, () => ConsoleServer.StartAsync(
-            new ConsoleOptions { Address = settings.Http.Address, Port = settings.Http.Port },
+            new ConsoleOptions
+            {
+                Address = settings.Http.Address, Port = settings.Http.Port, Certificate = settings.HttpTls ? security!.Certificate : null,
+                AllowedHosts = settings.KafkaServer.Advertised is { } host ? [host] : [],
+            },
             new ConsoleServices
             {
                 Jobs = new JobSeam(jobs),
                 Users = new UserSeam(broker.Security),
+                Access = settings.HttpLogin == true ? new AccessSeam(broker.Security, security!) : null,
                 Topics = new TopicSeam(broker, time, logins),
                 Tables = new TableSeam(catalog, settings.Tables),
                 Sql = new SqlSeam(engine),
@@ -184,11 +189,12 @@ internal sealed class MillracePlatform : IAsyncDisposable
     }
 
     /// <summary>How clients of this process connect: at the own log as its own user, elsewhere as the settings say.</summary>
-    private static ClientLogins LoginsOf(PlatformSettings settings, Broker broker, BrokerSecurity? security)
+    private ClientLogins LoginsOf(PlatformSettings settings, Broker broker, BrokerSecurity? security)
     {
         var own = security is null ? new Dictionary<string, string>() : KafkaSecuritySettings.OwnLogin(security);
         return new ClientLogins(
-            new Dictionary<string, IReadOnlyDictionary<string, string>> { [broker.BootstrapServers] = own, [settings.Kafka.ToString()] = own }, settings.Client);
+            new Dictionary<string, IReadOnlyDictionary<string, string>> { [broker.BootstrapServers] = own, [settings.Kafka.ToString()] = own }, settings.Client,
+            security is null ? null : KafkaSecuritySettings.OwnHttpLogin(security), () => Console);
     }
 
     private JobService Jobs(PlatformSettings settings, FolderCatalog catalog, ClientLogins logins, ILoggerFactory logs, TimeProvider time)
@@ -198,7 +204,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
             new JobServiceOptions
             {
                 DataFolder = settings.Data,
-                Context = () => Context(settings, logins, time) with { Registry = settings.Registry ?? new Uri(Console ?? new Uri($"http://{settings.Http}"), "/schema-registry") },
+                Context = () => Context(settings, logins, time) with { Registry = settings.Registry ?? new Uri(Console ?? settings.HttpAddress, "/schema-registry") },
                 ForgetState = job =>
                 {
                     if (Directory.Exists(StateFolder(job)))
@@ -217,7 +223,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
 
     private static LintContext Context(PlatformSettings settings, ClientLogins logins, TimeProvider time) => LintWorld.Of(settings) with
     {
-        Subjects = LintWorld.Subject,
+        Subjects = address => LintWorld.Subject(address, logins.ForRegistry(address.Registry)),
         Sampler = address =>
         {
             try

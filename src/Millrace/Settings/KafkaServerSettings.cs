@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Millrace.Log.Security;
+using Millrace.Schemas;
 using YamlDotNet.RepresentationModel;
 
 namespace Millrace.Host.Settings;
@@ -32,6 +33,14 @@ internal sealed record KafkaSecuritySettings
 
     public string? Key { get; init; }
 
+    /// <summary>PEM file of who signs clients' certificates; null asks clients for none.</summary>
+    public string? ClientAuthorities { get; init; }
+
+    /// <summary>Whether a client without a certificate is let in.</summary>
+    public bool ClientCertificateOptional { get; init; }
+
+    public PrincipalNames PrincipalNames { get; init; } = PrincipalNames.WholeSubject;
+
     public IReadOnlyList<string> Sasl { get; init; } = [];
 
     public IReadOnlyList<string> SuperUsers { get; init; } = [];
@@ -45,10 +54,11 @@ internal sealed record KafkaSecuritySettings
     /// <exception cref="IOException">The certificate or its key cannot be used; the message says which.</exception>
     public BrokerSecurity ToBroker() => new()
     {
+        Clients = ClientAuthorities is null ? null : LoadClients(ClientAuthorities),
         Certificate = Certificate is null ? null : LoadCertificate(Certificate, Key ?? Certificate),
         Mechanisms = Sasl,
         SuperUsers = SuperUsers,
-        Authorize = Acls ?? Sasl.Count > 0,
+        Authorize = Acls ?? (Sasl.Count > 0 || ClientAuthorities is not null),
         AllowWithoutAcl = AllowWithoutAcl,
         Own = new OwnUser("millrace-" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4)), Convert.ToBase64String(RandomNumberGenerator.GetBytes(24))),
     };
@@ -71,6 +81,12 @@ internal sealed record KafkaSecuritySettings
         // It is our own port on this machine, whatever name the certificate has; with SCRAM the broker proves itself as well.
         if (tls)
             settings["enable.ssl.certificate.verification"] = "false";
+        if (security.Clients?.Own is { } own)
+        {
+            settings["ssl.certificate.pem"] = own.ExportCertificatePem();
+            using var key = own.GetECDsaPrivateKey()!;
+            settings["ssl.key.pem"] = key.ExportPkcs8PrivateKeyPem();
+        }
         if (login)
         {
             settings["sasl.mechanisms"] = security.Mechanisms.FirstOrDefault(m => m != BrokerSecurity.Plain) ?? BrokerSecurity.Plain;
@@ -78,6 +94,40 @@ internal sealed record KafkaSecuritySettings
             settings["sasl.password"] = security.Own.Password;
         }
         return settings;
+    }
+
+    /// <summary>How this process's own clients use its HTTP port, whether that asks for a login or not.</summary>
+    public static IReadOnlyDictionary<string, string> OwnHttpLogin(BrokerSecurity security) => new Dictionary<string, string>
+    {
+        ["basic.auth.user.info"] = $"{security.Own!.Name}:{security.Own.Password}",
+        [HttpTrust.PinnedCertificate] = security.Certificate?.TargetCertificate.GetCertHashString(HashAlgorithmName.SHA256) ?? "",
+    };
+
+    private ClientCertificates LoadClients(string file)
+    {
+        if (!File.Exists(file))
+            throw new IOException($"kafka.security: there is no file '{file}'");
+        var authorities = new X509Certificate2Collection();
+        try
+        {
+            authorities.ImportFromPemFile(file);
+        }
+        catch (CryptographicException error)
+        {
+            throw new IOException($"kafka.security: {file} holds no certificates in PEM form: {error.Message}", error);
+        }
+        if (authorities.Count == 0)
+            throw new IOException($"kafka.security: {file} holds no certificate in PEM form");
+        return new ClientCertificates(authorities, !ClientCertificateOptional, PrincipalNames) { Own = OwnCertificate() };
+    }
+
+    // Nobody signs it and nobody else has its key: the broker knows it by its bytes. It lives as long as the process.
+    private static X509Certificate2 OwnCertificate()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=millrace", key, HashAlgorithmName.SHA256);
+        var now = TimeProvider.System.GetUtcNow();
+        return request.CreateSelfSigned(now.AddDays(-1), now.AddYears(100));
     }
 
     private static SslStreamCertificateContext LoadCertificate(string certificate, string key)
@@ -108,7 +158,10 @@ internal sealed record KafkaSecuritySettings
 /// <summary>Reads what stands under <c>kafka:</c>.</summary>
 internal static class KafkaSettingsFile
 {
-    private static readonly string[] Names = ["address", "port", "advertised", "security", "quotas", "limits"];
+    private static readonly string[] KafkaNames = ["address", "port", "advertised", "security", "quotas", "limits"];
+
+    private static readonly string[] SecurityNames =
+        ["certificate", "key", "client_ca", "client_certificates", "principal_names", "sasl", "super_users", "acls", "allow_without_acl"];
 
     public static PlatformSettings Read(YamlNode node, PlatformSettings settings, string file)
     {
@@ -135,7 +188,7 @@ internal static class KafkaSettingsFile
                     server = Limits(value, server, file);
                     break;
                 default:
-                    throw SettingsFile.Unknown(key, name, Names, file);
+                    throw SettingsFile.Unknown(key, name, KafkaNames, file);
             }
         }
         if (server.Security is { Certificate: null } open && open.Sasl.Contains(BrokerSecurity.Plain) && !IPAddress.IsLoopback(settings.Kafka.Address))
@@ -149,22 +202,47 @@ internal static class KafkaSettingsFile
     private static KafkaSecuritySettings Security(YamlNode node, string file)
     {
         var security = new KafkaSecuritySettings();
+        YamlNode? clientsAt = null;
         foreach (var (key, name, value) in SettingsFile.Entries(node, file))
         {
             security = name switch
             {
                 "certificate" => security with { Certificate = SettingsFile.Expand(SettingsFile.Text(value, file)) },
                 "key" => security with { Key = SettingsFile.Expand(SettingsFile.Text(value, file)) },
+                "client_ca" => security with { ClientAuthorities = SettingsFile.Expand(SettingsFile.Text(clientsAt = value, file)) },
+                "client_certificates" => security with { ClientCertificateOptional = IsOptional(clientsAt = value, file) },
+                "principal_names" => security with { PrincipalNames = Names(clientsAt = value, file) },
                 "sasl" => security with { Sasl = [.. SettingsFile.Texts(value, file).Select(t => Mechanism(t.Node, t.Text, file))] },
                 "super_users" => security with { SuperUsers = [.. SettingsFile.Texts(value, file).Select(t => t.Text)] },
                 "acls" => security with { Acls = SettingsFile.Flag(value, file) },
                 "allow_without_acl" => security with { AllowWithoutAcl = SettingsFile.Flag(value, file) },
-                _ => throw SettingsFile.Unknown(key, name, ["certificate", "key", "sasl", "super_users", "acls", "allow_without_acl"], file),
+                _ => throw SettingsFile.Unknown(key, name, SecurityNames, file),
             };
         }
+        if (clientsAt is not null && (security.ClientAuthorities is null || security.Certificate is null))
+            throw SettingsFile.Fault(clientsAt, file, "clients show certificates over TLS alone, signed by somebody named", "give certificate:, key: and client_ca:");
         if (security.Certificate is null && security.Sasl.Count == 0)
             throw SettingsFile.Fault(node, file, "security: turns nothing on", "give certificate: and key: for TLS, sasl: for logins, or both");
         return security;
+    }
+
+    private static bool IsOptional(YamlNode node, string file) => SettingsFile.Text(node, file) switch
+    {
+        "required" => false,
+        "optional" => true,
+        var text => throw SettingsFile.Fault(node, file, $"'{text}' is not how certificates are asked for", "required, or optional to let clients in without one"),
+    };
+
+    private static PrincipalNames Names(YamlNode node, string file)
+    {
+        try
+        {
+            return PrincipalNames.Parse(SettingsFile.Texts(node, file).Select(t => t.Text));
+        }
+        catch (FormatException wrong)
+        {
+            throw SettingsFile.Fault(node, file, wrong.Message, "principal_names: [\"RULE:^CN=([^,]+).*$/$1/L\", DEFAULT]");
+        }
     }
 
     private static string Mechanism(YamlNode node, string text, string file) => BrokerSecurity.AllMechanisms.Contains(text)

@@ -17,6 +17,15 @@ internal sealed record PlatformSettings
 
     public ListenerSettings Http { get; init; } = new(IPAddress.Loopback, 8080);
 
+    /// <summary>Whether the HTTP port asks for a user of the Kafka port; null: as <see cref="HttpSettings"/> says.</summary>
+    public bool? HttpLogin { get; init; }
+
+    /// <summary>Whether it speaks TLS, with the Kafka port's certificate.</summary>
+    public bool HttpTls { get; init; }
+
+    /// <summary>Where the HTTP port is, as clients on this machine reach it.</summary>
+    public Uri HttpAddress => new($"{(HttpTls ? "https" : "http")}://{Http}");
+
     public ListenerSettings Postgres { get; init; } = new(IPAddress.Loopback, 5433);
 
     /// <summary>The member of the coordination store that runs in this process; null for none.</summary>
@@ -50,7 +59,7 @@ internal sealed record PlatformSettings
 
     public string BrokersOrOwn => Brokers ?? Kafka.ToString();
 
-    public Uri RegistryOrOwn => Registry ?? new Uri($"http://{Http}/schema-registry");
+    public Uri RegistryOrOwn => Registry ?? new Uri(HttpAddress, "/schema-registry");
 }
 
 /// <summary>When a group's lag is told, and to whom.</summary>

@@ -50,7 +50,7 @@ internal static class SettingsFile
         var settings = new PlatformSettings { File = file };
         if (stream.Documents.Count == 0)
             return settings;
-        YamlNode? alertsAt = null;
+        YamlNode? alertsAt = null, httpAt = null;
         foreach (var (key, name, value) in Entries(stream.Documents[0].RootNode, file))
         {
             settings = name switch
@@ -65,7 +65,7 @@ internal static class SettingsFile
                 },
                 "kafka" => KafkaSettingsFile.Read(value, settings, file),
                 "client" => settings with { Client = Entries(value, file).ToDictionary(e => e.Name, e => Text(e.Value, file)) },
-                "http" => settings with { Http = Listener(value, settings.Http, file) },
+                "http" => HttpSettings.Read(httpAt = value, settings, file),
                 "postgres" => settings with { Postgres = Listener(value, settings.Postgres, file) },
                 "coordination" => settings with { Coordination = Coordination(value, file) },
                 "query" => settings with { Query = Query(value, settings.Query, file) },
@@ -75,6 +75,7 @@ internal static class SettingsFile
                 _ => throw Unknown(key, name, Names, file),
             };
         }
+        settings = HttpSettings.Check(httpAt, settings, file);
         if (settings.LagAlert is { To: not "log" } lag && !settings.Targets.ContainsKey(lag.To))
             throw Fault(alertsAt!, file, $"no target is named '{lag.To}'", "name it under targets:, or write log");
         return settings;

@@ -52,6 +52,29 @@ public sealed class SettingsFileTests
         Assert.StartsWith(message, fault.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("http: {login: true}", "asks for users, and there are none")]
+    [InlineData("kafka: {security: {sasl: [SCRAM-SHA-256]}}\nhttp: {address: 0.0.0.0}", "passwords in the clear")]
+    [InlineData("kafka: {security: {sasl: [SCRAM-SHA-256]}}\nhttp: {address: 0.0.0.0, login: false}", "everyone on the network")]
+    [InlineData("kafka: {security: {certificate: c, key: k}}\nhttp: {address: 0.0.0.0}", "has no users")]
+    [InlineData("kafka: {security: {sasl: [SCRAM-SHA-256], client_ca: x}}", "over TLS alone")]
+    [InlineData("kafka: {security: {certificate: c, client_ca: x, client_certificates: maybe}}", "'maybe'")]
+    [InlineData("kafka: {security: {certificate: c, client_ca: x, principal_names: [CN]}}", "'CN' is no rule")]
+    public void A_guarded_platform_has_no_open_door(string yaml, string message) =>
+        Assert.Contains(message, Assert.Throws<SettingsException>(() => SettingsFile.Parse(yaml, "m.yaml")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Off_loopback_the_HTTP_port_of_a_guarded_platform_asks_for_a_login_over_TLS()
+    {
+        const string security = "kafka: {security: {certificate: c, key: k, sasl: [SCRAM-SHA-256]}}\n";
+        var open = SettingsFile.Parse(security + "http: {address: 0.0.0.0, port: 5}", "m.yaml");
+        Assert.Equal((true, true, "https://127.0.0.1:5/"), (open.HttpLogin, open.HttpTls, open.HttpAddress.ToString()));
+        var closed = SettingsFile.Parse(security, "m.yaml");
+        Assert.Equal((false, false), (closed.HttpLogin, closed.HttpTls));
+        var asked = SettingsFile.Parse(security + "http: {login: true}", "m.yaml");
+        Assert.Equal((true, false), (asked.HttpLogin, asked.HttpTls));
+    }
+
     [Fact]
     public void The_coordination_store_runs_alone_by_default_as_one_of_several_or_not_at_all()
     {

@@ -105,6 +105,29 @@ public sealed class SecurityTests
     }
 
     [Fact]
+    public async Task A_regular_expression_finds_no_topic_that_its_member_may_not_describe()
+    {
+        await using var test = await StartAsync();
+        using var root = Login(test, "root", "r");
+        root.Call<CreateAclsRequest, CreateAclsResponse>(ApiKey.CreateAcls, 3, new CreateAclsRequest
+        {
+            Creations =
+            [
+                new CreateAclsRequest.AclCreation { ResourceType = 2, ResourceName = "open", Principal = "User:alice", Host = "*", Operation = 3, PermissionType = 3 },
+                new CreateAclsRequest.AclCreation { ResourceType = 3, ResourceName = "g", Principal = "User:alice", Host = "*", Operation = 3, PermissionType = 3 },
+            ],
+        });
+        using var alice = Login(test, "alice", "a");
+        ConsumerGroupHeartbeatResponse Join(WireClient client, string member) => client.Call<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse>(
+            ApiKey.ConsumerGroupHeartbeat, 1, new() { GroupId = "g", MemberId = member, RebalanceTimeoutMs = 1000, SubscribedTopicRegex = ".*", TopicPartitions = [] });
+        var open = test.Broker.Topics().Single(t => t.Name == "open").Id;
+        Assert.Equal(open, Assert.Single(Join(alice, "a").Assignment!.TopicPartitions).TopicId);
+        // The same expression finds the other topic for who may see it.
+        Assert.Contains(Join(root, "r").Assignment!.TopicPartitions, t => t.TopicId != open);
+        Assert.Single(alice.Call<MetadataRequest, MetadataResponse>(ApiKey.Metadata, 9, new MetadataRequest { Topics = null }).Topics);
+    }
+
+    [Fact]
     public async Task Users_and_rules_survive_a_restart()
     {
         var test = await StartAsync();

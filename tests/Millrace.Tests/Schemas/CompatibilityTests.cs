@@ -79,7 +79,7 @@ public sealed class CompatibilityTests
     [InlineData("message A { int32 x = 1; string y = 2; }", "message A { int32 x = 1; }", null)]
     [InlineData("message A { E x = 1; enum E { Z = 0; } }", "message A { int32 x = 1; enum E { Z = 0; O = 1; } }", null)]
     [InlineData("message A { int32 x = 1; }", "message A { oneof o { int32 x = 1; string y = 2; } }", null)]
-    [InlineData("package a; message A { A next = 1; }", "package b; message A { A next = 1; }", null)]
+    [InlineData("package a; message A { A next = 1; }", "package b; message A { A next = 1; }", "PACKAGE_CHANGED")]
     [InlineData("message A { int32 x = 1; }", "message A { string x = 1; }", "FIELD_SCALAR_KIND_CHANGED")]
     [InlineData("message A { int32 x = 1; }", "message A { sint32 x = 1; }", "FIELD_SCALAR_KIND_CHANGED")]
     [InlineData("message A { int32 x = 1; } message B {}", "message A { int32 x = 1; }", "MESSAGE_REMOVED")]
@@ -89,6 +89,14 @@ public sealed class CompatibilityTests
     [InlineData("message A { int32 x = 1; string y = 2; }", "message A { oneof o { int32 x = 1; string y = 2; } }", "MULTIPLE_FIELDS_MOVED_TO_ONEOF")]
     [InlineData("message A { map<string, int32> m = 1; }", "message A { map<int32, int32> m = 1; }", "FIELD_SCALAR_KIND_CHANGED")]
     [InlineData("message A { int32 x = 1; }", "message A { repeated int32 x = 1; }", "FIELD_NUMERIC_LABEL_CHANGED")]
+    [InlineData("message A { oneof o { int32 x = 1; string y = 2; } }", "message A { oneof p { int32 x = 1; string y = 2; } }", null)]
+    [InlineData("message A { oneof o { int32 x = 1; string y = 2; } }", "message A { int32 z = 3; }", null)]
+    [InlineData("message A { oneof o { int32 x = 1; string y = 2; } }", "message A { int32 x = 1; string y = 2; }", null)]
+    [InlineData("message A { oneof o { int32 x = 1; string y = 2; } }", "message A { oneof p { int32 x = 1; } }", "ONEOF_FIELD_REMOVED")]
+    [InlineData("message A { oneof o { int32 x = 1; } int32 z = 3; }", "message A { oneof o { int32 x = 1; int32 z = 3; } }", "FIELD_MOVED_TO_EXISTING_ONEOF")]
+    [InlineData("message A { oneof o { int32 x = 1; } oneof p { int32 z = 3; } }", "message A { oneof q { int32 x = 1; int32 z = 3; } }", "FIELD_MOVED_TO_EXISTING_ONEOF")]
+    [InlineData("message A { oneof o { int32 x = 1; } }", "message A { oneof p { string x = 1; } }", "FIELD_SCALAR_KIND_CHANGED")]
+    [InlineData("message A { string x = 1; }", "message A { reserved 1; reserved \"x\"; string y = 2; }", null)]
     public void A_Protobuf_schema_reads_the_one_before_as_the_wire_format_allows(string before, string after, string? kind)
     {
         var writer = ParsedSchema.Parse(new SchemaContent(SchemaType.Protobuf, "syntax = \"proto3\";\n" + before, []), []);
@@ -130,16 +138,15 @@ public sealed class CompatibilityTests
         Assert.Contains("line 2", Assert.Throws<SchemaFormatException>(() => ProtoFile.Parse("syntax = \"proto3\";\nmessage A { int32 = 1; }")).Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void A_JSON_Schema_whose_rules_changed_is_refused_by_name()
+    [Theory]
+    [InlineData("message A { reserved 1, 5 to 7; int32 x = 6; }", "6")]
+    [InlineData("message A { int32 x = 6; reserved 5 to max; }", "6")]
+    [InlineData("message A { reserved \"x\"; int32 x = 6; }", "x")]
+    public void A_field_may_not_use_what_its_message_reserves(string message, string named)
     {
-        ParsedSchema Json(string text) => ParsedSchema.Parse(new SchemaContent(SchemaType.Json, text, []), []);
-        var old = Json("""{"type":"object","properties":{"a":{"type":"string"},"title":{"type":"string"}}}""");
-        Assert.Empty(Json("""{"properties":{"title":{"type":"string"},"a":{"type":"string","description":"x"}},"type":"object","title":"T"}""").FaultsReading(old, "new", "old"));
-        var fault = Assert.Single(Json("""{"type":"object","properties":{"a":{"type":"string"}}}""").FaultsReading(old, "new", "old"));
-        Assert.Contains("COMPATIBILITY_NOT_CHECKED", fault, StringComparison.Ordinal);
-        Assert.Throws<SchemaFormatException>(() => Json("""{"properties":[]}"""));
-        Assert.Throws<SchemaFormatException>(() => Json("[]"));
+        var fault = Assert.Throws<SchemaFormatException>(() => ParsedSchema.Parse(new SchemaContent(SchemaType.Protobuf, "syntax = \"proto3\";\n" + message, []), []));
+        Assert.Contains("reserve", fault.Message, StringComparison.Ordinal);
+        Assert.Contains(named, fault.Message, StringComparison.Ordinal);
     }
 
     [Fact]

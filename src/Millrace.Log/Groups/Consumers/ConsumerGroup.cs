@@ -191,13 +191,15 @@ internal sealed partial class ConsumerGroup(ConsumerGroupRules rules, ITopicCata
     /// <summary>Takes over what a member says of itself; whether its subscription has changed.</summary>
     private static bool Update(ConsumerMember member, ConsumerHeartbeat beat)
     {
+        // Read from the log, a member's regular expression found only what it had until it was heard again.
+        var changed = beat.MayDescribe is not null && member.MayDescribe is null && member.Regex is not null && member.Epoch > 0;
+        member.MayDescribe = beat.MayDescribe;
         member.ClientId = beat.ClientId;
         member.ClientHost = beat.ClientHost;
         member.RackId = beat.RackId ?? member.RackId;
         member.Classic = null;
         if (beat.RebalanceTimeoutMs >= 0)
             member.RebalanceTimeoutMs = beat.RebalanceTimeoutMs;
-        var changed = false;
         if (beat.Topics is not null && !beat.Topics.Order(StringComparer.Ordinal).SequenceEqual(member.Topics.Order(StringComparer.Ordinal)))
             (member.Topics, changed) = (beat.Topics, true);
         if (beat.Regex is not null && beat.Regex != (member.Regex ?? ""))
@@ -234,11 +236,15 @@ internal sealed partial class ConsumerGroup(ConsumerGroupRules rules, ITopicCata
         var regex = new Regex("^(?:" + member.Regex + ")$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         foreach (var shape in topics.All)
         {
-            if (!shape.Name.StartsWith("__", StringComparison.Ordinal) && regex.IsMatch(shape.Name) && !found.Contains(shape))
+            if (!shape.Name.StartsWith("__", StringComparison.Ordinal) && regex.IsMatch(shape.Name) && MaySee(member, shape.Name) && !found.Contains(shape))
                 found.Add(shape);
         }
         return found;
     }
+
+    // Who may not describe a topic does not learn of it from what it is assigned (KIP-848, as Kafka 4 resolves expressions).
+    private bool MaySee(ConsumerMember member, string topic) =>
+        member.MayDescribe?.Invoke(topic) ?? (!rules.HidesTopics || member.Target.Any(p => p.Topic == topic));
 
     private static string? CheckRegex(string pattern)
     {

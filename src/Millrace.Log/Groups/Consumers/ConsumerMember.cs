@@ -37,6 +37,9 @@ internal sealed class ConsumerMember
 
     public string? Regex { get; set; }
 
+    /// <summary>Which topics its regular expression may find; null before its first heartbeat since the start, and where everyone may see all.</summary>
+    public Func<string, bool>? MayDescribe { get; set; }
+
     public string? Assignor { get; set; }
 
     /// <summary>What it can follow when it still speaks the classic protocol; null when it speaks the new one.</summary>
@@ -85,7 +88,8 @@ internal interface ITopicCatalog
 /// <param name="HeartbeatIntervalMs">What members are told.</param>
 /// <param name="SessionTimeoutMs">A member without a heartbeat for so long is gone.</param>
 /// <param name="MaxSize">Members of one group.</param>
-internal sealed record ConsumerGroupRules(int HeartbeatIntervalMs, int SessionTimeoutMs, int MaxSize);
+/// <param name="HidesTopics">Whether there are topics that not everyone may learn of.</param>
+internal sealed record ConsumerGroupRules(int HeartbeatIntervalMs, int SessionTimeoutMs, int MaxSize, bool HidesTopics = false);
 
 /// <summary>A member's sign of life; null means unchanged since the last one.</summary>
 internal sealed record ConsumerHeartbeat
@@ -103,6 +107,9 @@ internal sealed record ConsumerHeartbeat
     public List<string>? Topics { get; init; }
 
     public string? Regex { get; init; }
+
+    /// <summary>Which topics the sender may learn of; null for all.</summary>
+    public Func<string, bool>? MayDescribe { get; init; }
 
     public string? Assignor { get; init; }
 

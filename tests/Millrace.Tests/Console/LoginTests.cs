@@ -1,0 +1,166 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Millrace.Tests.WebConsole.Fakes;
+using Millrace.WebConsole;
+using Millrace.WebConsole.Http;
+using Millrace.WebConsole.Seams;
+
+namespace Millrace.Tests.WebConsole;
+
+/// <summary>The HTTP port of a platform whose Kafka port has users.</summary>
+public sealed class LoginTests
+{
+    [Theory]
+    [InlineData("/")]
+    [InlineData("/api/topics")]
+    [InlineData("/metrics")]
+    [InlineData("/openapi.json")]
+    [InlineData("/schema-registry/subjects")]
+    [InlineData("/iceberg/v1/config")]
+    [InlineData("/nothing")]
+    public async Task Nothing_is_answered_without_a_login(string path)
+    {
+        await using var test = await Test.StartAsync();
+        using var open = await test.GetAsync(path);
+        Assert.Equal(HttpStatusCode.Unauthorized, open.StatusCode);
+        Assert.StartsWith("Basic ", open.Headers.WwwAuthenticate.ToString(), StringComparison.Ordinal);
+        using var wrong = await test.GetAsync(path, "root:guess");
+        Assert.Equal(HttpStatusCode.Unauthorized, wrong.StatusCode);
+        using var right = await test.GetAsync(path, "root:r:1");
+        Assert.NotEqual(HttpStatusCode.Unauthorized, right.StatusCode);
+    }
+
+    [Fact]
+    public async Task Probes_are_open()
+    {
+        await using var test = await Test.StartAsync();
+        foreach (var path in new[] { "/healthz", "/readyz" })
+        {
+            using var answer = await test.GetAsync(path);
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+    }
+
+    [Theory]
+    [InlineData("GET", "/api/topics")]
+    [InlineData("DELETE", "/api/users/root")]
+    [InlineData("GET", "/")]
+    public async Task A_user_who_is_no_super_user_reaches_the_registry_alone(string method, string path)
+    {
+        await using var test = await Test.StartAsync();
+        using var answer = await test.SendAsync(new HttpMethod(method), path, "alice:a");
+        Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);
+        using var registry = await test.GetAsync("/subjects", "alice:a");
+        // The fakes have no registry: it was let through.
+        Assert.Equal(HttpStatusCode.NotFound, registry.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_browser_gets_a_cookie_that_stands_for_the_login_until_the_password_changes()
+    {
+        await using var test = await Test.StartAsync();
+        using var first = await test.SendAsync(HttpMethod.Get, "/api/topics", "root:r:1", browser: true);
+        var cookie = Assert.Single(first.Headers.GetValues("Set-Cookie"));
+        Assert.Contains("httponly", cookie, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("samesite=strict", cookie, StringComparison.OrdinalIgnoreCase);
+        var token = cookie.Split(';')[0];
+        using (var second = await test.SendAsync(HttpMethod.Get, "/api/topics", null, cookie: token))
+            Assert.Equal(HttpStatusCode.OK, second.StatusCode);
+        using (var forged = await test.SendAsync(HttpMethod.Get, "/api/topics", null, cookie: LoginGuard.Cookie + "=" + new string('0', 64)))
+            Assert.Equal(HttpStatusCode.Unauthorized, forged.StatusCode);
+        test.Access.Passwords["root"] = "other";
+        using (var late = await test.SendAsync(HttpMethod.Get, "/api/topics", null, cookie: token))
+            Assert.Equal(HttpStatusCode.Unauthorized, late.StatusCode);
+        using (var old = await test.GetAsync("/api/topics", "root:r:1"))
+            Assert.Equal(HttpStatusCode.Unauthorized, old.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_password_is_checked_once_and_never_logged()
+    {
+        await using var test = await Test.StartAsync();
+        for (var i = 0; i < 5; i++)
+        {
+            using var answer = await test.GetAsync("/api/topics", "root:r:1");
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+        Assert.Equal(1, test.Access.Checks);
+        using (await test.GetAsync("/api/topics", "root:topsecret"))
+        {
+        }
+        Assert.Contains(test.Lines, l => l.Contains("as root failed", StringComparison.Ordinal));
+        Assert.DoesNotContain(test.Lines, l => l.Contains("topsecret", StringComparison.Ordinal) || l.Contains(Convert.ToBase64String("root:topsecret"u8), StringComparison.Ordinal));
+    }
+
+    private sealed class Test : IAsyncDisposable, ILoggerFactory, ILogger
+    {
+        private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false });
+        private ConsoleServer _server = null!;
+
+        public FakeAccess Access { get; } = new();
+
+        public System.Collections.Concurrent.ConcurrentQueue<string> Lines { get; } = new();
+
+        public static async Task<Test> StartAsync()
+        {
+            var test = new Test();
+            test._server = await ConsoleServer.StartAsync(
+                new ConsoleOptions { Port = 0, FailedLoginDelay = TimeSpan.Zero }, new FakeServices().Build() with { Access = test.Access }, test, TimeProvider.System, default);
+            return test;
+        }
+
+        public Task<HttpResponseMessage> GetAsync(string path, string? user = null) => SendAsync(HttpMethod.Get, path, user);
+
+        public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string? user, bool browser = false, string? cookie = null)
+        {
+            using var request = new HttpRequestMessage(method, new Uri(_server.Address, path));
+            if (user is not null)
+                request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(user)));
+            if (browser)
+                request.Headers.Add("Sec-Fetch-Site", "same-origin");
+            if (cookie is not null)
+                request.Headers.Add("Cookie", cookie);
+            return await _client.SendAsync(request);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            _client.Dispose();
+            await _server.DisposeAsync();
+        }
+
+        public void AddProvider(ILoggerProvider provider)
+        {
+        }
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Enqueue($"{formatter(state, exception)} {exception}");
+
+        public void Dispose()
+        {
+        }
+    }
+
+    private sealed class FakeAccess : IAccess
+    {
+        public Dictionary<string, string> Passwords { get; } = new() { ["root"] = "r:1", ["alice"] = "a" };
+
+        public int Checks { get; private set; }
+
+        public Visitor? Check(string user, string password)
+        {
+            Checks++;
+            return Passwords.GetValueOrDefault(user) == password ? new Visitor(user, user == "root", password) : null;
+        }
+
+        public bool Holds(Visitor visitor) => Passwords.GetValueOrDefault(visitor.User) == (string)visitor.Login;
+    }
+}
