@@ -135,7 +135,8 @@ internal abstract class StoreGroup : IAsyncDisposable
 }
 
 /// <param name="reads">How members answer linearizable reads: index, lease or quorum.</param>
-internal sealed class MillraceGroup(string folder, string reads = "index") : StoreGroup(folder)
+/// <param name="consensus">The algorithm.</param>
+internal sealed class MillraceGroup(string folder, string reads = "index", string consensus = "raft") : StoreGroup(folder)
 {
     public override string Label => "Millrace";
 
@@ -145,7 +146,7 @@ internal sealed class MillraceGroup(string folder, string reads = "index") : Sto
         {
             typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location, "cluster", "start", "--name", name, "--data", Path.Combine(Folder, name),
             "--listen", string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{Clients[name]}"), "--members",
-            string.Join(',', Names.Select(n => $"{n}=127.0.0.1:{Peers[n]}")), "--reads", reads,
+            string.Join(',', Names.Select(n => $"{n}=127.0.0.1:{Peers[n]}")), "--reads", reads, "--consensus", consensus,
         },
     };
 }

@@ -39,7 +39,7 @@ internal sealed class Applier : IDisposable
         _configuration = configuration;
         _options = options;
         _snapshotEveryBytes = options.SnapshotEveryBytes
-            ?? (options.Consensus == Raft.Consensus.ConsensusAlgorithm.MultiPaxos ? 16 << 20 : 256 << 20);
+            ?? (options.Consensus != Raft.Consensus.ConsensusAlgorithm.Raft ? 16 << 20 : 256 << 20);
         _self = self;
         _pending = pending;
         _failed = failed;

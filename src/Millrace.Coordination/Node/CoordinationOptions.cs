@@ -66,7 +66,7 @@ public sealed record CoordinationOptions
     /// <summary>Entries applied between snapshots. Default 100,000.</summary>
     public long SnapshotEvery { get; init; } = 100_000;
 
-    /// <summary>Bytes of commands applied between snapshots. Default 16 MiB with multi-paxos, whose candidates are told so much; else 256 MiB.</summary>
+    /// <summary>Bytes of commands applied between snapshots. Default 16 MiB with multi-paxos and fast-paxos, whose candidates are told so much; else 256 MiB.</summary>
     public long? SnapshotEveryBytes { get; init; }
 
     /// <summary>Entries kept in the log behind a snapshot, for members that lag. Default 5,000.</summary>
@@ -109,6 +109,8 @@ public sealed record CoordinationOptions
         Log.Validate();
         ArgumentException.ThrowIfNullOrEmpty(DataFolder);
         ArgumentException.ThrowIfNullOrEmpty(Name);
+        if (Consensus == ConsensusAlgorithm.FastPaxos && Reads == ReadMode.Lease)
+            throw new ArgumentException("fast-paxos cannot read by lease, since its members commit without their leader; take index or quorum", nameof(Reads));
         if (SnapshotEvery < 1)
             throw new ArgumentException($"{nameof(SnapshotEvery)} must be positive", nameof(SnapshotEvery));
         if (KeepBehindSnapshot < 0)

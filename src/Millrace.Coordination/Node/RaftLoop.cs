@@ -26,6 +26,7 @@ internal sealed class RaftLoop : IDisposable
     private readonly Dictionary<long, Question> _asked = [];
     private readonly List<PendingRequest> _homeless = [];
     private readonly List<PendingRequest> _proposals = [];
+    private readonly Dictionary<long, PendingRequest> _fast = [];
     private readonly List<ReadBatch> _unasked = [];
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
@@ -33,6 +34,7 @@ internal sealed class RaftLoop : IDisposable
     private long _checkReadsAt;
     private long _statusShownAt;
     private bool _isStatusOld;
+    private bool _isForLeader;
     private volatile bool _isStopping;
     private volatile RaftStatus _status;
 
@@ -186,7 +188,15 @@ internal sealed class RaftLoop : IDisposable
         var commands = new ReadOnlyMemory<byte>[_proposals.Count];
         for (var i = 0; i < commands.Length; i++)
             commands[i] = _proposals[i].Data;
-        if (_core.Role == Role.Leader)
+        if (!_isForLeader && _core.ProposeFast(now, commands) is var number and > 0)
+        {
+            foreach (var request in _proposals)
+            {
+                request.Term = _core.Term;
+                _fast[number++] = request;
+            }
+        }
+        else if (_core.Role == Role.Leader)
         {
             switch (_core.Propose(now, commands).Outcome)
             {
@@ -216,6 +226,22 @@ internal sealed class RaftLoop : IDisposable
             _homeless.AddRange(_proposals);
         }
         _proposals.Clear();
+        _isForLeader = false;
+    }
+
+    /// <summary>Fast Paxos: others got their slots, so they can never be chosen there; the leader gives them others.</summary>
+    private void ProposeAgain(IReadOnlyList<long> lost)
+    {
+        foreach (var number in lost)
+        {
+            if (!_fast.Remove(number, out var request) || !_pending.Contains(request.Id))
+                continue;
+            request.Term = 0;
+            _proposals.Add(request);
+            _isForLeader = true;
+        }
+        if (_isForLeader)
+            _mailbox.Wake();
     }
 
     private void AskReads(long now)
@@ -283,6 +309,7 @@ internal sealed class RaftLoop : IDisposable
             // No leader at the moment: ask again shortly. Callers stop waiting by themselves.
             _asked[++_lastReadId] = question with { AskAgainAt = Now + (AskAgainMicros / 20) };
         }
+        ProposeAgain(ready.Lost);
         foreach (var read in ready.SnapshotReads)
             Snapshots.Read(read);
         foreach (var chunk in ready.SnapshotWrites)
@@ -301,6 +328,12 @@ internal sealed class RaftLoop : IDisposable
         if (_isStatusOld)
             return;
         _statusShownAt = now;
+        // Answered requests are known by their absence from those that wait.
+        foreach (var (number, request) in _fast)
+        {
+            if (!_pending.Contains(request.Id))
+                _fast.Remove(number);
+        }
         _status = _core.Status(now);
         if (old.Role != _status.Role || old.Term != _status.Term || old.Leader != _status.Leader)
             RoleChanged(_status);

@@ -141,7 +141,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
                 ? Configuration.Empty
                 : Configuration.Of(identity.FirstMembers.Select(m => new MemberId(m.ID)));
             var storage = MemberStorage.Open(
-                files, Path.Combine(options.DataFolder, "raft"), members, options.Log with { IsBySlot = options.Consensus == ConsensusAlgorithm.MultiPaxos });
+                files, Path.Combine(options.DataFolder, "raft"), members, options.Log with { IsBySlot = options.Consensus != ConsensusAlgorithm.Raft });
             var replica = new Replica(options, identity, folderLock, storage, time, logger);
             if (options.PeerPort >= 0 && (options.Members.Count > 0 || options.PeerPort > 0))
                 replica.PeerPort = replica._transport.Listen(new System.Net.IPEndPoint(options.Address, options.PeerPort));

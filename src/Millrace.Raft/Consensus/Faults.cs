@@ -68,6 +68,24 @@ internal sealed record Faults
     /// <summary>Multi-Paxos: what is proposed again keeps its old term, as in Raft.</summary>
     public bool KeepOldTerms { get; init; }
 
+    /// <summary>Fast Paxos: a majority is taken for a fast quorum.</summary>
+    public bool MajorityIsFast { get; init; }
+
+    /// <summary>Fast Paxos: after a collision any value is picked, although one may have been chosen.</summary>
+    public bool PickAny { get; init; }
+
+    /// <summary>Fast Paxos: a member votes on although it has agreed to the end of the window.</summary>
+    public bool VoteAfterClose { get; init; }
+
+    /// <summary>Fast Paxos: a new leader takes the fast round of a term for newer than what that term's leader proposed.</summary>
+    public bool FastOverClassic { get; init; }
+
+    /// <summary>Fast Paxos: a promise does not tell the votes of fast rounds.</summary>
+    public bool ForgetFastVotes { get; init; }
+
+    /// <summary>Fast Paxos: a leader's read does not look at slots that are voted on and not committed there.</summary>
+    public bool ReadBelowVotes { get; init; }
+
     /// <summary>A quorum read waits for what a majority has committed instead of what it has.</summary>
     public bool QuorumReadOfCommits { get; init; }
 }

@@ -99,7 +99,7 @@ internal sealed class Following
                 var agrees = entry.Index <= log.Base.Index || log.TermAt(entry.Index) == entry.Term || IsChosen(entry.Index);
                 if (agrees && !(_core.Faults.TruncateAgreeingEntries && entry.Index > log.Commit && entry.Index == last))
                     continue;
-                if (_core.Options.Algorithm == ConsensusAlgorithm.MultiPaxos && !_core.Faults.ForgetReplaced)
+                if (_core.Options.IsBySlot && !_core.Faults.ForgetReplaced)
                     kept = log.Reopen(entry.Index, last);
                 else
                     log.TruncateFrom(entry.Index);
@@ -113,7 +113,7 @@ internal sealed class Following
     }
 
     /// <summary>In Multi-Paxos what is committed is the leader's too, whatever its term: it may have been proposed again since.</summary>
-    private bool IsChosen(long index) => _core.Options.Algorithm == ConsensusAlgorithm.MultiPaxos && index <= _core.Log.Commit;
+    private bool IsChosen(long index) => _core.Options.IsBySlot && index <= _core.Log.Commit;
 
     private void Acknowledge(AppendRequest request, long match)
     {
@@ -132,7 +132,7 @@ internal sealed class Following
         var log = _core.Log;
         log.CommitTo(_core.Faults.CommitBeyondMatch ? Math.Min(heartbeat.Commit, log.LastIndex) : heartbeat.Commit);
         _core.Send(new HeartbeatResponse(
-            _core.Self, heartbeat.From, _core.Term, heartbeat.Round, heartbeat.SentAt, ElectionMicros));
+            _core.Self, heartbeat.From, _core.Term, heartbeat.Round, heartbeat.SentAt, ElectionMicros, _core.Fast.Incarnation, _core.Fast.FurthestVote));
     }
 
     private void Receive(SnapshotChunk chunk)

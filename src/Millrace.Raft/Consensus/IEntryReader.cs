@@ -22,6 +22,9 @@ public sealed record RecoveredState(
     HardState HardState, SnapshotInfo Base, long LastIndex, IReadOnlyList<TermRun> Terms,
     IReadOnlyList<(long Index, Configuration Configuration)> Configurations, long Applied, bool IsRestart)
 {
+    /// <summary>Fast Paxos: votes of this member, the last of each slot, perhaps also of slots that were settled since.</summary>
+    public IReadOnlyList<FastVote> Votes { get; init; } = [];
+
     /// <summary>A member that never ran.</summary>
     public static RecoveredState Fresh(Configuration members) =>
         new(default, SnapshotInfo.Bootstrap(members), 0, [], [], 0, IsRestart: false);

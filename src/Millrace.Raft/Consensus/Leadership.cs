@@ -11,6 +11,7 @@ internal sealed class Leadership
     private readonly Pace _pace;
     private readonly ReadRounds _reads;
     private readonly SnapshotSender _snapshots;
+    private readonly FastLeadership _fast;
     private readonly SortedDictionary<MemberId, Progress> _progress = [];
     private readonly Queue<(long Index, int Bytes)> _uncommitted = new();
     private readonly List<Entry> _scratch = [];
@@ -32,13 +33,14 @@ internal sealed class Leadership
         _pace = new Pace(_options);
         _reads = new ReadRounds(core, this);
         _snapshots = new SnapshotSender(core);
+        _fast = new FastLeadership(core, this);
         FollowConfiguration(now);
     }
 
     public long ElectionMicros => _pace.ElectionMicros;
 
     public long NextDeadline =>
-        Math.Min(Math.Min(_heartbeatDue, _noticeDue), _transferee.IsNone ? long.MaxValue : _transferDeadline);
+        Math.Min(Math.Min(Math.Min(_heartbeatDue, _noticeDue), _fast.NextDeadline), _transferee.IsNone ? long.MaxValue : _transferDeadline);
 
     /// <summary>Only then the commit index is surely that of the group (thesis, 6.4).</summary>
     public bool HasCommittedInTerm => _log.Commit >= _firstIndex;
@@ -53,7 +55,11 @@ internal sealed class Leadership
         BroadcastHeartbeat(now);
     }
 
-    public void End() => _reads.RefuseAll();
+    public void End()
+    {
+        _fast.End();
+        _reads.RefuseAll();
+    }
 
     public void Tick(long now)
     {
@@ -110,6 +116,11 @@ internal sealed class Leadership
             return new Proposal(ProposalOutcome.Transferring, 0, 0);
         if (_uncommittedBytes > _options.MaxUncommittedBytes)
             return new Proposal(ProposalOutcome.TooManyUncommitted, 0, 0);
+        if (_fast.IsOpen || _fast.IsClosing)
+        {
+            _fast.Propose(now, commands, origin);
+            return new Proposal(ProposalOutcome.Accepted, _term, _log.LastIndex + 1);
+        }
         var first = _log.LastIndex + 1;
         foreach (var command in commands)
             Append(now, EntryKind.Command, command);
@@ -157,6 +168,9 @@ internal sealed class Leadership
     /// <summary>Sends what was appended, committed or asked since the last time, as few messages as possible.</summary>
     public void Flush(long now)
     {
+        _fast.Advance(now);
+        if (_fast.HasChosen)
+            MaybeCommit(now);
         if (_reads.NeedsRound)
             BroadcastHeartbeat(now);
         foreach (var progress in _progress.Values)
@@ -177,13 +191,23 @@ internal sealed class Leadership
         var own = _core.Faults.CountOwnUnflushed ? _log.LastIndex : _log.Durable;
         var reached = Quorum.Reached(
             configuration, id => id == _core.Self ? own : _progress.TryGetValue(id, out var progress) ? progress.Match : 0);
-        if (reached <= _log.Commit)
-            return;
         // Entries of older terms are committed only by one of this term after them (paper, figure 8).
-        if (_log.TermAt(reached) != _term && !_core.Faults.CommitOldTermByCount)
+        if (reached > _log.Commit && _log.TermAt(reached) != _term && !_core.Faults.CommitOldTermByCount)
+            return;
+        reached = Math.Max(reached, _log.Commit);
+        var vouched = 0L;
+        while (_fast.TakeChosen(reached + 1, out var value))
+        {
+            reached++;
+            if (vouched == 0 && _core.Fast.HasDurable(value))
+                vouched = reached;
+        }
+        if (reached == _log.Commit)
             return;
         var hadCommitted = HasCommittedInTerm;
         _log.CommitTo(reached);
+        for (; vouched != 0 && vouched <= reached; vouched++)
+            _log.Vouch(vouched);
         _noticeDue = Math.Min(_noticeDue, now + _options.CommitNoticeMicros);
         while (_uncommitted.TryPeek(out var entry) && entry.Index <= reached)
         {
@@ -198,6 +222,43 @@ internal sealed class Leadership
     public IReadOnlyList<MemberStatus> Members(long now) => _progress.Values.Select(p => new MemberStatus(
         p.Id, p.Match, p.LastHeard >= now - _pace.ElectionMicros, p.RoundTrip.MeanMicros, p.RoundTrip.DeviationMicros,
         p.State == ProgressState.Snapshot)).ToArray();
+
+    public void Count(long now, FastVotes votes)
+    {
+        _fast.Count(votes.From, votes.Votes);
+        if (votes.Closed != 0)
+            _fast.Closed(now, votes.From, votes.Closed);
+    }
+
+    /// <summary>Appends what votes have settled.</summary>
+    public void AppendSettled(long now, in Entry entry)
+    {
+        Append(now, entry.Kind, entry.Data);
+    }
+
+    /// <summary>The last slot that any member has voted for, as far as known, which is as far as whoever answered the last round knew.</summary>
+    public long FurthestVote => !_core.Fast.IsUsed || _core.Faults.ReadBelowVotes
+        ? 0
+        : _progress.Values.Select(static p => p.FurthestVote).Append(_core.Fast.FurthestVote).Max();
+
+    public long IncarnationOf(MemberId id) => _progress.TryGetValue(id, out var progress) ? progress.Incarnation : 0;
+
+    public long FastPatienceMicros => (long)_options.FastPatience.TotalMicroseconds
+        + (4 * _progress.Values.Where(p => p.RoundTrip.IsKnown).Select(static p => p.RoundTrip.MeanMicros).DefaultIfEmpty(0).Max());
+
+    /// <summary>Whether a fast quorum answers and nothing else is under way.</summary>
+    public bool MayOpenFast(long now, int quorum)
+    {
+        if (!HasCommittedInTerm || !_transferee.IsNone || _log.Configuration.IsJoint || _log.Configuration.Voters.Length < 3)
+            return false;
+        var active = 1;
+        foreach (var progress in _progress.Values)
+        {
+            if (progress.Incarnation != 0 && progress.LastHeard >= now - _pace.ElectionMicros && _log.Configuration.IsVoter(progress.Id))
+                active++;
+        }
+        return active >= quorum && _log.Configuration.IsVoter(_core.Self);
+    }
 
     private void Append(long now, EntryKind kind, ReadOnlyMemory<byte> data)
     {
@@ -245,6 +306,7 @@ internal sealed class Leadership
     private void BroadcastHeartbeat(long now)
     {
         var round = _reads.NextRound();
+        _fast.Remind(now);
         // With nobody to tell there is nothing to do until somebody is added.
         _heartbeatDue = now + (_progress.Count == 0 ? _options.ElectionMaxMicros : _pace.HeartbeatMicros);
         foreach (var progress in _progress.Values)
@@ -278,6 +340,9 @@ internal sealed class Leadership
         var bound = _core.Faults.LeaseWithoutDriftBound ? 0 : _options.ClockDriftBound;
         var lease = (long)(response.PromiseMicros * (1 - bound) / (1 + bound));
         progress.PromisedUntil = Math.Max(progress.PromisedUntil, response.SentAt + lease);
+        progress.Incarnation = response.Incarnation;
+        progress.FurthestVote = Math.Max(progress.FurthestVote, response.FurthestVote);
+        _core.Fast.Seen(response.FurthestVote);
         progress.IsPaused = false;
         if (progress.State == ProgressState.Replicate && progress.Match < _log.LastIndex)
         {
@@ -290,6 +355,9 @@ internal sealed class Leadership
 
     private void Acknowledged(long now, Progress progress, long match)
     {
+        // In Fast Paxos a member may have learnt what was chosen before its leader did.
+        if (_core.Fast.IsUsed)
+            match = Math.Min(match, _log.LastIndex);
         if (match > _log.LastIndex)
             throw new RaftInvariantException($"{progress.Id} acknowledges entry {match}, but the leader's log ends at {_log.LastIndex}");
         var isNews = progress.Acknowledge(match);

@@ -4,7 +4,8 @@ namespace Millrace.Raft.Consensus;
 
 /// <summary>
 /// What a member knows of its log: the terms of all of it, the entries of its end, the configurations in it, and how far it is
-/// durable, committed and handed out. Always: base &lt;= Delivered &lt;= Commit, Delivered &lt;= Durable &lt;= LastIndex.
+/// durable, committed and handed out. Always: base &lt;= Delivered &lt;= Commit, Delivered &lt;= Durable &lt;= LastIndex;
+/// entries that are durable as votes of a fast round may be handed out before they are durable here.
 /// </summary>
 internal sealed class LogTail
 {
@@ -16,6 +17,7 @@ internal sealed class LogTail
     private readonly bool _isBySlot;
     private int _dropped;
     private long _furthestDurable;
+    private long _vouched;
     private long _firstCached;
     private long _cached;
     private long _handedToDisk;
@@ -137,7 +139,7 @@ internal sealed class LogTail
         _entries.Clear();
         _dropped = 0;
         _cached = 0;
-        Commit = Delivered = Durable = _handedToDisk = _furthestDurable = snapshot.Index;
+        Commit = Delivered = Durable = _handedToDisk = _furthestDurable = _vouched = snapshot.Index;
         _firstCached = LastIndex + 1;
         for (var i = 0; i < _writes.Count; i++)
             _writes[i] = (_writes[i].Id, Math.Min(_writes[i].LastIndex, LastIndex));
@@ -200,12 +202,22 @@ internal sealed class LogTail
         TrimCache();
     }
 
-    public bool HasDeliverable => Delivered < Math.Min(Commit, Durable);
+    public bool HasDeliverable => Delivered < Math.Min(Commit, Math.Max(Durable, _vouched));
+
+    /// <summary>
+    /// Fast Paxos: this committed entry is on this disk as a vote, so that it may be handed out before it is written as an entry too. Counts
+    /// when all before it may be as well.
+    /// </summary>
+    public void Vouch(long index)
+    {
+        if (index <= Commit && index == Math.Max(Durable, _vouched) + 1)
+            _vouched = index;
+    }
 
     /// <summary>The next entries that are both committed and durable here.</summary>
     public IReadOnlyList<Entry> TakeDeliverable(int maxBytes)
     {
-        var last = Math.Min(Commit, Durable);
+        var last = Math.Min(Commit, Math.Max(Durable, _vouched));
         if (Delivered >= last)
             return [];
         var taken = new List<Entry>();

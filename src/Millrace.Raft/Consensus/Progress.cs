@@ -42,6 +42,12 @@ internal sealed class Progress(MemberId id, long next, long now)
 
     public long LastHeard { get; set; } = now;
 
+    /// <summary>Fast Paxos: of its present life; 0 when unknown.</summary>
+    public long Incarnation { get; set; }
+
+    /// <summary>Fast Paxos: the last slot that it said to have voted for.</summary>
+    public long FurthestVote { get; set; }
+
     /// <summary>The newest round of heartbeats that it answered.</summary>
     public long AnsweredRound { get; set; }
 

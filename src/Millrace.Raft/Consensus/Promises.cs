@@ -15,13 +15,15 @@ namespace Millrace.Raft.Consensus;
 internal sealed class Promises(RaftCore core)
 {
     private readonly Dictionary<long, Entry> _newest = [];
+    private readonly Dictionary<(MemberId From, long Slot), FastVote> _votes = [];
 
-    public bool IsUsed => core.Options.Algorithm == ConsensusAlgorithm.MultiPaxos;
+    public bool IsUsed => core.Options.IsBySlot;
 
     public Prepare Ask(MemberId voter, bool isPreVote, bool isTransfer)
     {
         var log = core.Log;
         _newest.Clear();
+        _votes.Clear();
         return new Prepare(
             core.Self, voter, isPreVote ? core.Term + 1 : core.Term, log.Commit, isPreVote, isTransfer);
     }
@@ -44,7 +46,10 @@ internal sealed class Promises(RaftCore core)
                 return null;
             next = accepted[^1].Index + 1;
         }
-        return new Promise(core.Self, request.From, request.Term, core.Faults.ForgetAccepted ? [] : accepted);
+        return new Promise(core.Self, request.From, request.Term, core.Faults.ForgetAccepted ? [] : accepted)
+        {
+            Votes = core.Faults.ForgetFastVotes ? [] : [.. core.Fast.Votes.Where(v => v.Slot >= FirstToTell(request))],
+        };
     }
 
     public void Take(Promise promise)
@@ -54,6 +59,8 @@ internal sealed class Promises(RaftCore core)
             if (!_newest.TryGetValue(entry.Index, out var known) || entry.Term > known.Term)
                 _newest[entry.Index] = entry;
         }
+        foreach (var vote in promise.Votes)
+            _votes[(promise.From, vote.Slot)] = vote;
     }
 
     /// <summary>
@@ -66,17 +73,29 @@ internal sealed class Promises(RaftCore core)
         var own = new List<Entry>();
         for (var next = log.Commit + 1; next <= log.LastIndex; next = own[^1].Index + 1)
             log.Read(next, log.LastIndex, core.Options.MaxPromiseBytes, own);
+        foreach (var vote in core.Fast.Votes)
+            _votes[(core.Self, vote.Slot)] = vote;
+        var votes = _votes.Values.ToLookup(static v => v.Slot);
+        var last = _votes.Count == 0 ? 0 : _votes.Keys.Max(static k => k.Slot);
         for (var index = log.Commit + 1; ; index++)
         {
             var at = (int)(index - log.Commit - 1);
             var mine = at < own.Count ? own[at] : default;
             if (_newest.TryGetValue(index, out var told) && told.Term > mine.Term)
                 mine = told;
-            if (mine.Term == 0)
+            // A fast round comes before what its term's leader proposed itself, and after all of older terms.
+            var round = votes[index].Select(static v => v.Term).DefaultIfEmpty(0).Max();
+            if (round > mine.Term || (round == mine.Term && round > 0 && core.Faults.FastOverClassic))
+                mine = FastQuorum.Pick([.. votes[index].Where(v => v.Term == round)], round, index, core.Faults).Entry;
+            if (mine.Term == 0 && index > last)
                 break;
+            // Slots after it may have been chosen, so it must be filled.
+            if (mine.Term == 0)
+                mine = FastVote.Nobody(core.Term, index).Entry;
             chosen.Add(core.Faults.KeepOldTerms ? mine : mine with { Term = core.Term });
         }
         _newest.Clear();
+        _votes.Clear();
         if (log.LastIndex > log.Commit)
             log.Reopen(log.Commit + 1, log.LastIndex);
         foreach (var entry in chosen)

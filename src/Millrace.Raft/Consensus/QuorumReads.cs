@@ -53,7 +53,7 @@ internal sealed class QuorumReads(RaftCore core)
             _pending.Remove(id);
     }
 
-    private long End => core.Faults.QuorumReadOfCommits ? core.Log.Commit : core.Log.FurthestDurable;
+    private long End => core.Faults.QuorumReadOfCommits ? core.Log.Commit : Math.Max(core.Log.FurthestDurable, core.Fast.FurthestVote);
 
     private bool IsDecided(Dictionary<MemberId, long> answers) =>
         Quorum.Reached(core.Configuration, id => answers.ContainsKey(id) ? 1 : 0) == 1;

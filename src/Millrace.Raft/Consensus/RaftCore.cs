@@ -54,10 +54,11 @@ public sealed class RaftCore
         _random = random;
         Term = state.HardState.Term;
         Vote = state.HardState.Vote;
-        Log = new LogTail(state, stored, options.CachedLogBytes, options.Algorithm == ConsensusAlgorithm.MultiPaxos);
+        Log = new LogTail(state, stored, options.CachedLogBytes, options.IsBySlot);
         _following = new Following(this, now, isRestart: state.IsRestart);
         _quorumReads = new QuorumReads(this);
         _promises = new Promises(this);
+        Fast = new FastRounds(this, state);
     }
 
     public MemberId Self { get; }
@@ -94,6 +95,8 @@ public sealed class RaftCore
 
     internal LogTail Log { get; }
 
+    internal FastRounds Fast { get; }
+
     /// <summary>Time has come to <paramref name="now"/>.</summary>
     public void Tick(long now)
     {
@@ -122,7 +125,7 @@ public sealed class RaftCore
                 return;
         }
         if (message.Term > Term && message is not VoteRequest { IsPreVote: true } and not Prepare { IsPreVote: true } and not VoteResponse { IsPreVote: true, IsGranted: true })
-            BecomeFollower(now, message.Term, message is AppendRequest or Heartbeat or SnapshotChunk ? message.From : MemberId.None);
+            BecomeFollower(now, message.Term, message is AppendRequest or Heartbeat or SnapshotChunk or FastWindow ? message.From : MemberId.None);
         if (message.Term < Term && message is not ReadRequest and not ReadResponse)
         {
             AnswerStale(message);
@@ -141,12 +144,25 @@ public sealed class RaftCore
                 break;
             case Promise promise when Role == Role.Candidate:
                 _promises.Take(promise);
+                foreach (var vote in promise.Votes)
+                    Fast.Seen(vote.Slot);
                 _votes.TryAdd(promise.From, true);
                 DecideElection(now);
                 break;
             case AppendRequest or Heartbeat or SnapshotChunk:
                 FollowLeader(now, message.From);
                 _following.Step(now, message);
+                break;
+            case FastPropose propose:
+                Fast.Step(propose);
+                break;
+            case FastVotes votes:
+                Fast.Count(votes.From, votes.Votes);
+                _leadership?.Count(now, votes);
+                break;
+            case FastWindow window:
+                FollowLeader(now, window.From);
+                Fast.Step(window);
                 break;
             case TimeoutNow:
                 if (Role != Role.Leader)
@@ -168,6 +184,16 @@ public sealed class RaftCore
     /// <param name="origin">The member that waits for them and is told at once when they are committed, if not this one.</param>
     public Proposal Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands, MemberId origin = default) =>
         _leadership?.Propose(now, commands, origin) ?? new Proposal(ProposalOutcome.NotLeader, 0, 0);
+
+    /// <summary>
+    /// Fast Paxos: a member that does not lead proposes commands to all voters at once, if the leader lets members do so at the moment.
+    /// </summary>
+    /// <returns>
+    /// The number of the first command, by which <see cref="Ready.Lost"/> names it when others got its slot; the others follow. 0: propose to
+    /// the leader.
+    /// </returns>
+    public long ProposeFast(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands) =>
+        _leadership is null && Fast.IsUsed ? Fast.Propose(now, commands, MemberId.None) : 0;
 
     /// <summary>
     /// Changes who belongs to the group; other voters by the joint step, which the leader leaves by itself. One change at a time.
@@ -221,6 +247,8 @@ public sealed class RaftCore
     public void Persisted(long now, long writeId)
     {
         Log.Persisted(writeId);
+        if (Fast.IsUsed && Fast.Persisted(writeId) is { Count: > 0 } votes)
+            _leadership?.Count(now, new FastVotes(Self, Self, Term, votes, 0));
         if (Role == Role.Candidate && _selfVoteWrite > 0 && writeId >= _selfVoteWrite)
         {
             // One's own vote counts like any other: when it cannot be forgotten.
@@ -252,10 +280,13 @@ public sealed class RaftCore
     /// <summary>What is to be done now; null when nothing.</summary>
     public Ready? TakeReady(long now)
     {
+        if (Fast.IsUsed)
+            Fast.Settle();
         _leadership?.Flush(now);
+        var lost = Fast.TakeLost();
         var committed = Log.TakeDeliverable(Options.MaxApplyBytes);
         var write = TakeWrite();
-        if (write is null && committed.Count == 0 && _messages.Count == 0 && _reads.Count == 0 && _snapshotReads.Count == 0
+        if (write is null && committed.Count == 0 && _messages.Count == 0 && _reads.Count == 0 && lost.Count == 0 && _snapshotReads.Count == 0
             && _snapshotWrites.Count == 0)
             return null;
         return new Ready
@@ -265,6 +296,7 @@ public sealed class RaftCore
             Install = write?.Reset,
             Committed = committed,
             Reads = Take(_reads),
+            Lost = lost,
             SnapshotReads = Take(_snapshotReads),
             SnapshotWrites = Take(_snapshotWrites),
         };
@@ -448,6 +480,7 @@ public sealed class RaftCore
                     _promises.Adopt();
                 Role = Role.Leader;
                 Leader = Self;
+                Fast.CloseWindow();
                 _leadership = new Leadership(this, now);
                 _leadership.Begin(now);
                 break;
@@ -470,11 +503,11 @@ public sealed class RaftCore
 
     private LogWrite? TakeWrite()
     {
-        if (!_isHardStateDirty && _reset is null && !Log.HasUnwritten && _messagesAfter.Count == 0)
+        if (!_isHardStateDirty && _reset is null && !Log.HasUnwritten && _messagesAfter.Count == 0 && !Fast.HasUnwritten)
             return null;
         var id = ++_lastWrite;
         HardState? hardState = _isHardStateDirty ? new HardState(Term, Faults.ForgetVote ? MemberId.None : Vote) : null;
-        var write = new LogWrite(id, hardState, _reset, Log.TakeUnwritten(id), Take(_messagesAfter));
+        var write = new LogWrite(id, hardState, _reset, Log.TakeUnwritten(id), Take(_messagesAfter)) { Votes = Fast.TakeUnwritten(id) };
         _isHardStateDirty = false;
         _reset = null;
         return write;

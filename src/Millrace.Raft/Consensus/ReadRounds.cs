@@ -56,7 +56,8 @@ internal sealed class ReadRounds(RaftCore core, Leadership leadership)
         while (_waiting.TryPeek(out var read) && read.Round <= confirmed)
         {
             _waiting.Dequeue();
-            Grant(read.ReadId, read.Origin, read.Index);
+            // What a fast quorum chose without this leader has votes in every majority.
+            Grant(read.ReadId, read.Origin, Math.Max(read.Index, leadership.FurthestVote));
         }
     }
 

@@ -35,6 +35,11 @@ public sealed class Ready
     /// <summary>Pieces of the newest snapshot to be read and given to <see cref="RaftCore.ProvideSnapshotChunk"/>.</summary>
     public required IReadOnlyList<SnapshotRead> SnapshotReads { get; init; }
 
+    /// <summary>
+    /// Fast Paxos: numbers of values that can never be chosen any more, since others got their slots; to be proposed again by the leader.
+    /// </summary>
+    public IReadOnlyList<long> Lost { get; init; } = [];
+
     /// <summary>Pieces of a snapshot to be stored, then <see cref="RaftCore.SnapshotStored"/>.</summary>
     public required IReadOnlyList<SnapshotChunk> SnapshotWrites { get; init; }
 }
@@ -49,7 +54,10 @@ public sealed record LogWrite(
     long Id, HardState? HardState, SnapshotInfo? Reset, IReadOnlyList<Entry> Entries, IReadOnlyList<Message> MessagesAfter)
 {
     /// <summary>Nothing for the disk: the messages only wait for earlier writes.</summary>
-    public bool IsEmpty => HardState is null && Reset is null && Entries.Count == 0;
+    public bool IsEmpty => HardState is null && Reset is null && Entries.Count == 0 && Votes.Count == 0;
+
+    /// <summary>Fast Paxos: votes to be written with the rest.</summary>
+    public IReadOnlyList<FastVote> Votes { get; init; } = [];
 }
 
 /// <param name="ReadId">As given to <see cref="RaftCore.Read"/>.</param>

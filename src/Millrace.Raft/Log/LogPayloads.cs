@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Millrace.Raft.Consensus;
 
 namespace Millrace.Raft.Log;
 
@@ -7,6 +8,7 @@ internal static class LogPayloads
 {
     public const int EntryHeaderBytes = 17;
     public const int HardStateBytes = 16;
+    public const int VoteHeaderBytes = 16;
     public const int FormatVersion = 1;
 
     public static int SizeOf(SnapshotInfo position) => 16 + position.Configuration.EncodedLength;
@@ -25,6 +27,18 @@ internal static class LogPayloads
     public static Entry ReadEntry(ReadOnlySpan<byte> source) => new(
         BinaryPrimitives.ReadInt64LittleEndian(source), BinaryPrimitives.ReadInt64LittleEndian(source[8..]), (EntryKind)source[16],
         source[EntryHeaderBytes..].ToArray());
+
+    /// <summary>Proposer and number, then the entry.</summary>
+    public static void WriteVote(Span<byte> target, in FastVote vote)
+    {
+        BinaryPrimitives.WriteUInt64LittleEndian(target, vote.Proposer.Value);
+        BinaryPrimitives.WriteInt64LittleEndian(target[8..], vote.Number);
+        WriteEntry(target[VoteHeaderBytes..], vote.Entry);
+    }
+
+    public static FastVote ReadVote(ReadOnlySpan<byte> source) => new(
+        new MemberId(BinaryPrimitives.ReadUInt64LittleEndian(source)), BinaryPrimitives.ReadInt64LittleEndian(source[8..]),
+        ReadEntry(source[VoteHeaderBytes..]));
 
     public static void WriteHardState(Span<byte> target, HardState state)
     {

@@ -15,6 +15,9 @@ internal enum RecordKind : byte
 
     /// <summary>Nothing but the news that what comes before is durable.</summary>
     Mark = 5,
+
+    /// <summary>Fast Paxos: what was accepted for a slot in a fast round, which may be past the log's end.</summary>
+    Vote = 6,
 }
 
 /// <summary>
@@ -53,7 +56,7 @@ internal static class LogRecord
         if (length < 0 || length > maxPayload || offset + HeaderBytes + length > segment.Length)
             return false;
         var kind = segment[offset + 12];
-        if (kind is < (byte)RecordKind.Start or > (byte)RecordKind.Mark)
+        if (kind is < (byte)RecordKind.Start or > (byte)RecordKind.Vote)
             return false;
         var crc = BinaryPrimitives.ReadUInt32LittleEndian(segment[(offset + 4)..]);
         if (crc != Crc32C.Compute(segment.Slice(offset + 8, HeaderBytes - 8 + length), Seed(sequence, offset)))

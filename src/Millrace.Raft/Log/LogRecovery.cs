@@ -17,6 +17,9 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
 
     public HardState HardState { get; private set; }
 
+    /// <summary>Fast Paxos: the last vote for each slot.</summary>
+    public Dictionary<long, Consensus.FastVote> Votes { get; } = [];
+
     public bool IsFresh => Segments.Count == 0;
 
     public void Run()
@@ -127,6 +130,11 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
                 break;
             case RecordKind.Rewind:
                 Rewind(LogPayloads.ReadPosition(payload));
+                break;
+            case RecordKind.Vote:
+                var vote = LogPayloads.ReadVote(payload);
+                Votes[vote.Slot] = vote;
+                segment.LargestIndex = Math.Max(segment.LargestIndex, vote.Slot);
                 break;
             case RecordKind.Start:
                 throw new InvalidDataException("a segment begins within a segment");

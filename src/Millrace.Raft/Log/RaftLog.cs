@@ -20,6 +20,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     private readonly List<LogSegment> _segments;
     private readonly LogHistory _history;
     private readonly LogPositions _positions;
+    private readonly IReadOnlyDictionary<long, FastVote> _recoveredVotes;
     private HardState _hardState;
     private Exception? _failure;
     private byte[] _buffer = new byte[64 << 10];
@@ -32,6 +33,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
         _segments = recovery.Segments;
         _history = recovery.History!;
         _positions = recovery.Positions;
+        _recoveredVotes = recovery.Votes;
         _hardState = recovery.HardState;
         IsRestart = !recovery.IsFresh;
     }
@@ -88,7 +90,10 @@ public sealed class RaftLog : IEntryReader, IDisposable
 
     /// <summary>What the core starts from, given how far the state machine is.</summary>
     public RecoveredState State(long applied) => new(
-        _hardState, _history.Base, _history.LastIndex, _history.Terms.ToArray(), _history.Configurations.ToArray(), applied, IsRestart);
+        _hardState, _history.Base, _history.LastIndex, _history.Terms.ToArray(), _history.Configurations.ToArray(), applied, IsRestart)
+    {
+        Votes = [.. _recoveredVotes.Values.Where(v => v.Slot > applied)],
+    };
 
     /// <summary>The term of an entry; -1 when it is not in the log.</summary>
     public long TermAt(long index)
@@ -234,6 +239,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
         }
         foreach (var entry in write.Entries)
             size += LogRecord.SizeOf(LogPayloads.EntryHeaderBytes + entry.Data.Length);
+        foreach (var vote in write.Votes)
+            size += LogRecord.SizeOf(LogPayloads.VoteHeaderBytes + LogPayloads.EntryHeaderBytes + vote.Entry.Data.Length);
         return size;
     }
 
@@ -260,6 +267,11 @@ public sealed class RaftLog : IEntryReader, IDisposable
                 }
                 foreach (var entry in write.Entries)
                     Add(ref encoder, segment, entry);
+                foreach (var vote in write.Votes)
+                {
+                    encoder.Add(vote);
+                    segment.LargestIndex = Math.Max(segment.LargestIndex, vote.Slot);
+                }
             }
             segment.File.Write(segment.Length, _buffer.AsSpan(0, encoder.Length));
             segment.Length += encoder.Length;

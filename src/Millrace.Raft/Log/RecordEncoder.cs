@@ -1,3 +1,5 @@
+using Millrace.Raft.Consensus;
+
 namespace Millrace.Raft.Log;
 
 /// <summary>Puts records one after another into a buffer that will stand at an offset of a segment.</summary>
@@ -20,6 +22,12 @@ internal ref struct RecordEncoder(Span<byte> buffer, long sequence, int start, i
     {
         LogPayloads.WriteEntry(_buffer[(Length + LogRecord.HeaderBytes)..], entry);
         Seal(LogPayloads.EntryHeaderBytes + entry.Data.Length, RecordKind.Entry);
+    }
+
+    public void Add(in FastVote vote)
+    {
+        LogPayloads.WriteVote(_buffer[(Length + LogRecord.HeaderBytes)..], vote);
+        Seal(LogPayloads.VoteHeaderBytes + LogPayloads.EntryHeaderBytes + vote.Entry.Data.Length, RecordKind.Vote);
     }
 
     public void Rewind(SnapshotInfo position)

@@ -1,3 +1,5 @@
+using Millrace.Raft.Consensus;
+
 namespace Millrace.Raft.Messages;
 
 /// <summary>What members tell each other. Lost, doubled, late and reordered messages are harmless.</summary>
@@ -41,7 +43,10 @@ public sealed record AppendResponse(
 public sealed record Heartbeat(MemberId From, MemberId To, long Term, long Commit, long Round, long SentAt, long PromiseMicros)
     : Message(From, To, Term);
 
-public sealed record HeartbeatResponse(MemberId From, MemberId To, long Term, long Round, long SentAt, long PromiseMicros)
+/// <param name="Incarnation">Fast Paxos: of this life of the sender; else 0.</param>
+/// <param name="FurthestVote">Fast Paxos: the last slot that it has voted for.</param>
+public sealed record HeartbeatResponse(
+    MemberId From, MemberId To, long Term, long Round, long SentAt, long PromiseMicros, long Incarnation = 0, long FurthestVote = 0)
     : Message(From, To, Term);
 
 /// <summary>A piece of a snapshot's file.</summary>
@@ -77,4 +82,21 @@ public sealed record Prepare(
 
 /// <summary>Nothing of an older term will be accepted; here is what was.</summary>
 /// <param name="Accepted">Entries after the candidate's commit index.</param>
-public sealed record Promise(MemberId From, MemberId To, long Term, IReadOnlyList<Entry> Accepted) : Message(From, To, Term);
+public sealed record Promise(MemberId From, MemberId To, long Term, IReadOnlyList<Entry> Accepted) : Message(From, To, Term)
+{
+    /// <summary>Fast Paxos: votes in fast rounds after the candidate's commit index.</summary>
+    public IReadOnlyList<FastVote> Votes { get; init; } = [];
+}
+
+/// <summary>Fast Paxos: values for slots, from whoever has them to every voter.</summary>
+public sealed record FastPropose(MemberId From, MemberId To, long Term, IReadOnlyList<FastVote> Values) : Message(From, To, Term);
+
+/// <summary>Fast Paxos: what the sender has voted for, durably.</summary>
+/// <param name="Closed">Not 0: these are all its votes, and it votes no more in windows up to this one.</param>
+public sealed record FastVotes(MemberId From, MemberId To, long Term, IReadOnlyList<FastVote> Votes, long Closed) : Message(From, To, Term);
+
+/// <summary>Fast Paxos: the leader lets its members vote for slots from <paramref name="FirstSlot"/> on, or ends that with 0.</summary>
+/// <param name="Sequence">Rises with each word of this term on windows.</param>
+/// <param name="Incarnation">The life of the receiver that it is meant for.</param>
+public sealed record FastWindow(MemberId From, MemberId To, long Term, long Sequence, long Incarnation, long FirstSlot)
+    : Message(From, To, Term);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using Millrace.Raft.Consensus;
 
 namespace Millrace.Raft.Messages;
 
@@ -33,6 +34,9 @@ public static class MessageCodec
             case Heartbeat m:
                 Numbers(target, 5, m, m.Commit, m.Round, m.SentAt, m.PromiseMicros);
                 break;
+            case HeartbeatResponse { Incarnation: not 0 } m:
+                Numbers(target, 16, m, m.Round, m.SentAt, m.PromiseMicros, m.Incarnation, m.FurthestVote);
+                break;
             case HeartbeatResponse m:
                 Numbers(target, 6, m, m.Round, m.SentAt, m.PromiseMicros);
                 break;
@@ -64,9 +68,22 @@ public static class MessageCodec
                 Numbers(target, 14, m, m.Commit, (m.IsPreVote ? 1 : 0) | (m.IsTransfer ? 2 : 0));
                 break;
             case Promise m:
-                Numbers(target, 15, m, m.Accepted.Count == 0 ? 0 : m.Accepted[0].Index, m.Accepted.Count);
+                Numbers(target, m.Votes.Count == 0 ? (byte)15 : (byte)20, m, m.Accepted.Count == 0 ? 0 : m.Accepted[0].Index, m.Accepted.Count);
                 foreach (var entry in m.Accepted)
                     WriteEntry(target, entry);
+                if (m.Votes.Count > 0)
+                    WriteVotes(target, m.Votes);
+                break;
+            case FastPropose m:
+                Numbers(target, 17, m);
+                WriteVotes(target, m.Values);
+                break;
+            case FastVotes m:
+                Numbers(target, 18, m, m.Closed);
+                WriteVotes(target, m.Votes);
+                break;
+            case FastWindow m:
+                Numbers(target, 19, m, m.Sequence, m.Incarnation, m.FirstSlot);
                 break;
             default:
                 throw new ArgumentException($"{message.GetType().Name} has no wire form", nameof(message));
@@ -134,6 +151,24 @@ public static class MessageCodec
                 var first = reader.Number();
                 message = new Promise(from, to, term, ReadEntries(ref reader, first, reader.Number()));
                 break;
+            case 16:
+                message = new HeartbeatResponse(
+                    from, to, term, reader.Number(), reader.Number(), reader.Number(), reader.Number(), reader.Number());
+                break;
+            case 17:
+                message = new FastPropose(from, to, term, ReadVotes(ref reader));
+                break;
+            case 18:
+                var closed = reader.Number();
+                message = new FastVotes(from, to, term, ReadVotes(ref reader), closed);
+                break;
+            case 19:
+                message = new FastWindow(from, to, term, reader.Number(), reader.Number(), reader.Number());
+                break;
+            case 20:
+                first = reader.Number();
+                message = new Promise(from, to, term, ReadEntries(ref reader, first, reader.Number())) { Votes = ReadVotes(ref reader) };
+                break;
             default:
                 throw new InvalidDataException($"message kind {kind} is unknown");
         }
@@ -163,6 +198,37 @@ public static class MessageCodec
         BinaryPrimitives.WriteInt32LittleEndian(span[9..], entry.Data.Length);
         entry.Data.Span.CopyTo(span[13..]);
         target.Advance(13 + entry.Data.Length);
+    }
+
+    /// <summary>Their number, then each: proposer, number, slot, and the entry.</summary>
+    private static void WriteVotes(IBufferWriter<byte> target, IReadOnlyList<FastVote> votes)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(target.GetSpan(8), votes.Count);
+        target.Advance(8);
+        foreach (var vote in votes)
+        {
+            var span = target.GetSpan(24);
+            BinaryPrimitives.WriteUInt64LittleEndian(span, vote.Proposer.Value);
+            BinaryPrimitives.WriteInt64LittleEndian(span[8..], vote.Number);
+            BinaryPrimitives.WriteInt64LittleEndian(span[16..], vote.Slot);
+            target.Advance(24);
+            WriteEntry(target, vote.Entry);
+        }
+    }
+
+    private static FastVote[] ReadVotes(ref Reader reader)
+    {
+        var count = reader.Number();
+        if (count < 0 || count > reader.Left / 37)
+            throw new InvalidDataException($"a message says it has {count} votes");
+        var votes = new FastVote[count];
+        for (var i = 0; i < votes.Length; i++)
+        {
+            var proposer = new MemberId((ulong)reader.Number());
+            var number = reader.Number();
+            votes[i] = new FastVote(proposer, number, ReadEntries(ref reader, reader.Number(), 1)[0]);
+        }
+        return votes;
     }
 
     private static AppendRequest ReadAppend(ref Reader reader, MemberId from, MemberId to, long term)

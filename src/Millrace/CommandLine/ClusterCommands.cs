@@ -39,9 +39,9 @@ internal static class ClusterCommands
         };
         var consensus = new Option<string>("--consensus")
         {
-            Description = "The algorithm, the same on all members from the first day", HelpName = "raft|multi-paxos", DefaultValueFactory = _ => "raft",
+            Description = "The algorithm, the same on all members from the first day", HelpName = "raft|multi-paxos|fast-paxos", DefaultValueFactory = _ => "raft",
         };
-        consensus.AcceptOnlyFromAmong("raft", "multi-paxos");
+        consensus.AcceptOnlyFromAmong("raft", "multi-paxos", "fast-paxos");
         var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads, consensus }.WithExamples(
             "./millrace cluster start",
             "./millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
@@ -56,7 +56,12 @@ internal static class ClusterCommands
                 DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
                 Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
                 PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads),
-                Consensus = parsed.GetValue(consensus) == "raft" ? ConsensusAlgorithm.Raft : ConsensusAlgorithm.MultiPaxos,
+                Consensus = parsed.GetValue(consensus) switch
+                {
+                    "multi-paxos" => ConsensusAlgorithm.MultiPaxos,
+                    "fast-paxos" => ConsensusAlgorithm.FastPaxos,
+                    _ => ConsensusAlgorithm.Raft,
+                },
             };
             using var logs = PlatformLogs.Create(quiet: false);
             await using var node = await StartAsync(options, logs, cancellation);

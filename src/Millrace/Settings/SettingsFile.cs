@@ -134,7 +134,8 @@ internal static class SettingsFile
                         {
                             "raft" => ConsensusAlgorithm.Raft,
                             "multi-paxos" => ConsensusAlgorithm.MultiPaxos,
-                            var text => throw Fault(value, file, $"'{text}' is no algorithm of the store", "raft or multi-paxos"),
+                            "fast-paxos" => ConsensusAlgorithm.FastPaxos,
+                            var text => throw Fault(value, file, $"'{text}' is no algorithm of the store", "raft, multi-paxos or fast-paxos"),
                         },
                     };
                     break;

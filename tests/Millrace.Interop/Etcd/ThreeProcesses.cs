@@ -12,6 +12,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private readonly Dictionary<string, Process> _running = [];
     private readonly Dictionary<string, (int Client, int Peer)> _ports = [];
     private string _members = "";
+    private string[] _more = [];
 
     public string Endpoints => string.Join(',', _ports.Values.Select(p => $"127.0.0.1:{p.Client}"));
 
@@ -23,9 +24,13 @@ internal sealed class ThreeProcesses : IAsyncDisposable
 
     public string EndpointsBut(string name) => string.Join(',', _ports.Where(p => p.Key != name).Select(p => $"127.0.0.1:{p.Value.Client}"));
 
-    public static ThreeProcesses Start(params string[] names)
+    public static ThreeProcesses Start(params string[] names) => StartWith([], names);
+
+    /// <param name="more">Words on every member's command line.</param>
+    /// <param name="names">Of the members.</param>
+    public static ThreeProcesses StartWith(string[] more, params string[] names)
     {
-        var group = new ThreeProcesses();
+        var group = new ThreeProcesses { _more = more };
         foreach (var name in names)
             group._ports[name] = (FreePort(), FreePort());
         group._members = string.Join(',', group._ports.Select(p => $"{p.Key}=127.0.0.1:{p.Value.Peer}"));
@@ -70,7 +75,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
                 "--members", members,
             },
         };
-        foreach (var word in more)
+        foreach (var word in _more.Concat(more))
             start.ArgumentList.Add(word);
         var process = Process.Start(start)!;
         process.OutputDataReceived += static (_, _) => { };

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Millrace.Raft.Consensus;
 using Millrace.Simulation.Linearizability;
 using Xunit.Abstractions;
 
@@ -37,16 +38,25 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
         Console.WriteLine(summary);
     }
 
-    [Fact]
-    public void No_storm_makes_a_group_with_multi_paxos_lie()
+    [Theory]
+    [InlineData(ConsensusAlgorithm.MultiPaxos)]
+    [InlineData(ConsensusAlgorithm.FastPaxos)]
+    public void No_storm_makes_a_group_of_the_Paxos_family_lie(object algorithm)
     {
+        long fast = 0, lost = 0;
         for (var seed = 1; seed <= 60; seed++)
         {
-            var plan = SimulationPlan.Draw(seed) with { Algorithm = Millrace.Raft.Consensus.ConsensusAlgorithm.MultiPaxos };
+            var plan = SimulationPlan.Draw(seed) with { Algorithm = (ConsensusAlgorithm)algorithm, AtLeader = algorithm is ConsensusAlgorithm.FastPaxos ? 0.3 : 0.8 };
             var cluster = new SimulatedCluster(plan);
             cluster.Run();
-            Assert.True(cluster.Violation is null, $"seed {seed} with multi-paxos: {cluster.Violation}\n{plan}");
+            Assert.True(cluster.Violation is null, $"seed {seed} with {algorithm}: {cluster.Violation}\n{plan}");
+            fast += cluster.FastProposals;
+            lost += cluster.LostSlots;
         }
+        if (algorithm is not ConsensusAlgorithm.FastPaxos)
+            return;
+        Console.WriteLine($"fast-paxos: {fast} proposals without a leader, {lost} lost their slot and went to it");
+        Assert.True(fast > 1000 && lost > 10, $"only {fast} fast proposals, of which {lost} collided");
     }
 
     [Fact]

@@ -27,7 +27,7 @@ internal sealed class Invariants(SimulatedCluster cluster)
         if (IsPaxos)
         {
             // Terms say nothing there: what was chosen must be in the log with the same content.
-            if (core.LastIndex < LastApplied || DataAt(core, LastApplied) != _applied[LastApplied].Data)
+            if (_applied[LastApplied].Term < core.Term && (core.LastIndex < LastApplied || DataAt(core, LastApplied) != _applied[LastApplied].Data))
                 cluster.Report($"leader completeness: {member.Id} leads in term {core.Term} without entry {LastApplied}");
             return;
         }
@@ -62,7 +62,7 @@ internal sealed class Invariants(SimulatedCluster cluster)
         }
     }
 
-    private bool IsPaxos => cluster.Plan.Algorithm == ConsensusAlgorithm.MultiPaxos;
+    private bool IsPaxos => cluster.Plan.IsPaxos;
 
     private static uint DataAt(RaftCore core, long index)
     {

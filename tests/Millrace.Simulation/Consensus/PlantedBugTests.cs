@@ -53,6 +53,12 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Members = 3, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1,
             Leases = false, Reads = 0.1, Clients = 8, DelayMax = 8_000, DiskMax = 8_000, Loss = 0.35, SnapshotEvery = 0, PauseEvery = 0,
         }),
+        ["a majority as fast quorum"] = (new Faults { MajorityIsFast = true }, 200, Fast),
+        ["any value after a collision"] = (new Faults { PickAny = true }, 400, Fast),
+        ["vote after the window's end"] = (new Faults { VoteAfterClose = true }, 400, Fast),
+        ["a fast round taken for newer than its leader's"] = (new Faults { FastOverClassic = true }, 400, Fast),
+        ["promise without fast votes"] = (new Faults { ForgetFastVotes = true }, 200, Fast),
+        ["read index below fast votes"] = (new Faults { ReadBelowVotes = true }, 200, p => Fast(p) with { QuorumReads = 0, Reads = 0.6, Keys = 1, Duplication = 0 }),
         ["quorum read of commits"] = (new Faults { QuorumReadOfCommits = true }, 50, p => p with { QuorumReads = 1 }),
     };
 
@@ -63,7 +69,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
     public void A_planted_bug_is_found(string name)
     {
         var (faults, seeds, focus) = Bugs[name];
-        var algorithm = faults.ForgetAccepted || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
+        var algorithm = AlgorithmOf(faults);
         for (var seed = 1; seed <= seeds; seed++)
         {
             var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)) with { Faults = faults, Algorithm = algorithm });
@@ -80,16 +86,29 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
     [Fact]
     public void The_weather_that_brings_bugs_out_breaks_nothing_that_is_right()
     {
-        foreach (var (name, (_, _, focus)) in Bugs)
+        foreach (var (name, (faults, _, focus)) in Bugs)
         {
             for (var seed = 1; seed <= 10; seed++)
             {
-                var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)));
+                var cluster = new SimulatedCluster(focus(SimulationPlan.Draw(seed)) with { Algorithm = AlgorithmOf(faults) });
                 cluster.Run();
                 Assert.True(cluster.Violation is null, $"weather of '{name}', seed {seed}: {cluster.Violation}");
             }
         }
     }
+
+    private static ConsensusAlgorithm AlgorithmOf(Faults faults)
+    {
+        var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ReadBelowVotes;
+        return isFast ? ConsensusAlgorithm.FastPaxos
+            : faults.ForgetAccepted || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
+    }
+
+    private static SimulationPlan Fast(SimulationPlan plan) => Crashes(plan) with
+    {
+        Members = 5, Spares = 0, CrashEvery = 600_000, RestartMax = 100_000, Leases = false, Clients = 8, Reads = 0.3, AtLeader = 0.1, FastPause = 10_000,
+        DelayMax = 8_000, DiskMax = 1_000, Loss = 0.1, SnapshotEvery = 0, PauseEvery = 0, FailedFlushEvery = 0,
+    };
 
     private static SimulationPlan Crashes(SimulationPlan plan) =>
         plan with { Members = plan.Members == 1 ? 3 : plan.Members, CrashEvery = 400_000, Loss = Math.Max(plan.Loss, 0.05) };

@@ -66,7 +66,7 @@ internal sealed class SimulatedClient(SimulatedCluster cluster, int id)
         var input = new RegisterInput(isSwap ? RegisterAction.Swap : RegisterAction.Write, expected, value);
         var command = SimulatedMachine.Encode(isSwap ? 1 : 0, key, expected ?? int.MinValue, value);
         var call = cluster.NextEvent();
-        var member = cluster.Happens(0.8) && cluster.Leader is { } leader
+        var member = cluster.Happens(cluster.Plan.AtLeader) && cluster.Leader is { } leader
             ? leader
             : cluster.Members[_target++ % cluster.Members.Count];
         var outcome = member.Propose(command, result =>

@@ -50,6 +50,10 @@ internal sealed class SimulatedCluster
 
     public long FailedFlushes { get; set; }
 
+    public long FastProposals { get; set; }
+
+    public long LostSlots { get; set; }
+
     public long Crashes { get; private set; }
 
     public long Changes { get; private set; }

@@ -19,6 +19,7 @@ internal sealed class SimulatedMember
     private readonly Dictionary<long, Action<SimulatedMachine?>> _reads = [];
     private readonly List<(long Index, Action<SimulatedMachine?> Done)> _granted = [];
     private readonly List<Message> _waiting = [];
+    private readonly List<FastProposal> _fast = [];
     private readonly double _clockRate;
     private readonly long _clockOffset;
     private MemberStorage? _storage;
@@ -63,7 +64,7 @@ internal sealed class SimulatedMember
     {
         _storage = MemberStorage.Open(_disk, Folder, _first, new RaftLogOptions
         {
-            SegmentBytes = 8192, IsBySlot = _cluster.Plan.Algorithm == ConsensusAlgorithm.MultiPaxos,
+            SegmentBytes = 8192, IsBySlot = _cluster.Plan.IsPaxos,
         });
         _machine = new SimulatedMachine();
         using (var snapshot = _storage.Snapshots.OpenNewest())
@@ -76,12 +77,13 @@ internal sealed class SimulatedMember
         {
             ElectionTimeoutMin = TimeSpan.FromMilliseconds(100),
             ElectionTimeoutMax = TimeSpan.FromMilliseconds(1500),
-            LeaseReads = _cluster.Plan.Leases,
+            LeaseReads = _cluster.Plan.Leases && _cluster.Plan.Algorithm != ConsensusAlgorithm.FastPaxos,
             ClockDriftBound = _cluster.Plan.ClockDrift,
             MaxAppendBytes = _cluster.Plan.MaxAppendBytes,
             MaxAppendsInFlight = 4,
             Algorithm = _cluster.Plan.Algorithm,
             CommitNoticeDelay = TimeSpan.FromMicroseconds(_cluster.Plan.CommitNotice),
+            FastPause = TimeSpan.FromMicroseconds(_cluster.Plan.FastPause),
             CachedLogBytes = 2000,
             MaxApplyBytes = 500,
             SnapshotChunkBytes = 64,
@@ -181,12 +183,49 @@ internal sealed class SimulatedMember
         var outcome = ProposalOutcome.NotLeader;
         Interact((core, now) =>
         {
+            if (_cluster.Plan.Algorithm == ConsensusAlgorithm.FastPaxos)
+            {
+                outcome = ProposeFast(core, now, command, done);
+                return;
+            }
             var proposal = core.Propose(now, [command]);
             outcome = proposal.Outcome;
             if (outcome == ProposalOutcome.Accepted)
                 _proposals[proposal.FirstIndex] = (proposal.Term, command, done);
         });
         return outcome;
+    }
+
+    /// <summary>Slots are not known beforehand, so commands are known again by their content, which is unique.</summary>
+    private ProposalOutcome ProposeFast(RaftCore core, long now, byte[] command, Action<bool?> done)
+    {
+        var number = core.ProposeFast(now, [command]);
+        var outcome = number > 0 ? ProposalOutcome.Accepted : core.Propose(now, [command]).Outcome;
+        if (number > 0)
+            _cluster.FastProposals++;
+        if (outcome == ProposalOutcome.Accepted)
+            _fast.Add(new FastProposal(number, command, done));
+        return outcome;
+    }
+
+    /// <summary>Others got the slots: to the leader with it, as the real shell does.</summary>
+    private void ProposeAgain(IReadOnlyList<long> lost)
+    {
+        foreach (var number in lost)
+        {
+            var at = _fast.FindIndex(p => p.Number == number);
+            if (at < 0)
+                continue;
+            var proposal = _fast[at];
+            _fast.RemoveAt(at);
+            _cluster.LostSlots++;
+            var leader = _cluster.MemberOf(Core!.Leader);
+            After(1, () =>
+            {
+                if (leader is null || leader.Propose(proposal.Command, proposal.Done) != ProposalOutcome.Accepted)
+                    proposal.Done(null);
+            });
+        }
     }
 
     /// <param name="done">The state to read from, or null when it must be asked for again.</param>
@@ -244,6 +283,7 @@ internal sealed class SimulatedMember
                 _granted.Add((grant.Index, done));
         }
         ServeReads();
+        ProposeAgain(ready.Lost);
         foreach (var read in ready.SnapshotReads)
         {
             After(DiskDelay(), () =>
@@ -325,13 +365,20 @@ internal sealed class SimulatedMember
         _cluster.Invariants.Applied(Id, entry);
         _applied = entry.Index;
         var result = entry.Kind == EntryKind.Command && _machine.Apply(entry.Data.Span);
+        var fast = entry.Kind == EntryKind.Command ? _fast.FindIndex(p => entry.Data.Span.SequenceEqual(p.Command)) : -1;
+        if (fast >= 0)
+        {
+            var known = _fast[fast];
+            _fast.RemoveAt(fast);
+            known.Done(result);
+        }
         if (_proposals.Remove(entry.Index, out var proposal))
             proposal.Done(IsSame(proposal, entry) ? result : null);
     }
 
     /// <summary>In Multi-Paxos an entry may be chosen in a later term than the one it was proposed in; commands are unique by their value.</summary>
     private bool IsSame((long Term, byte[] Command, Action<bool?> Done) proposal, Entry entry) =>
-        _cluster.Plan.Algorithm == ConsensusAlgorithm.MultiPaxos
+        _cluster.Plan.IsPaxos
             ? entry.Kind == EntryKind.Command && entry.Data.Span.SequenceEqual(proposal.Command)
             : proposal.Term == entry.Term;
 
@@ -390,6 +437,7 @@ internal sealed class SimulatedMember
         _writing = [];
         _toApply.Clear();
         _proposals.Clear();
+        _fast.Clear();
         _reads.Clear();
         _granted.Clear();
         _waiting.Clear();
@@ -424,6 +472,8 @@ internal sealed class SimulatedMember
                 ScheduleTick();
         });
     }
+
+    private sealed record FastProposal(long Number, byte[] Command, Action<bool?> Done);
 
     /// <summary>Later, unless this life is over by then.</summary>
     private void After(long delay, Action action)

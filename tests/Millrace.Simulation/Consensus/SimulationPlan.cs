@@ -66,6 +66,14 @@ internal sealed record SimulationPlan
 
     public ConsensusAlgorithm Algorithm { get; init; }
 
+    /// <summary>Chance that a client looks for the leader first.</summary>
+    public double AtLeader { get; init; } = 0.8;
+
+    /// <summary>How long fast rounds rest after collisions.</summary>
+    public long FastPause { get; init; } = 1_000_000;
+
+    public bool IsPaxos => Algorithm != ConsensusAlgorithm.Raft;
+
     public Faults Faults { get; init; } = Faults.None;
 
     public static SimulationPlan Draw(int seed)
@@ -100,8 +108,10 @@ internal sealed record SimulationPlan
             Reads = 0.2 + (random.NextDouble() * 0.6),
             QuorumReads = random.NextDouble() * 0.5,
             MaxAppendBytes = random.Next(1, 4096),
-            Algorithm = seed % 4 == 0 ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft,
+            Algorithm = (seed % 4) switch { 0 => ConsensusAlgorithm.MultiPaxos, 2 => ConsensusAlgorithm.FastPaxos, _ => ConsensusAlgorithm.Raft },
             CommitNotice = random.NextDouble() < 0.5 ? 0 : random.NextInt64(100, 50_000),
+            AtLeader = (seed % 4) == 2 ? 0.3 : 0.8,
+            FastPause = 10_000 + ((seed * 7919L) % 300_000),
         };
     }
 }
