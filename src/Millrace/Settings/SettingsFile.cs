@@ -155,6 +155,8 @@ internal static class SettingsFile
                     throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus"], file);
             }
         }
+        if (settings is { Consensus: ConsensusAlgorithm.FastPaxos, Reads: ReadMode.Lease })
+            throw Fault(node, file, "fast-paxos cannot read by lease, since its members commit without their leader", "reads: index or quorum");
         if (settings.Members.Count > 0 && !settings.IsJoining && !settings.Members.Any(m => m.Name == settings.Name))
         {
             throw Fault(

@@ -42,6 +42,8 @@ public sealed class SettingsFileTests
     [InlineData("query: {memory: lots}", "m.yaml:1:17: 'lots' is no size")]
     [InlineData("coordination: {port: 1, members: {a: here}}", "m.yaml:1:38: 'here' is no host and port")]
     [InlineData("coordination: {name: a, members: {a: h:1, b: h:2}}", "m.yaml:1:34: a group begins with 1, 3 or 5 members, not 2")]
+    [InlineData("coordination: {consensus: fast-paxos, reads: lease}", "m.yaml:1:15: fast-paxos cannot read by lease")]
+    [InlineData("coordination: {consensus: paxos}", "m.yaml:1:27: 'paxos' is no algorithm of the store")]
     [InlineData("coordination: {name: d, members: {a: h:1, b: h:2, c: h:3}}", "m.yaml:1:22: the members do not include this one, 'd'")]
     [InlineData("tables: {keep: 1x}", "m.yaml:1:16: '1x' is not a duration")]
     [InlineData("tables: {expire: 1h}", "m.yaml:1:10: unknown setting 'expire'")]
