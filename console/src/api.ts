@@ -50,6 +50,7 @@ export interface ClusterInfo {
   id: string; self: string; role: string; term: number; leader: string | null; commit: number; applied: number; lastIndex: number; durable: number;
   compactedIndex: number; revision: number; keys: number; stateBytes: number; logBytes: number; flushes: number; electionTimeoutMillis: number;
   changingMembers: boolean; members: ClusterMember[]; elections: { at: string; term: number; leader: string; leaderlessMillis: number }[];
+  healing: string | null;
 }
 export interface SqlReply { columns: Column[]; rows: Cell[][]; rowCount: number; truncated: boolean; tookMillis: number; tag: string | null }
 export interface Problem { title: string; status: number; detail: string; hint?: string; position?: number; line?: number; column?: number; sqlState?: string }

@@ -12,7 +12,8 @@ public sealed record ClusterInfo(
     [property: Description("of the log since the process started")] long Flushes,
     [property: Description("as adapted to the round trips")] double ElectionTimeoutMillis,
     bool ChangingMembers, IReadOnlyList<ClusterMember> Members,
-    [property: Description("the last leaders that this member knew, newest first")] IReadOnlyList<ClusterElection> Elections);
+    [property: Description("the last leaders that this member knew, newest first")] IReadOnlyList<ClusterElection> Elections,
+    [property: Description("what was damaged on this member's disk, while it gets it again from the others; null otherwise")] string? Healing = null);
 
 public sealed record ClusterMember(
     string Id, string Name, bool Leader, bool Self, bool Learner, IReadOnlyList<string> PeerUrls, IReadOnlyList<string> ClientUrls,

@@ -49,7 +49,7 @@ public sealed class CoordinationClient : IDisposable
     public async Task<(IReadOnlyList<KeyVersion> Keys, long Revision)> ListAsync(string prefix, CancellationToken cancellation)
     {
         var answer = await RangeAsync(
-            new RangeRequest { Key = ByteString.CopyFromUtf8(prefix), RangeEnd = EndOf(prefix) }, cancellation).ConfigureAwait(false);
+            new RangeRequest { Key = StartOf(prefix), RangeEnd = EndOf(prefix) }, cancellation).ConfigureAwait(false);
         return ([.. answer.Kvs.Select(Of)], answer.Header.Revision);
     }
 
@@ -166,6 +166,9 @@ public sealed class CoordinationClient : IDisposable
     internal Task<TResponse> CallAsync<TResponse>(
         string method, IMessage request, MessageParser<TResponse> parser, bool isRepeatable, CancellationToken cancellation)
         where TResponse : class, IMessage<TResponse> => _channels.CallAsync(method, request, parser, isRepeatable, cancellation);
+
+    /// <summary>The first key that can have a prefix; an empty key would be none.</summary>
+    internal static ByteString StartOf(string prefix) => prefix.Length == 0 ? ByteString.CopyFrom(0) : ByteString.CopyFromUtf8(prefix);
 
     /// <summary>The first key after all with a prefix.</summary>
     internal static ByteString EndOf(string prefix)

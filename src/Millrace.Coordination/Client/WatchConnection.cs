@@ -20,9 +20,7 @@ internal sealed class WatchConnection : IAsyncDisposable
         _end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         _call = channel.Open("/etcdserverpb.Watch/Watch", WatchResponse.Parser, token, _end.Token);
         _responses = _call.Responses.GetAsyncEnumerator(_end.Token);
-        var create = new WatchCreateRequest { RangeEnd = rangeEnd, StartRevision = from };
-        // An empty key means the first one there is.
-        create.Key = prefix.Length == 0 ? ByteString.CopyFrom(0) : ByteString.CopyFromUtf8(prefix);
+        var create = new WatchCreateRequest { Key = CoordinationClient.StartOf(prefix), RangeEnd = rangeEnd, StartRevision = from };
         _asked = _call.WriteAsync(new WatchRequest { CreateRequest = create }, _end.Token);
     }
 

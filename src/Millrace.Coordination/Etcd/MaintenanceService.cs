@@ -67,6 +67,8 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         response.RaftAppliedIndex = (ulong)replica.AppliedIndex;
         if (status.Leader.IsNone)
             response.Errors.Add(StoreErrors.NoLeader.Message);
+        if (replica.Healing is { } damage)
+            response.Errors.Add("healing: " + damage);
         return ValueTask.FromResult(response);
     }
 

@@ -51,6 +51,12 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     /// <summary>The last entry that its state holds.</summary>
     public long AppliedIndex => _replica.AppliedIndex;
 
+    /// <summary>What was damaged on disk, while this member gets it again from the others and does not vote; else null.</summary>
+    public string? Healing => _replica.Healing;
+
+    /// <summary>Times that this process mended its log from the others.</summary>
+    public int Heals => _replica.Heals;
+
     /// <summary>The group as this member sees it, with the leader's view of the others if there is one.</summary>
     public Task<GroupView> ViewAsync() => GroupView.OfAsync(_replica);
 

@@ -15,10 +15,11 @@ public sealed record ViewedMember(
 /// <summary>A group at one moment, as one member sees it.</summary>
 /// <param name="ElectionTimeoutMillis">As adapted to the round trips.</param>
 /// <param name="Flushes">Of the log since the start of the process.</param>
+/// <param name="Healing">What was damaged on this member's disk, while it gets it again from the others.</param>
 public sealed record GroupView(
     ulong ClusterId, ulong Self, string Role, long Term, ulong Leader, long Commit, long Applied, long LastIndex, long Durable, long CompactedIndex,
     long Revision, long Keys, long StateBytes, long LogBytes, long Flushes, double ElectionTimeoutMillis, bool IsChangingMembers,
-    IReadOnlyList<ViewedMember> Members, IReadOnlyList<Election> Elections)
+    IReadOnlyList<ViewedMember> Members, IReadOnlyList<Election> Elections, string? Healing)
 {
     internal static async Task<GroupView> OfAsync(Replica replica)
     {
@@ -39,7 +40,7 @@ public sealed record GroupView(
             replica.ClusterId, replica.Id, status.Role.ToString().ToLowerInvariant(), status.Term, status.Leader.Value, status.Commit,
             replica.AppliedIndex, status.LastIndex, status.Durable, status.CompactedIndex, revision, keys, bytes, replica.LogBytes,
             replica.LogFlushes, status.ElectionTimeoutMicros / 1000.0, status.Configuration.IsJoint,
-            [.. members.Select(m => View(m, status.Leader, replica.Id, progress.GetValueOrDefault(m.ID), leaders))], replica.Elections.Recent);
+            [.. members.Select(m => View(m, status.Leader, replica.Id, progress.GetValueOrDefault(m.ID), leaders))], replica.Elections.Recent, replica.Healing);
     }
 
     private static ViewedMember View(Member member, MemberId leader, ulong self, MemberProgress? progress, LeaderReply? leaders)

@@ -31,6 +31,9 @@ internal sealed class LogWriter : IDisposable
 
     public void Write(LogWrite write) => _mailbox.Post(write);
 
+    /// <summary>Done on this thread once all writes handed in before are durable.</summary>
+    public void After(Action action) => _mailbox.Post(action);
+
     /// <summary>Entries up to an index are in a durable snapshot.</summary>
     public void Compact(long index) => _mailbox.Post(index);
 
@@ -45,6 +48,7 @@ internal sealed class LogWriter : IDisposable
     private void Run()
     {
         var batch = new List<LogWrite>();
+        var after = new List<Action>();
         var isMarked = true;
         try
         {
@@ -63,16 +67,23 @@ internal sealed class LogWriter : IDisposable
                         batch.Add(write);
                         continue;
                     }
-                    _log.CompactTo((long)item);
+                    if (item is Action action)
+                        after.Add(action);
+                    else
+                        _log.CompactTo((long)item);
                 }
                 if (batch.Count == 0)
+                {
+                    RunAll(after);
                     continue;
+                }
                 _log.Append(batch);
                 isMarked = false;
                 foreach (var write in batch)
                     _written(write);
                 _allWritten();
                 batch.Clear();
+                RunAll(after);
             }
         }
         catch (Exception error)
@@ -80,5 +91,12 @@ internal sealed class LogWriter : IDisposable
             // Whatever it was: what is on disk is unknown, so the member must not go on.
             _failed(error);
         }
+    }
+
+    private static void RunAll(List<Action> actions)
+    {
+        foreach (var action in actions)
+            action();
+        actions.Clear();
     }
 }

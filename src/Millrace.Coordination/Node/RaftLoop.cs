@@ -65,6 +65,9 @@ internal sealed class RaftLoop : IDisposable
     /// <summary>Told when role, term or leader changed.</summary>
     public required Action<RaftStatus> RoleChanged { get; init; }
 
+    /// <summary>Told when a damaged member has all again, after the write that completes it was handed on.</summary>
+    public required Action Healed { get; init; }
+
     public RaftStatus Status => _status;
 
     /// <summary>Microseconds of a clock that only goes forward.</summary>
@@ -292,6 +295,8 @@ internal sealed class RaftLoop : IDisposable
             Send(message);
         if (ready.Write is not null)
             Write(ready.Write);
+        if (ready.IsHealed)
+            Healed();
         if (ready.Install is not null)
             Applier.Install(ready.Install);
         if (ready.Committed.Count > 0)

@@ -87,7 +87,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _loop = new RaftLoop(core, time, _pending, Fail)
         {
             Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
-            RoleChanged = RoleChanged,
+            RoleChanged = RoleChanged, Healed = () => _writer.After(Healed),
         };
     }
 
@@ -119,6 +119,12 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     /// <summary>The group knows this member's name.</summary>
     public bool IsPublished => Read(machine => machine.FindMember(Id)?.Name == _options.Name);
 
+    /// <summary>What was damaged, while this member gets it again from the others; else null.</summary>
+    public string? Healing => _storage.Healing?.Damage;
+
+    /// <summary>Times that this process mended its log from the others.</summary>
+    public int Heals { get; private set; }
+
     public long LogFlushes => _storage.Log.Flushes;
 
     public ElectionHistory Elections => _elections;
@@ -140,9 +146,10 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
             var members = identity.Joined
                 ? Configuration.Empty
                 : Configuration.Of(identity.FirstMembers.Select(m => new MemberId(m.ID)));
-            var storage = MemberStorage.Open(
-                files, Path.Combine(options.DataFolder, "raft"), members, options.Log with { IsBySlot = options.Consensus != ConsensusAlgorithm.Raft });
+            var storage = OpenStorage(files, options, identity, members);
             var replica = new Replica(options, identity, folderLock, storage, time, logger);
+            if (replica.Healing is { } damage)
+                LogHealing(logger, replica.Id, damage);
             if (options.PeerPort >= 0 && (options.Members.Count > 0 || options.PeerPort > 0))
                 replica.PeerPort = replica._transport.Listen(new System.Net.IPEndPoint(options.Address, options.PeerPort));
             replica.MembersChanged();
@@ -298,6 +305,24 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _completion.TrySetResult();
     }
 
+    /// <summary>Where others have what this member may lose, damage is mended; alone, or with an algorithm of the Paxos family, it is refused.</summary>
+    private static MemberStorage OpenStorage(IFileSystem files, CoordinationOptions options, Identity identity, Configuration members)
+    {
+        var folder = Path.Combine(options.DataFolder, "raft");
+        var log = options.Log with { IsBySlot = options.Consensus != ConsensusAlgorithm.Raft };
+        var hasOthers = identity.Joined || Math.Max(identity.FirstMembers.Count, options.Members.Count) > 1;
+        return hasOthers && options.Consensus == ConsensusAlgorithm.Raft
+            ? MemberStorage.OpenOrHeal(files, folder, members, log)
+            : MemberStorage.Open(files, folder, members, log);
+    }
+
+    private void Healed()
+    {
+        _storage.Healed();
+        Heals++;
+        LogHealed(_logger, Id, _storage.Log.LastIndex);
+    }
+
     private long DeadlineFromNow() => _time.GetTimestamp() + (long)(_options.RequestTimeout.TotalSeconds * _time.TimestampFrequency);
 
     private void Written(LogWrite write)
@@ -351,6 +376,12 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "member {Member:x} is {Role} in term {Term}, the leader is {Leader}")]
     private static partial void LogRole(ILogger logger, ulong member, Role role, long term, MemberId leader);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "member {Member:x} heals: {Damage}. It gets what it may have lost from the others and does not vote until then")]
+    private static partial void LogHealing(ILogger logger, ulong member, string damage);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "member {Member:x} is healed: it has all again up to entry {Index} and votes")]
+    private static partial void LogHealed(ILogger logger, ulong member, long index);
 
     [LoggerMessage(Level = LogLevel.Critical, Message = "member {Member:x} stops")]
     private static partial void LogFailed(ILogger logger, ulong member, Exception error);

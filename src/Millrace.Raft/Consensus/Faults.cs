@@ -59,6 +59,9 @@ internal sealed record Faults
     /// <summary>Learners count for commits.</summary>
     public bool CountLearners { get; init; }
 
+    /// <summary>A member that lost durable entries goes on voting as if it had not.</summary>
+    public bool VoteWhileHealing { get; init; }
+
     /// <summary>Multi-Paxos: a promise does not tell what was accepted.</summary>
     public bool ForgetAccepted { get; init; }
 

@@ -18,9 +18,11 @@ public interface IEntryReader
 /// <param name="Configurations">In the entries after the base, by index.</param>
 /// <param name="Applied">What the state machine holds already; from the base's index to the last.</param>
 /// <param name="IsRestart">The member ran before, so that it may have given a promise.</param>
+/// <param name="IsHealing">It lost something that it may have acknowledged, and its term is later than any that it did so in.</param>
 public sealed record RecoveredState(
     HardState HardState, SnapshotInfo Base, long LastIndex, IReadOnlyList<TermRun> Terms,
-    IReadOnlyList<(long Index, Configuration Configuration)> Configurations, long Applied, bool IsRestart)
+    IReadOnlyList<(long Index, Configuration Configuration)> Configurations, long Applied, bool IsRestart,
+    bool IsHealing = false)
 {
     /// <summary>Fast Paxos: votes of this member, the last of each slot, perhaps also of slots that were settled since.</summary>
     public IReadOnlyList<FastVote> Votes { get; init; } = [];

@@ -13,7 +13,10 @@ internal sealed class QuorumReads(RaftCore core)
 
     public void Ask(long readId)
     {
-        var answers = new Dictionary<MemberId, long> { [core.Self] = End };
+        var answers = new Dictionary<MemberId, long>();
+        // One that lost entries cannot say how far it had been.
+        if (!core.IsHealing)
+            answers[core.Self] = End;
         if (IsDecided(answers))
         {
             core.Grant(readId, End);

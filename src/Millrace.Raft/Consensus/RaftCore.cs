@@ -54,6 +54,7 @@ public sealed class RaftCore
         _random = random;
         Term = state.HardState.Term;
         Vote = state.HardState.Vote;
+        IsHealing = state.IsHealing;
         Log = new LogTail(state, stored, options.CachedLogBytes, options.IsBySlot);
         _following = new Following(this, now, isRestart: state.IsRestart);
         _quorumReads = new QuorumReads(this);
@@ -69,6 +70,12 @@ public sealed class RaftCore
     public MemberId Vote { get; private set; }
 
     public Role Role { get; private set; }
+
+    /// <summary>
+    /// This member lost what it may have acknowledged, so it neither votes nor stands nor says how far its log reaches, until it has all that a
+    /// leader elected without it has committed: that holds every entry whose acknowledgement by this member could count.
+    /// </summary>
+    public bool IsHealing { get; private set; }
 
     /// <summary>The leader of this term, as far as known.</summary>
     public MemberId Leader { get; private set; }
@@ -112,6 +119,8 @@ public sealed class RaftCore
         ArgumentNullException.ThrowIfNull(message);
         switch (message)
         {
+            case VoteRequest or Prepare or QuorumReadRequest when IsHealing && !Faults.VoteWhileHealing:
+                return;
             case QuorumReadRequest request:
                 _quorumReads.Answer(request);
                 return;
@@ -285,8 +294,11 @@ public sealed class RaftCore
         _leadership?.Flush(now);
         var lost = Fast.TakeLost();
         var committed = Log.TakeDeliverable(Options.MaxApplyBytes);
+        var isHealed = IsHealing && HasAllCommitted;
+        if (isHealed)
+            IsHealing = false;
         var write = TakeWrite();
-        if (write is null && committed.Count == 0 && _messages.Count == 0 && _reads.Count == 0 && lost.Count == 0 && _snapshotReads.Count == 0
+        if (write is null && !isHealed && committed.Count == 0 && _messages.Count == 0 && _reads.Count == 0 && lost.Count == 0 && _snapshotReads.Count == 0
             && _snapshotWrites.Count == 0)
             return null;
         return new Ready
@@ -299,6 +311,7 @@ public sealed class RaftCore
             Lost = lost,
             SnapshotReads = Take(_snapshotReads),
             SnapshotWrites = Take(_snapshotWrites),
+            IsHealed = isHealed,
         };
     }
 
@@ -306,6 +319,10 @@ public sealed class RaftCore
     public RaftStatus Status(long now) => new(
         Self, Role, Term, Leader, Log.Commit, Log.Delivered, Log.LastIndex, Log.Durable, Log.Base.Index, Configuration,
         _leadership?.ElectionMicros ?? _following.ElectionMicros, _leadership?.Members(now) ?? []);
+
+    /// <summary>An entry of this very term is committed, hence all before it that ever were, and all of it is on this disk.</summary>
+    private bool HasAllCommitted =>
+        Role == Role.Follower && !Leader.IsNone && Log.TermAt(Log.Commit) == Term && Log.Durable >= Log.Commit;
 
     internal void Send(Message message) => _messages.Add(message);
 
@@ -381,7 +398,7 @@ public sealed class RaftCore
         _following.RestartElectionTimer(now);
         // Who has just been voted out must still stand until that is committed: it may be the only one with all entries, and others of
         // the joint step may need it (thesis, 4.2.2). Its own vote then counts for nothing.
-        if (!Log.WasVoterSinceCommit(Self))
+        if (!Log.WasVoterSinceCommit(Self) || (IsHealing && !Faults.VoteWhileHealing))
             return;
         RefuseAskedReads();
         Leader = MemberId.None;

@@ -40,6 +40,9 @@ public sealed class Ready
     /// </summary>
     public IReadOnlyList<long> Lost { get; init; } = [];
 
+    /// <summary>What a damaged member had lost is all here again, once <see cref="Write"/> is durable; it votes from now on.</summary>
+    public bool IsHealed { get; init; }
+
     /// <summary>Pieces of a snapshot to be stored, then <see cref="RaftCore.SnapshotStored"/>.</summary>
     public required IReadOnlyList<SnapshotChunk> SnapshotWrites { get; init; }
 }

@@ -6,7 +6,10 @@ namespace Millrace.Raft.Log;
 /// Reads a log back after a stop or crash. A record that is not whole at the end of the last segment, with no proof that it was ever
 /// durable, is a torn tail and cut; anywhere else it is damage, and the log is refused.
 /// </summary>
-internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptions options)
+/// <param name="cutsDamage">
+/// Damage and all after it is deleted instead, which is for a member alone that votes no more until it has from others what it may have lost.
+/// </param>
+internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptions options, bool cutsDamage = false)
 {
     public List<LogSegment> Segments { get; } = [];
 
@@ -29,10 +32,36 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
         {
             if (!LogSegment.TryParseName(names[i], out var sequence))
                 continue;
-            if (Segments.Count > 0 && sequence != Segments[^1].Sequence + 1)
-                throw new LogCorruptException(PathOf(names[i]), 0, $"the segment before it, {LogSegment.NameOf(sequence - 1)}, is missing");
-            Load(PathOf(names[i]), sequence, isLast: i == names.Length - 1);
+            try
+            {
+                if (Segments.Count > 0 && sequence != Segments[^1].Sequence + 1)
+                    throw new LogCorruptException(PathOf(names[i]), 0, $"the segment before it, {LogSegment.NameOf(sequence - 1)}, is missing");
+                Load(PathOf(names[i]), sequence, isLast: i == names.Length - 1);
+            }
+            catch (LogCorruptException) when (cutsDamage)
+            {
+                CutFrom(names[i..]);
+                return;
+            }
         }
+    }
+
+    private void CutFrom(string[] names)
+    {
+        // The last first, so that what is left is the log of an earlier time whenever this is interrupted.
+        foreach (var name in names.Reverse())
+        {
+            if (LogSegment.TryParseName(name, out var sequence) && (Segments.Count == 0 || sequence > Segments[^1].Sequence))
+                files.DeleteFile(PathOf(name));
+        }
+        files.FlushFolder(folder);
+        if (Segments.Count == 0)
+            return;
+        var last = Segments[^1];
+        var size = last.File.Length;
+        last.File.SetLength(last.Length);
+        last.File.SetLength(size);
+        last.File.Flush();
     }
 
     private string PathOf(string name) => Path.Combine(folder, name);
@@ -81,6 +110,7 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
             }
             catch (Exception error) when (error is InvalidDataException or ArgumentException or Consensus.RaftInvariantException)
             {
+                segment.Length = segment.Durable = offset;
                 throw new LogCorruptException(segment.File.Path, offset, error.Message);
             }
             offset = record.End;

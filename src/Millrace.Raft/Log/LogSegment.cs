@@ -6,6 +6,8 @@ namespace Millrace.Raft.Log;
 /// <summary>One file of the log.</summary>
 internal sealed class LogSegment(long sequence, IFile file, SnapshotInfo start) : IDisposable
 {
+    private FileView? _view;
+
     public const string Suffix = ".raftlog";
 
     public long Sequence => sequence;
@@ -24,6 +26,14 @@ internal sealed class LogSegment(long sequence, IFile file, SnapshotInfo start) 
     /// <summary>The largest index of any entry in it.</summary>
     public long LargestIndex { get; set; }
 
+    /// <summary>The content in place, mapped when it is first read; false where the file system maps none.</summary>
+    public bool TryView(out ReadOnlySpan<byte> content)
+    {
+        _view ??= (file as IMappableFile)?.Map();
+        content = _view is null ? default : _view.Content;
+        return _view is not null;
+    }
+
     public static string NameOf(long sequence) => sequence.ToString("D16", CultureInfo.InvariantCulture) + Suffix;
 
     public static bool TryParseName(string name, out long sequence)
@@ -33,5 +43,9 @@ internal sealed class LogSegment(long sequence, IFile file, SnapshotInfo start) 
             && long.TryParse(name.AsSpan(0, name.Length - Suffix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out sequence);
     }
 
-    public void Dispose() => file.Dispose();
+    public void Dispose()
+    {
+        _view?.Dispose();
+        file.Dispose();
+    }
 }

@@ -21,6 +21,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     private readonly LogHistory _history;
     private readonly LogPositions _positions;
     private readonly IReadOnlyDictionary<long, FastVote> _recoveredVotes;
+    private readonly HardStateCopies _copies;
     private HardState _hardState;
     private Exception? _failure;
     private byte[] _buffer = new byte[64 << 10];
@@ -36,6 +37,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
         _recoveredVotes = recovery.Votes;
         _hardState = recovery.HardState;
         IsRestart = !recovery.IsFresh;
+        _copies = new HardStateCopies(files, folder);
     }
 
     /// <summary>The folder held a log before it was opened.</summary>
@@ -63,13 +65,21 @@ public sealed class RaftLog : IEntryReader, IDisposable
 
     /// <summary>Opens the log of a folder, or begins one there with these first members.</summary>
     /// <exception cref="LogCorruptException">What was durable is damaged; names file and offset.</exception>
-    public static RaftLog Open(IFileSystem files, string folder, Configuration members, RaftLogOptions? options = null)
+    public static RaftLog Open(IFileSystem files, string folder, Configuration members, RaftLogOptions? options = null) =>
+        Open(files, folder, members, options, cutsDamage: false);
+
+    /// <param name="files">The disk.</param>
+    /// <param name="folder">Of the log alone.</param>
+    /// <param name="members">First members, for a new log.</param>
+    /// <param name="options">Bounds.</param>
+    /// <param name="cutsDamage">Only the log before damage is kept, perhaps nothing.</param>
+    internal static RaftLog Open(IFileSystem files, string folder, Configuration members, RaftLogOptions? options, bool cutsDamage)
     {
         ArgumentNullException.ThrowIfNull(files);
         options ??= new RaftLogOptions();
         options.Validate();
         MemberStorage.MakeFolderDurable(files, folder);
-        var recovery = new LogRecovery(files, folder, options);
+        var recovery = new LogRecovery(files, folder, options, cutsDamage);
         try
         {
             recovery.Run();
@@ -78,6 +88,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
             var log = new RaftLog(files, folder, options, recovery);
             if (isFresh)
                 log.Roll(0);
+            if (!cutsDamage && log._copies.Read() != log.HardState)
+                log._copies.Write(log.HardState);
             return log;
         }
         catch
@@ -114,6 +126,9 @@ public sealed class RaftLog : IEntryReader, IDisposable
                 return;
             if (_segments[^1].Length + size > Math.Max(_options.SegmentBytes, _segments[^1].File.Length))
                 Roll(size);
+            // Before the log says it, so that a vote which left this member is in all three places.
+            if (LastHardState(writes) is { } hardState)
+                _copies.Write(hardState);
             Encode(writes, size);
             var segment = _segments[^1];
             segment.File.Flush();
@@ -210,10 +225,27 @@ public sealed class RaftLog : IEntryReader, IDisposable
             throw new IOException($"the log in {_folder} failed before and takes no more: {_failure.Message}", _failure);
     }
 
+    private static HardState? LastHardState(IReadOnlyList<LogWrite> writes)
+    {
+        for (var i = writes.Count - 1; i >= 0; i--)
+        {
+            if (writes[i].HardState is { } state)
+                return state;
+        }
+        return null;
+    }
+
     private Entry ReadAt(long index)
     {
         var (sequence, offset) = _positions[index];
         var segment = _segments[(int)(sequence - _segments[0].Sequence)];
+        if (segment.TryView(out var content))
+        {
+            return LogRecord.TryRead(content, sequence, offset, _options.MaxEntryBytes + LogPayloads.EntryHeaderBytes, out var view)
+                && view is { Kind: RecordKind.Entry, Length: >= LogPayloads.EntryHeaderBytes }
+                ? LogPayloads.ReadEntry(content.Slice(view.PayloadAt, view.Length))
+                : throw new LogCorruptException(segment.File.Path, offset, $"entry {index} was there and is not whole");
+        }
         Span<byte> header = stackalloc byte[LogRecord.HeaderBytes];
         segment.File.Read(offset, header);
         var payload = System.Buffers.Binary.BinaryPrimitives.ReadInt32LittleEndian(header);

@@ -35,5 +35,7 @@ public sealed class LogCorruptException(string path, long offset, string reason)
 {
     public string Path { get; } = path;
 
+    public string Reason { get; } = reason;
+
     public long Offset { get; } = offset;
 }

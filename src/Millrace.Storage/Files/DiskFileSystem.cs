@@ -56,7 +56,7 @@ public sealed class DiskFileSystem : IFileSystem
     private static string[] Names(IEnumerable<string> paths) =>
         paths.Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal).ToArray();
 
-    private sealed class DiskFile : IFile
+    private sealed class DiskFile : IFile, IMappableFile
     {
         private readonly SafeFileHandle _handle;
 
@@ -123,6 +123,8 @@ public sealed class DiskFileSystem : IFileSystem
                     _handle.DangerousRelease();
             }
         }
+
+        public FileView Map() => new MappedView(_handle, Length);
 
         public void Dispose() => _handle.Dispose();
     }

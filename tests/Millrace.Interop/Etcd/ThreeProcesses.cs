@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
@@ -11,6 +12,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("millrace-group").FullName;
     private readonly Dictionary<string, Process> _running = [];
     private readonly Dictionary<string, (int Client, int Peer)> _ports = [];
+    private readonly ConcurrentQueue<string> _said = new();
     private string _members = "";
     private string[] _more = [];
 
@@ -23,6 +25,15 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     public string PeerUrlOf(string name) => $"http://127.0.0.1:{_ports[name].Peer}";
 
     public string EndpointsBut(string name) => string.Join(',', _ports.Where(p => p.Key != name).Select(p => $"127.0.0.1:{p.Value.Client}"));
+
+    /// <summary>All lines that members printed or logged.</summary>
+    public IEnumerable<string> Said => _said;
+
+    public IEnumerable<Uri> Addresses => _ports.Values.Select(p => new Uri($"http://127.0.0.1:{p.Client}"));
+
+    public string FolderOf(string name) => Path.Combine(_folder, name);
+
+    public int PidOf(string name) => _running[name].Id;
 
     public static ThreeProcesses Start(params string[] names) => StartWith([], names);
 
@@ -78,8 +89,8 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         foreach (var word in _more.Concat(more))
             start.ArgumentList.Add(word);
         var process = Process.Start(start)!;
-        process.OutputDataReceived += static (_, _) => { };
-        process.ErrorDataReceived += static (_, _) => { };
+        process.OutputDataReceived += (_, line) => _said.Enqueue($"{name}: {line.Data}");
+        process.ErrorDataReceived += (_, line) => _said.Enqueue($"{name}: {line.Data}");
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         _running[name] = process;

@@ -13,7 +13,7 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
     {
         var watch = Stopwatch.StartNew();
         var runs = 0;
-        long simulated = 0, acknowledged = 0, elections = 0, crashes = 0, installs = 0, changes = 0, undecided = 0;
+        long simulated = 0, acknowledged = 0, elections = 0, crashes = 0, installs = 0, changes = 0, heals = 0, undecided = 0;
         for (var seed = Seeds.First; IsMoreWanted(runs, watch.Elapsed); seed++, runs++)
         {
             var plan = SimulationPlan.Draw(seed);
@@ -29,11 +29,12 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
             crashes += cluster.Crashes;
             installs += cluster.Installs;
             changes += cluster.Changes;
+            heals += cluster.Heals;
             undecided += cluster.Verdict == Verdict.Undecided ? 1 : 0;
         }
         var summary = $"{runs} runs from seed {Seeds.First}: {simulated / 3.6e9:F2} member-hours in {watch.Elapsed.TotalSeconds:F1} s, "
             + $"{acknowledged} writes acknowledged, {elections} elections, {crashes} crashes, {changes} changes of members, "
-            + $"{installs} snapshots installed, {undecided} histories undecided";
+            + $"{installs} snapshots installed, {heals} members healed, {undecided} histories undecided";
         output.WriteLine(summary);
         Console.WriteLine(summary);
     }

@@ -58,6 +58,11 @@ internal sealed class SimulatedCluster
 
     public long Changes { get; private set; }
 
+    public long Heals { get; set; }
+
+    /// <summary>Rot that the group must survive: a majority is left that has everything.</summary>
+    public bool HasRot => Plan is { RotEvery: > 0, ChangeEvery: 0, Members: >= 3, Algorithm: ConsensusAlgorithm.Raft };
+
     public Verdict Verdict { get; private set; } = Verdict.Undecided;
 
     /// <summary>The leader of the newest term among those that are up.</summary>
@@ -189,6 +194,14 @@ internal sealed class SimulatedCluster
             member.Pause(Random.NextInt64(10_000, 1_500_000));
         });
         Repeat(Plan.FailedFlushEvery, () => _members[Random.Next(_members.Count)].FailNextFlush());
+        Repeat(HasRot ? Plan.RotEvery : 0, () =>
+        {
+            if (_members.Exists(m => m.IsRotten))
+                return;
+            var member = _members[Random.Next(Plan.Members)];
+            member.Rot();
+            After(Random.NextInt64(1_000, Plan.RestartMax), member.Restart);
+        });
         Repeat(Plan.ChangeEvery, ChangeMembers);
         Repeat(500_000, Invariants.CheckLogs);
     }

@@ -2,6 +2,7 @@ using Millrace.Raft;
 using Millrace.Raft.Consensus;
 using Millrace.Raft.Log;
 using Millrace.Raft.Messages;
+using Millrace.Storage.Files;
 using Millrace.Storage.Files.Faults;
 
 namespace Millrace.Simulation.Consensus;
@@ -31,6 +32,7 @@ internal sealed class SimulatedMember
     private long _applied;
     private long _snapshotAt;
     private bool _isApplying;
+    private bool _mayHealNow;
     private Role _seenRole;
     private long _seenTerm;
 
@@ -58,14 +60,16 @@ internal sealed class SimulatedMember
 
     public bool IsPaused { get; private set; }
 
+    /// <summary>Something on its disk was damaged and is not whole again.</summary>
+    public bool IsRotten { get; private set; }
+
     private long Now => _clockOffset + (long)(_cluster.Time * _clockRate);
 
     public void Start()
     {
-        _storage = MemberStorage.Open(_disk, Folder, _first, new RaftLogOptions
-        {
-            SegmentBytes = 8192, IsBySlot = _cluster.Plan.IsPaxos,
-        });
+        var log = new RaftLogOptions { SegmentBytes = 8192, IsBySlot = _cluster.Plan.IsPaxos };
+        _storage = _cluster.HasRot ? MemberStorage.OpenOrHeal(_disk, Folder, _first, log) : MemberStorage.Open(_disk, Folder, _first, log);
+        IsRotten = _storage.Healing is not null;
         _machine = new SimulatedMachine();
         using (var snapshot = _storage.Snapshots.OpenNewest())
         {
@@ -115,6 +119,62 @@ internal sealed class SimulatedMember
         }
         Die();
         _disk.Crash();
+    }
+
+    /// <summary>
+    /// A crash after which a bit is not what it was, somewhere in what later words on the disk prove to have been durable. (In a last batch that
+    /// nothing proves yet it would pass for a torn one; no single disk can tell.)
+    /// </summary>
+    public void Rot()
+    {
+        if (Core is null)
+            return;
+        Crash();
+        var snapshots = _disk.FolderExists(Folder + "/snapshots") ? _disk.ListFiles(Folder + "/snapshots").Where(n => n.EndsWith(".snapshot", StringComparison.Ordinal)).ToArray() : [];
+        var segments = _disk.ListFiles(Folder + "/log").Where(n => LogSegment.TryParseName(n, out _)).ToArray();
+        if (snapshots.Length > 0 && _cluster.Happens(0.3))
+        {
+            Flip($"{Folder}/snapshots/{snapshots[^1]}", int.MaxValue);
+            return;
+        }
+        var at = _cluster.Random.Next(segments.Length);
+        var path = $"{Folder}/log/{segments[at]}";
+        Flip(path, Proven(path, isLast: at == segments.Length - 1));
+    }
+
+    private void Flip(string path, int below)
+    {
+        using (var file = _disk.Open(path))
+            below = (int)Math.Min(below, file.Length);
+        if (below == 0)
+            return;
+        var offset = _cluster.Random.Next(below);
+        _disk.FlipBit(path, offset, _cluster.Random.Next(8));
+        IsRotten = true;
+        _cluster.Trace(() => $"{Id} rots at byte {offset} of {path}");
+    }
+
+    private int Proven(string path, bool isLast)
+    {
+        var content = DurableFile.ReadAll(_disk, path);
+        LogSegment.TryParseName(Path.GetFileName(path), out var sequence);
+        var (offset, proven) = (0, 0);
+        while (LogRecord.TryRead(content, sequence, offset, int.MaxValue, out var record))
+        {
+            offset = record.End;
+            proven = Math.Max(proven, record.Durable);
+        }
+        return isLast ? proven : offset;
+    }
+
+    private void HealIfDone()
+    {
+        if (!_mayHealNow || _writes.Count > 0 || _writing.Count > 0)
+            return;
+        _mayHealNow = false;
+        _storage!.Healed();
+        _cluster.Heals++;
+        IsRotten = false;
     }
 
     public void Restart()
@@ -268,6 +328,8 @@ internal sealed class SimulatedMember
             _writes.Enqueue(ready.Write);
             BeginWriting();
         }
+        _mayHealNow |= ready.IsHealed;
+        HealIfDone();
         if (ready.Install is not null)
             _toApply.Enqueue(ready.Install);
         foreach (var entry in ready.Committed)
@@ -333,6 +395,7 @@ internal sealed class SimulatedMember
             foreach (var message in written.SelectMany(w => w.MessagesAfter))
                 _cluster.Network.Send(message);
             Interact((core, now) => core.Persisted(now, written[^1].Id));
+            HealIfDone();
             BeginWriting();
         });
     }
@@ -442,6 +505,7 @@ internal sealed class SimulatedMember
         _granted.Clear();
         _waiting.Clear();
         _isApplying = false;
+        _mayHealNow = false;
         IsPaused = false;
         _tickAt = long.MaxValue;
     }

@@ -42,6 +42,9 @@ internal sealed record SimulationPlan
 
     public long FailedFlushEvery { get; init; }
 
+    /// <summary>Bits that flip in what one member has on disk, while all others' is whole. Never together with <see cref="ChangeEvery"/>: it takes three.</summary>
+    public long RotEvery { get; init; }
+
     public bool Leases { get; init; }
 
     public double ClockDrift { get; init; } = 0.02;
@@ -112,6 +115,7 @@ internal sealed record SimulationPlan
             CommitNotice = random.NextDouble() < 0.5 ? 0 : random.NextInt64(100, 50_000),
             AtLeader = (seed % 4) == 2 ? 0.3 : 0.8,
             FastPause = 10_000 + ((seed * 7919L) % 300_000),
+            RotEvery = Every(0.3, 1_000_000, 6_000_000),
         };
     }
 }

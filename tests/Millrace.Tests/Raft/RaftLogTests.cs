@@ -85,7 +85,7 @@ public sealed class RaftLogTests
             log.Append([Write(2, null, Entries(7, 4, term: 2, size: 20))]);
             log.Mark();
         }
-        var name = disk.ListFiles("/raft").Single();
+        var name = disk.ListFiles("/raft").Single(n => n.EndsWith(".raftlog", StringComparison.Ordinal));
         var path = "/raft/" + name;
         var length = DurableFile.ReadAll(disk, path).AsSpan().LastIndexOfAnyExcept((byte)0) + 1;
         var refused = 0;
@@ -119,8 +119,8 @@ public sealed class RaftLogTests
             for (var i = 0; i < 40; i++)
                 log.Append([Write(i + 1, null, Entries((i * 4) + 1, 4, term: 1, size: 200))]);
         }
-        var names = disk.ListFiles("/raft");
-        Assert.True(names.Count >= 4);
+        var names = disk.ListFiles("/raft").Where(n => n.EndsWith(".raftlog", StringComparison.Ordinal)).ToArray();
+        Assert.True(names.Length >= 4);
         disk.Rename("/raft/" + names[1], "/taken");
         Assert.Contains("missing", Assert.Throws<LogCorruptException>(() => Open(disk)).Message, StringComparison.Ordinal);
         disk.Rename("/taken", "/raft/" + names[1]);

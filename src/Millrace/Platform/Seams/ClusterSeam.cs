@@ -18,7 +18,7 @@ internal sealed class ClusterSeam(CoordinationNode node) : ICluster
             [.. view.Members.Select(m => new ClusterMember(
                 Hex(m.Id), m.Name, m.IsLeader, m.IsSelf, m.IsLearner, m.PeerUrls, m.ClientUrls, m.Match, m.IsActive, m.RoundTripMillis,
                 m.DeviationMillis, m.IsReceivingSnapshot))],
-            [.. view.Elections.Reverse().Select(e => new ClusterElection(e.At, e.Term, Hex(e.Leader), e.LeaderlessMillis))]);
+            [.. view.Elections.Reverse().Select(e => new ClusterElection(e.At, e.Term, Hex(e.Leader), e.LeaderlessMillis))], view.Healing);
     }
 
     public IEnumerable<MetricFamily> Metrics()
@@ -29,6 +29,11 @@ internal sealed class ClusterSeam(CoordinationNode node) : ICluster
             "millrace_coordination_has_leader", "1 while this member knows a leader.", MetricSample.Of(status.Leader.IsNone ? 0 : 1));
         yield return MetricFamily.Counter("millrace_coordination_committed_entries_total", "Commit index.", MetricSample.Of(status.Commit));
         yield return MetricFamily.Counter("millrace_coordination_applied_entries_total", "Applied index.", MetricSample.Of(node.AppliedIndex));
+        yield return MetricFamily.Gauge(
+            "millrace_coordination_healing", "1 while this member gets what was damaged on its disk again from the others.",
+            MetricSample.Of(node.Healing is null ? 0 : 1));
+        yield return MetricFamily.Counter(
+            "millrace_coordination_heals_total", "Times that this member mended damage on its disk from the others.", MetricSample.Of(node.Heals));
     }
 
     private static string Hex(ulong id) => id.ToString("x");
