@@ -56,18 +56,18 @@ public sealed class HealingTests
     [Fact]
     public void A_damaged_snapshot_leaves_nothing_behind_that_needs_it()
     {
-        var disk = Disk();
         var small = new RaftLogOptions { SegmentBytes = 4096 };
+        var disk = Disk(small);
         using (var storage = MemberStorage.Open(disk, "/member", Members, small))
         {
-            using (var stream = storage.Snapshots.Create(20, 4, Members))
+            using (var stream = storage.Snapshots.Create(25, 4, Members))
             {
                 stream.Write(new byte[1000]);
                 stream.Complete();
             }
             for (var i = 0; i < 20; i++)
                 storage.Log.Append([new LogWrite(i, null, null, [Entry(21 + i, 4, 2000)], [])]);
-            storage.Log.CompactTo(20);
+            storage.Log.CompactTo(25);
             Assert.True(storage.Log.Base.Index > 0);
         }
         disk.FlipBit("/member/snapshots/" + disk.ListFiles("/member/snapshots").Single(), 500);
@@ -149,10 +149,10 @@ public sealed class HealingTests
     }
 
     /// <summary>Twenty entries, the last batch proven durable, term 4, a vote for the other.</summary>
-    private static SimulatedFileSystem Disk()
+    private static SimulatedFileSystem Disk(RaftLogOptions? options = null)
     {
         var disk = new SimulatedFileSystem(1);
-        using var storage = MemberStorage.Open(disk, "/member", Members);
+        using var storage = MemberStorage.Open(disk, "/member", Members, options);
         storage.Log.Append([new LogWrite(1, new HardState(3, Self), null, [.. Enumerable.Range(1, 10).Select(i => Entry(i, 3, 1))], [])]);
         storage.Log.Append([new LogWrite(2, new HardState(4, Other), null, [.. Enumerable.Range(11, 10).Select(i => Entry(i, 4, 1))], [])]);
         storage.Log.Mark();
