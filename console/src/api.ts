@@ -5,7 +5,7 @@ export interface Job {
   sources: Source[]; outputs: Output[]; sinks: Sink[]; alerts: Alert[]; checkpoint: Checkpoint; latency: Latency;
 }
 export interface Source {
-  name: string; topic: string; in: number; good: number; quarantined: number; late: number; perSecond: number; lag: number;
+  name: string; topic: string; in: number; good: number; quarantined: number; waiting: number; retried: number; waitingFor?: string | null; late: number; perSecond: number; lag: number;
   watermark: string | null; partitions: { partition: number; nextOffset: number; endOffset: number; idle: boolean }[]; reasons: Reason[];
 }
 export interface Reason { reason: string; count: number }

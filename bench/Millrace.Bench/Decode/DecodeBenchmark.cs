@@ -6,14 +6,16 @@ using Millrace.DuckDb;
 
 namespace Millrace.Bench.Decode;
 
-/// <summary>JSON records into columns on one core, beside System.Text.Json into objects and DuckDB's read_json, on the same records.</summary>
+/// <summary>JSON and Avro records into columns on one core, beside System.Text.Json into objects, DuckDB's read_json and npm's avsc, on the same records.</summary>
 internal sealed class DecodeBenchmark : IBenchmark
 {
     private const int BatchRows = 4096;
 
     public string Name => "decode";
 
-    public string Summary => "JSON to columns, GB/s a core, beside System.Text.Json into objects and DuckDB's read_json";
+    public string Summary => "JSON and Avro to columns on one core, beside System.Text.Json into objects, DuckDB's read_json and avsc";
+
+    public IReadOnlyList<string> Parts => ["json", "avro"];
 
     public Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation)
     {
@@ -22,6 +24,33 @@ internal sealed class DecodeBenchmark : IBenchmark
         var schema = JsonSchemaSampler.Sample(Enumerable.Range(0, 1000).Select(events.Memory));
         options.Progress($"columns: {schema}");
         var rounds = options.Quick ? 2 : 5;
+        var figures = new List<Figure>();
+        if (options.Wants("json"))
+            figures.AddRange(Json(options, events, schema, rounds, cancellation));
+        if (options.Wants("avro"))
+            figures.AddRange(Avro(options, events, schema, rounds, cancellation));
+        return Task.FromResult<IReadOnlyList<Figure>>(figures);
+    }
+
+    private static IEnumerable<Figure> Avro(BenchOptions options, EventFile events, Schema schema, int rounds, CancellationToken cancellation)
+    {
+        var avro = AvroDecode.Of(events, schema);
+        options.Progress($"the same rows as Avro: {avro.Bytes / 1e6:N0} MB, {avro.Bytes / (double)avro.Count:N0} bytes each");
+        var ours = Best(rounds, avro.Run, cancellation);
+        options.Progress($"Avro to columns: {avro.Count / ours / 1e6:N2} million/s");
+        var json = Best(rounds, () => DecodeColumns(events, schema), cancellation);
+        yield return Rows("Avro to columns", avro.Count / ours / 1e6, "JSON to columns, the same rows", events.Count / json / 1e6);
+        if (avro.RunAvsc(rounds) is { } avsc)
+            yield return Rows("Avro to columns", avro.Count / ours / 1e6, "npm avsc into objects", avro.Count / avsc / 1e6);
+        var allocated = avro.AllocatedPerRow();
+        yield return new Figure("managed memory a row", allocated, "bytes", Goal: "none by the row", Met: allocated < 1);
+    }
+
+    private static Figure Rows(string name, double value, string rival, double rivalValue) =>
+        new(name, value, "million/s a core", rival, rivalValue, value / rivalValue);
+
+    private static IReadOnlyList<Figure> Json(BenchOptions options, EventFile events, Schema schema, int rounds, CancellationToken cancellation)
+    {
         var ours = Best(rounds, () => DecodeColumns(events, schema), cancellation);
         options.Progress($"columns: {events.Bytes / ours / 1e9:N3} GB/s");
         var objects = Best(rounds, () => DecodeObjects(events), cancellation);
@@ -38,13 +67,12 @@ internal sealed class DecodeBenchmark : IBenchmark
             File.Delete(file);
         }
         options.Progress($"DuckDB read_json: {events.Bytes / duck / 1e9:N3} GB/s");
-        IReadOnlyList<Figure> figures =
+        return
         [
             Compared("JSON to columns", events.Bytes / ours / 1e9, "System.Text.Json into objects", events.Bytes / objects / 1e9),
             Compared("JSON to columns", events.Bytes / ours / 1e9, "DuckDB read_json, 1 thread", events.Bytes / duck / 1e9),
             new Figure("records to columns", events.Count / ours / 1e6, "million/s"),
         ];
-        return Task.FromResult(figures);
     }
 
     private static Figure Compared(string name, double value, string rival, double rivalValue) =>

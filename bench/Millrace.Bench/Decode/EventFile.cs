@@ -66,7 +66,7 @@ internal sealed class EventFile
         }
     }
 
-    private static string Folder()
+    public static string Folder()
     {
         var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(folder, "Millrace.slnx")))

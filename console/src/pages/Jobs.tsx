@@ -71,6 +71,7 @@ function OneJob(props: { name: string }) {
   const taken = job.sources.reduce((n, s) => n + s.in, 0);
   const bad = job.sources.reduce((n, s) => n + s.quarantined, 0);
   const late = job.sources.reduce((n, s) => n + s.late, 0);
+  const waiting = job.sources.filter((s) => s.waiting > 0);
   const own = series.of(job.name);
   return (
     <div class="page">
@@ -92,8 +93,14 @@ function OneJob(props: { name: string }) {
           label="Checkpoint" value={job.checkpoint.at ? '#' + integer(job.checkpoint.id) : 'none'} tone={job.checkpoint.balanced ? '' : 'bad'}
           sub={`${ago(job.checkpoint.at, now())} in ${millis(job.checkpoint.tookMillis)}`}
         />
-        <Tile label="Adds up" value={job.checkpoint.balanced ? 'Yes' : 'No'} tone={job.checkpoint.balanced ? '' : 'bad'} sub="good + quarantined = in" />
+        <Tile label="Adds up" value={job.checkpoint.balanced ? 'Yes' : 'No'} tone={job.checkpoint.balanced ? '' : 'bad'} sub={waiting.length > 0 ? 'good + quarantined + waiting = in' : 'good + quarantined = in'} />
       </dl>
+      {waiting.map((s) => (
+        <div key={s.name} class="problem">
+          <p class="strong">{`${plural(s.waiting, 'record')} of ${s.name} ${s.waiting === 1 ? 'waits' : 'wait'} to be tried again`}</p>
+          <p>{s.waitingFor}</p>
+        </div>
+      ))}
       {detail && (
         <Panel title="Flow" id="graph">
           <Graph plan={detail.plan} job={job} />

@@ -49,9 +49,11 @@ internal sealed class MetricsPage(ConsoleServices services, EventHub hub, HttpMe
         foreach (var source in status.Sources)
         {
             MetricSample Sample(double value) => MetricSample.Of(value, ("job", job), ("source", source.Name));
-            yield return MetricFamily.Counter("millrace_events_in_total", "Records taken in; in = good + quarantined.", Sample(source.In));
+            yield return MetricFamily.Counter("millrace_events_in_total", "Records taken in; in = good + quarantined + waiting.", Sample(source.In));
             yield return MetricFamily.Counter("millrace_events_good_total", "Records that passed every check.", Sample(source.Good));
             yield return MetricFamily.Counter("millrace_events_quarantined_total", "Records that failed a check.", Sample(source.Quarantined));
+            yield return MetricFamily.Gauge("millrace_events_waiting", "Records that failed for a reason that may pass and wait to be tried again.", Sample(source.Waiting));
+            yield return MetricFamily.Counter("millrace_events_retried_total", "Attempts with records that had failed before.", Sample(source.Retried));
             yield return MetricFamily.Counter("millrace_events_late_total", "Good records behind the watermark of a closed window.", Sample(source.Late));
             yield return MetricFamily.Gauge("millrace_events_per_second", "Records taken in over the last seconds.", Sample(source.InPerSecond));
             yield return MetricFamily.Gauge("millrace_source_lag_records", "Records between what was read and the topic's end.", Sample(source.Lag));

@@ -15,7 +15,7 @@ internal static class ReferenceText
             Generated from the route table (`MILLRACE_WRITE_DOCS=1 ./millrace test --fast` rewrites it). A running Millrace serves the same as
             OpenAPI 3.1 at `/openapi.json` and as a page at `/api`.
 
-            - It listens on loopback unless `millrace.yaml` says otherwise; there is no login. A Host header must be an IP address or
+            - It listens on loopback unless `millrace.yaml` says otherwise, and then asks for a login (HTTP basic) where the Kafka port is guarded. A Host header must be an IP address or
               `localhost` (a guard against DNS rebinding).
             - Changes (`POST`, `DELETE`) are refused when they come from a page of another origin; a `POST` needs the content type
               `application/json` or `application/yaml`.

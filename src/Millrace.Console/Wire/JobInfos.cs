@@ -53,7 +53,7 @@ internal static class JobInfos
         }
         return new SourceInfo(
             source.Name, source.Topic, source.In, source.Good, source.Quarantined, source.Late, Round(source.InPerSecond), source.Lag,
-            source.Watermark, partitions, Reasons(source.Reasons));
+            source.Watermark, partitions, Reasons(source.Reasons), source.Waiting, source.Retried, source.WaitingFor);
     }
 
     private static IReadOnlyList<ReasonInfo> Reasons(IReadOnlyList<ReasonCount> reasons) =>

@@ -27,7 +27,10 @@ public sealed record SourceInfo(
     [property: Description("records between what was read and the topic's end")] long Lag,
     DateTimeOffset? Watermark,
     IReadOnlyList<SourcePartition> Partitions,
-    IReadOnlyList<ReasonInfo> Reasons);
+    IReadOnlyList<ReasonInfo> Reasons,
+    [property: Description("records that failed for a reason that may pass and wait to be tried again; in = good + quarantined + waiting")] long Waiting = 0,
+    [property: Description("attempts with records that had failed before")] long Retried = 0,
+    [property: Description("what the next of them waits for, and when it is tried")] string? WaitingFor = null);
 
 public sealed record SourcePartition(
     int Partition,

@@ -72,6 +72,29 @@ public sealed record SourceEntry
         "A field that the schema does not name: ignore the field, or quarantine the record. JSON under a declared `schema:` is quarantined unless said otherwise, under a sampled one it is not.",
         Values = ["ignore", "quarantine"])]
     public Text? Unknown { get; init; }
+
+    [FileField("on_error", "Retries with back-off, and where dead letters go.", Example = "{retries: 5, backoff: 1s, max_backoff: 1m, dead_letter: orders.dead}")]
+    public ErrorEntry? OnError { get; init; }
+}
+
+/// <summary>What happens to records that fail.</summary>
+public sealed record ErrorEntry
+{
+    [FileField("retries", "How often a record is tried again that failed for a reason that may pass: its schema is not in the registry (yet), it does not fit the "
+        + "subject's newest version (yet), its event time is ahead of the clock. All else is a dead letter at once.", Default = "0", Example = "5")]
+    public Text? Retries { get; init; }
+
+    [FileField("backoff", "The wait before the first retry; it doubles with each.", Default = "1s")]
+    public Text? Backoff { get; init; }
+
+    [FileField("max_backoff", "The longest wait between two.", Default = "1m")]
+    public Text? MaxBackoff { get; init; }
+
+    [FileField("max_waiting", "Bytes of records that wait, kept with the checkpoints; beyond it they are dead letters at once.", Default = "64MiB")]
+    public Text? MaxWaiting { get; init; }
+
+    [FileField("dead_letter", "The topic of the source's cluster that records go to which are not tried (again).", Default = "NAME.quarantine", Example = "orders.dead")]
+    public Text? DeadLetter { get; init; }
 }
 
 /// <summary>One line under a source's checks: a rule, or what happens to bad rows.</summary>
@@ -111,6 +134,16 @@ public sealed record SinkEntry
 
     [FileField("brokers", "kafka: host:port list of the cluster.")]
     public Text? Brokers { get; init; }
+
+    [FileField("format", "topic, kafka: how rows are written: JSON objects, or Avro in Confluent's frame, whose schema follows from the columns and is registered.",
+        Values = ["json", "avro"], Default = "json")]
+    public Text? Format { get; init; }
+
+    [FileField("registry", "avro: the schema registry's address; Millrace's own by default.", Example = "http://schemas:8081")]
+    public Text? Registry { get; init; }
+
+    [FileField("subject", "avro: the subject under which the rows' schema is registered.", Default = "TOPIC-value")]
+    public Text? Subject { get; init; }
 }
 
 /// <summary>An alert: its condition, and who is told.</summary>

@@ -65,7 +65,7 @@ internal sealed class PlanGraphBuilder(PipelinePlan plan, PipelineStatus? status
         var now = status?.Sources.FirstOrDefault(s => s.Name == source.Name);
         var time = source.TimeColumn ?? "the record's timestamp";
         var inlet = Add(new PlanNode(
-            $"source/{source.Name}", "source", source.Name, $"topic {source.Topic} at {source.Brokers}, JSON, {source.Schema.Count} columns, time from {time}",
+            $"source/{source.Name}", "source", source.Name, $"topic {source.Topic} at {source.Brokers}, {(source.Format == RecordFormat.Avro ? "Avro" : "JSON")}, {source.Schema.Count} columns, time from {time}",
             "librdkafka", now is null ? null : $"{Number(now.In)} in, {Number((long)now.InPerSecond)}/s, lag {Number(now.Lag)}"));
         var rules = source.Checks.Count switch
         {
@@ -83,7 +83,9 @@ internal sealed class PlanGraphBuilder(PipelinePlan plan, PipelineStatus? status
         if (source.OnFail == OnFail.Quarantine)
         {
             var state = now is null ? null : $"{Number(now.Quarantined)} rows";
-            Add(new PlanNode($"quarantine/{source.Name}", "quarantine", source.QuarantineTopic, "every bad row with its reasons", "librdkafka", state), outlet, "bad rows");
+            Add(new PlanNode($"quarantine/{source.Name}", "quarantine", source.QuarantineTopic, source.Errors.Retries > 0
+                ? $"every bad row with its reasons; what may pass is tried {source.Errors.Retries} times more, after {DurationText.Write(source.Errors.Backoff)} to {DurationText.Write(source.Errors.MaxBackoff)}"
+                : "every bad row with its reasons", "librdkafka", state), outlet, "bad rows");
         }
         if (plan.Queries.Any(q => q is WindowedQueryPlan && SourceOf(q) == source.Name))
         {
@@ -116,7 +118,7 @@ internal sealed class PlanGraphBuilder(PipelinePlan plan, PipelineStatus? status
                 (table.Key.Count > 0 ? $"key {string.Join(", ", table.Key)}; " : "") + $"a snapshot at most every {DurationText.Write(table.CommitEvery)}",
                 "DuckDB (Parquet), Iceberg"),
             TopicSinkPlan topic => (
-                $"topic:{topic.Topic}", $"JSON to {topic.Brokers}{(topic.Key.Count > 0 ? $", key {string.Join(", ", topic.Key)}" : "")}", "librdkafka"),
+                $"topic:{topic.Topic}", $"{(topic.Avro is null ? "JSON" : $"Avro of subject {topic.Avro.Subject}")} to {topic.Brokers}{(topic.Key.Count > 0 ? $", key {string.Join(", ", topic.Key)}" : "")}", "librdkafka"),
             _ => throw new InvalidOperationException($"no such sink: {sink}"),
         };
         var index = plan.Sinks.Where(s => s.Input == sink.Input).ToList().IndexOf(sink);

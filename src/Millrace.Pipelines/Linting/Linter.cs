@@ -59,7 +59,7 @@ internal sealed class FileLint(PipelineFile file, string fileName, LintContext c
         var sources = new SourceRules(file, context, faults, Sampled).Lint();
         var queries = new QueryRules(file, faults, analyzer).Lint(sources);
         var outputs = new Outputs(sources, queries, file);
-        var sinks = new SinkRules(file, context, faults).Lint(outputs);
+        var sinks = new SinkRules(file, context, faults).Lint(outputs, sources);
         var alerts = new AlertRules(file, fileName, context, faults, analyzer).Lint(outputs);
         var checkpoints = LintCheckpoint();
         WarnOfUnread(sources, queries, sinks);

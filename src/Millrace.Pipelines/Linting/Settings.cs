@@ -89,13 +89,17 @@ internal static class Places
     }
 
     /// <summary>Kafka's rule for topic names: letters, digits, '.', '_' and '-', at most 249.</summary>
-    public static bool CheckTopic(Endpoint endpoint, Text text, DiagnosticBag faults)
+    public static bool CheckTopic(Endpoint endpoint, Text text, DiagnosticBag faults) => CheckTopic(endpoint.Path, endpoint.PathSpan.Offset, text, faults);
+
+    /// <summary>The same for a text that is a topic's name alone.</summary>
+    public static bool CheckTopic(Text text, DiagnosticBag faults) => CheckTopic(text.Value, 0, text, faults);
+
+    private static bool CheckTopic(string name, int offset, Text text, DiagnosticBag faults)
     {
-        var name = endpoint.Path;
         var bad = name.AsSpan().IndexOfAnyExcept(TopicLetters);
         if (bad < 0 && name.Length <= LongestTopic && name is not ("." or ".."))
             return true;
-        var place = bad < 0 ? text.At(endpoint.PathSpan.Offset, name.Length) : text.At(endpoint.PathSpan.Offset + bad, 1);
+        var place = bad < 0 ? text.At(offset, name.Length) : text.At(offset + bad, 1);
         faults.Error(place, "bad-name", bad < 0 ? $"'{name}' cannot name a topic" : $"'{name[bad]}' cannot stand in a topic's name", "letters, digits, '.', '_' and '-', at most 249");
         return false;
     }

@@ -1,4 +1,5 @@
 using Millrace.Columnar;
+using Millrace.Columnar.Avro;
 using Millrace.Pipelines.Files;
 using Millrace.Pipelines.Language;
 using Millrace.Streams.Plans;
@@ -12,7 +13,7 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
     private static readonly TimeSpan DefaultCommit = TimeSpan.FromSeconds(10);
     private static readonly string[] Kinds = ["iceberg", "topic", "kafka"];
 
-    public IReadOnlyList<SinkPlan> Lint(Outputs outputs)
+    public IReadOnlyList<SinkPlan> Lint(Outputs outputs, IReadOnlyList<LintedSource> sources)
     {
         var sinks = new List<SinkPlan>();
         var targets = new HashSet<string>();
@@ -28,6 +29,8 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
                 var target = sink is IcebergSinkPlan table ? $"{table.Namespace}.{table.Table}" : ((TopicSinkPlan)sink).Topic;
                 if (!targets.Add($"{sink.GetType().Name} {target}"))
                     faults.Error(to.Place, "duplicate-name", $"two sinks write to '{target}'", "give each its own table or topic");
+                if (sink is TopicSinkPlan topic && sources.FirstOrDefault(s => s.Plan is { } p && (p.QuarantineTopic == target || p.LateTopic == target) && p.Brokers == topic.Brokers) is { } taken)
+                    faults.Error(to.Place, "duplicate-name", $"source '{taken.Name}' writes its bad or late records to '{target}'", "give the sink its own topic");
                 if (known)
                     sinks.Add(sink);
             }
@@ -61,6 +64,11 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
         var upkeep = new SinkUpkeep(LintKeep(settings, entry, commit), settings.Count("keep_last", entry.KeepLast), LintCompact(settings, entry));
         if (entry.Brokers is { } brokers)
             faults.Error(brokers.Place, "unknown-option", "an iceberg sink has no brokers");
+        foreach (var (name, field) in new[] { ("format", entry.Format), ("registry", entry.Registry), ("subject", entry.Subject) })
+        {
+            if (field is not null)
+                faults.Error(field.Place, "unknown-option", $"an iceberg sink has no {name}", "its rows are Parquet; topics take format: avro");
+        }
         var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out var given);
         var parts = endpoint.Path.Split('.');
         if (parts.Length < 2 || parts.Any(p => p.Length == 0 || !p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-')))
@@ -109,7 +117,7 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
 
     private TopicSinkPlan? LintTopic(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)
     {
-        var settings = new Settings(endpoint, to, faults, ["key", "brokers"], $"a {endpoint.Scheme} sink");
+        var settings = new Settings(endpoint, to, faults, ["key", "brokers", "format", "registry", "subject"], $"a {endpoint.Scheme} sink");
         var brokers = settings.Take("brokers", entry.Brokers)?.Value ?? context.Brokers;
         if (entry.Commit is { } commit)
             faults.Error(commit.Place, "unknown-option", $"a {endpoint.Scheme} sink has no commit", "its rows are delivered at each checkpoint");
@@ -126,7 +134,36 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
             if (source.Value.From?.Value.Split('?')[0] is { } from && from == "kafka:" + endpoint.Path)
                 faults.Error(to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "cycle", $"the pipeline would read its own rows: topic '{endpoint.Path}' is the source '{source.Name.Value}'", "write to another topic");
         }
-        return new TopicSinkPlan(output, brokers, endpoint.Path, key);
+        return new TopicSinkPlan(output, brokers, endpoint.Path, key) { Avro = LintAvro(output, endpoint.Path, settings, to, entry, outputs) };
+    }
+
+    private AvroSinkPlan? LintAvro(string output, string topic, Settings settings, Text to, SinkEntry entry, Outputs outputs)
+    {
+        var registry = settings.Take("registry", entry.Registry);
+        var subject = settings.Take("subject", entry.Subject);
+        if (settings.OneOf("format", entry.Format, ["json", "avro"]) != "avro")
+        {
+            foreach (var setting in new[] { registry, subject })
+            {
+                if (setting is not null)
+                    faults.Error(setting.Place, "unknown-option", "this is for rows in Avro, and these are JSON", "format: avro");
+            }
+            return null;
+        }
+        var address = context.Registry;
+        if (registry is not null)
+        {
+            if (Uri.TryCreate(registry.Value, UriKind.Absolute, out var written) && written.Scheme is "http" or "https")
+                address = written;
+            else
+                faults.Error(registry.Place, "bad-address", $"'{registry.Value}' is no http or https address", "registry: http://schemas:8081");
+        }
+        if (outputs.ColumnsOf(output) is { } schema)
+        {
+            foreach (var field in schema.Fields.Where(f => !AvroRowWriter.IsName(f.Name)))
+                faults.Error(to.Place, "bad-name", $"column '{field.Name}' cannot be a field in Avro", "names have letters, digits and _ and begin with no digit: SELECT ... AS another_name");
+        }
+        return new AvroSinkPlan(address, subject?.Value ?? topic + "-value", "millrace." + output);
     }
 
     private List<string> LintKey(string output, Setting? option, FileList<Text>? field, Outputs outputs, out bool given)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Millrace.Columnar;
 using Millrace.Columnar.Json;
 using Millrace.Pipelines.Files;
@@ -10,11 +11,14 @@ namespace Millrace.Pipelines.Linting;
 /// <summary>Sources: their addresses, columns and checks.</summary>
 internal sealed class SourceRules(PipelineFile file, LintContext context, DiagnosticBag faults, Dictionary<string, Schema> sampled)
 {
+    private const int MostRetries = 1000;
+
     private static readonly string[] Options = ["format", "time", "watermark", "idle", "brokers", "max_record", "unknown", "schema", "registry", "subject"];
 
     public IReadOnlyList<LintedSource> Lint()
     {
         var sources = file.Sources.Entries.Select(s => new LintedSource(s.Name, LintSource(s))).ToArray();
+        CheckDeadLetters(sources);
         foreach (var checks in file.Checks.Entries)
         {
             if (sources.Any(s => s.Name == checks.Name.Value))
@@ -23,6 +27,19 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
             faults.Error(checks.Name.Place, "unknown-source", $"there is no source '{checks.Name.Value}' to check", NearestName.Hint(checks.Name.Value, names, "the sources are"));
         }
         return sources;
+    }
+
+    // What a crash left in doubt is looked for in the topic by the pipeline's marks, which tell no two sources apart.
+    private void CheckDeadLetters(IReadOnlyList<LintedSource> sources)
+    {
+        foreach (var entry in file.Sources.Entries)
+        {
+            if (entry.Value.OnError?.DeadLetter is not { } topic)
+                continue;
+            var other = sources.FirstOrDefault(s => s.Name != entry.Name.Value && s.Plan is { } plan && (plan.QuarantineTopic == topic.Value || plan.LateTopic == topic.Value));
+            if (other is not null)
+                faults.Error(topic.Place, "duplicate-name", $"source '{other.Name}' writes to '{topic.Value}' too", $"dead_letter: {entry.Name.Value}.dead");
+        }
     }
 
     private SourcePlan? LintSource(FileEntry<SourceEntry> entry)
@@ -59,8 +76,48 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
         // SQL is checked further with the record's timestamp, so that one fault is told once.
         if (schema is not null && time is not null && !CheckTime(time, schema))
             plan = plan with { TimeColumn = null };
+        if (entry.Value.OnError is { } errors)
+            plan = plan with { Errors = ReadErrors(errors, plan) };
         var (rules, onFail, breaker) = new CheckRules(faults, schema).Lint(checks?.Value);
+        if (onFail == OnFail.Stop && entry.Value.OnError is { } both && (both.Retries ?? both.DeadLetter) is { } at)
+            faults.Error(at.Place, "bad-value", "the checks say on_fail: stop, so no record is tried again or becomes a dead letter", "take on_fail: stop away, or on_error:");
         return schema is null ? null : plan with { Checks = rules, OnFail = onFail, Breaker = breaker };
+    }
+
+    private ErrorPlan ReadErrors(ErrorEntry entry, SourcePlan source)
+    {
+        var plan = new ErrorPlan();
+        if (entry.Retries is { } retries)
+        {
+            if (int.TryParse(retries.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count <= MostRetries)
+                plan = plan with { Retries = count };
+            else
+                faults.Error(retries.Place, "bad-number", $"'{retries.Value}' is not a number of retries from 0 to {MostRetries}", "retries: 5");
+        }
+        if (entry.Backoff is { } backoff && Durations.Read(backoff.Value, backoff.Place, faults) is { } first)
+            plan = plan with { Backoff = first, MaxBackoff = first > plan.MaxBackoff ? first : plan.MaxBackoff };
+        if (entry.MaxBackoff is { } longest && Durations.Read(longest.Value, longest.Place, faults) is { } most)
+        {
+            plan = plan with { MaxBackoff = most };
+            if (most < plan.Backoff)
+                faults.Error(longest.Place, "bad-value", $"max_backoff {longest.Value} is shorter than backoff {entry.Backoff?.Value ?? "1s"}");
+        }
+        if (entry.MaxWaiting is { } waiting)
+        {
+            if (ByteSizeText.TryParse(waiting.Value, out var bytes))
+                plan = plan with { MaxWaitingBytes = bytes };
+            else
+                faults.Error(waiting.Place, "bad-size", $"'{waiting.Value}' is not a size", ByteSizeText.Hint);
+        }
+        if (plan.Retries == 0 && (entry.Backoff ?? entry.MaxBackoff ?? entry.MaxWaiting) is { } idle)
+            faults.Warning(idle.Place, "no-effect", "nothing is tried again: there are no retries", "retries: 5");
+        if (entry.DeadLetter is not { } topic)
+            return plan;
+        if (!Places.CheckTopic(topic, faults))
+            return plan;
+        if (topic.Value == source.Topic || topic.Value == source.LateTopic)
+            faults.Error(topic.Place, "bad-value", $"dead letters cannot go to '{topic.Value}', which the source {(topic.Value == source.Topic ? "reads" : "writes late rows to")}", $"dead_letter: {source.Name}.dead");
+        return plan with { DeadLetterTopic = topic.Value };
     }
 
     private Endpoint? ReadAddress(Text from)

@@ -59,6 +59,13 @@ public sealed class RegistryApi(SchemaRegistry registry)
         var parts = request.Path.Trim('/').Split('/');
         for (var i = 0; i < parts.Length; i++)
             parts[i] = Uri.UnescapeDataString(parts[i]);
+        // Clients that are configured with a context put it in front: /contexts/.CONTEXT/subjects/...
+        if (parts is ["contexts", var context, .. var rest] && rest.Length > 0)
+        {
+            if (context is not ("." or ":.:"))
+                throw RegistryException.InvalidSubject(context, "contexts other than the default one are not held here");
+            parts = rest;
+        }
         return (request.Method, parts[0], parts.Length) switch
         {
             ("GET", "", 1) => Done(RegistryJson.Empty),

@@ -50,6 +50,8 @@ internal sealed record SourceCheckpoint
 
     public long Late { get; init; }
 
+    public long Retried { get; init; }
+
     public Dictionary<string, long> Reasons { get; init; } = [];
 }
 

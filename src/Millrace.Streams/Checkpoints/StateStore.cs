@@ -9,13 +9,16 @@ namespace Millrace.Streams.Checkpoints;
 
 /// <summary>
 /// The layout of a pipeline's state in RocksDB. Keys: <c>c</c> the newest checkpoint record; <c>w NAME 0 START KEY</c> a row of an open
-/// window; <c>u SOURCE 0 NAME 0 ...</c> what a unique check remembers; <c>p NAME 0 CHECKPOINT</c> rows owed to a topic. NAME is
+/// window; <c>u SOURCE 0 NAME 0 ...</c> what a unique check remembers; <c>r SOURCE 0 0 ...</c> records that wait to be tried again; <c>p NAME 0 CHECKPOINT</c> rows owed to a topic. NAME is
 /// UTF-8 without zero bytes; START and CHECKPOINT are big-endian, so that byte order is their order.
 /// </summary>
 internal sealed class StateStore : IDisposable
 {
     /// <summary>First byte of the keys of unique checks.</summary>
     public const byte Unique = (byte)'u';
+
+    /// <summary>First byte of the keys of records that wait to be tried again.</summary>
+    public const byte Waiting = (byte)'r';
 
     private static readonly byte[] CurrentKey = [(byte)'c'];
 

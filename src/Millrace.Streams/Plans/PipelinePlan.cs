@@ -113,11 +113,39 @@ public sealed record SourcePlan
 
     public BreakerPlan? Breaker { get; init; }
 
-    /// <summary>Topic that bad rows go to: <c>NAME.quarantine</c>.</summary>
-    public string QuarantineTopic => Name + ".quarantine";
+    /// <summary>What happens to records that fail for a reason that may pass, and where those end that do not get better.</summary>
+    public ErrorPlan Errors { get; init; } = new();
+
+    /// <summary>Topic that bad rows go to: <c>NAME.quarantine</c> unless the file names another.</summary>
+    public string QuarantineTopic => Errors.DeadLetterTopic ?? Name + ".quarantine";
 
     /// <summary>Topic that late rows go to: <c>NAME.late</c>.</summary>
     public string LateTopic => Name + ".late";
+}
+
+/// <summary>Retries of records that failed for a reason that may pass (<c>on_error:</c>).</summary>
+public sealed record ErrorPlan
+{
+    /// <summary>How often such a record is tried again before it is a dead letter; 0 makes it one at once.</summary>
+    public int Retries { get; init; }
+
+    /// <summary>The wait before the first retry; it doubles with each.</summary>
+    public TimeSpan Backoff { get; init; } = TimeSpan.FromSeconds(1);
+
+    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Bytes of records that wait; beyond it they are dead letters at once.</summary>
+    public long MaxWaitingBytes { get; init; } = 64L << 20;
+
+    /// <summary>Null: the quarantine topic.</summary>
+    public string? DeadLetterTopic { get; init; }
+
+    /// <summary>The wait behind so many attempts.</summary>
+    public TimeSpan BackoffAfter(int attempts)
+    {
+        var doubled = Backoff.Ticks * Math.Pow(2, Math.Clamp(attempts - 1, 0, 62));
+        return doubled >= MaxBackoff.Ticks ? MaxBackoff : TimeSpan.FromTicks((long)doubled);
+    }
 }
 
 public enum OnFail
@@ -236,8 +264,18 @@ public sealed record IcebergSinkPlan(string Input, string Namespace, string Tabl
 /// <param name="CompactTo">Bytes of the files that small ones become; 0 leaves them alone.</param>
 public sealed record SinkUpkeep(TimeSpan? Keep = null, int? KeepLast = null, long? CompactTo = null);
 
-/// <summary>A topic; rows as JSON objects.</summary>
-public sealed record TopicSinkPlan(string Input, string Brokers, string Topic, IReadOnlyList<string> Key) : SinkPlan(Input);
+/// <summary>A topic; rows as JSON objects, or as Avro in Confluent's frame.</summary>
+public sealed record TopicSinkPlan(string Input, string Brokers, string Topic, IReadOnlyList<string> Key) : SinkPlan(Input)
+{
+    /// <summary>Null writes JSON.</summary>
+    public AvroSinkPlan? Avro { get; init; }
+}
+
+/// <summary>Where the schema of an Avro sink's rows is registered.</summary>
+/// <param name="Registry">A schema registry's address; may carry credentials, so it is not shown.</param>
+/// <param name="Subject">The subject of which the rows' schema becomes a version, when it is none yet.</param>
+/// <param name="Record">The record's full name.</param>
+public sealed record AvroSinkPlan(Uri Registry, string Subject, string Record);
 
 /// <summary>Fires when the condition holds for rows of an output for a span of event time; tells again when it is over.</summary>
 /// <param name="Condition">A boolean DuckDB expression over the output's columns, without the <c>for</c> part.</param>

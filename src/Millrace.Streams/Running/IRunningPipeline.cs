@@ -67,7 +67,17 @@ public sealed record PipelineStatus
 
 public sealed record SourceStatus(
     string Name, string Topic, long In, long Good, long Quarantined, long Late, double InPerSecond, long Lag, DateTimeOffset? Watermark,
-    IReadOnlyList<PartitionStatus> Partitions, IReadOnlyList<ReasonCount> Reasons);
+    IReadOnlyList<PartitionStatus> Partitions, IReadOnlyList<ReasonCount> Reasons)
+{
+    /// <summary>Records that failed for a reason that may pass and wait to be tried again.</summary>
+    public long Waiting { get; init; }
+
+    /// <summary>Attempts with records that had failed before.</summary>
+    public long Retried { get; init; }
+
+    /// <summary>What the next of them waits for, and when it is tried; null when none waits.</summary>
+    public string? WaitingFor { get; init; }
+}
 
 public sealed record PartitionStatus(int Partition, long NextOffset, long EndOffset, bool Idle, DateTimeOffset? Watermark);
 

@@ -4,6 +4,7 @@ using Millrace.Columnar;
 using Millrace.Columnar.Json;
 using Millrace.Columnar.Kernels;
 using Millrace.Streams.Alerts;
+using Millrace.Kafka.Clients;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Queries;
 using Millrace.Streams.Sinks;
@@ -87,6 +88,8 @@ internal sealed class OutputNode(string name, Schema schema, int liveRows) : IDi
                 batch.Dispose();
             _newest.Clear();
         }
+        foreach (var topic in Topics)
+            topic.Dispose();
     }
 }
 
@@ -110,17 +113,19 @@ internal sealed class TableInlet(IcebergSinkPlan plan, TableSink sink, Schema sc
     }
 }
 
-/// <summary>Rows into a topic, as JSON.</summary>
-internal sealed class TopicInlet
+/// <summary>Rows into a topic, as JSON or Avro.</summary>
+internal sealed class TopicInlet : IDisposable
 {
     private readonly JsonRowWriter _writer;
     private readonly int[] _key;
     private readonly ArrayBufferWriter<byte> _value = new(1024);
     private readonly ArrayBufferWriter<byte> _keyText = new(256);
     private readonly Schema _schema;
+    private readonly AvroFrames? _avro;
 
-    public TopicInlet(TopicSinkPlan plan, TopicDelivery delivery, Schema schema)
+    public TopicInlet(TopicSinkPlan plan, TopicDelivery delivery, Schema schema, ClientLogins logins)
     {
+        _avro = plan.Avro is { } avro ? new AvroFrames(avro, schema, logins.ForRegistry(avro.Registry)) : null;
         Plan = plan;
         Delivery = delivery;
         _schema = schema;
@@ -149,12 +154,19 @@ internal sealed class TopicInlet
             : new ColumnBatch(_schema, batch.RowCount, batch.Columns.Take(_schema.Count).Select(c => c.Retain()).ToArray());
         for (var row = 0; row < narrow.RowCount; row++)
         {
-            _value.ResetWrittenCount();
-            _writer.Write(narrow, row, _value);
             WriteKey(narrow, row);
-            Pending.Begin(_keyText.WrittenSpan, _key.Length > 0, _value.WrittenSpan, hasValue: true);
+            Pending.Begin(_keyText.WrittenSpan, _key.Length > 0, _avro is null ? Json(narrow, row) : _avro.Write(narrow, row), hasValue: true);
             Pending.End();
         }
+    }
+
+    public void Dispose() => _avro?.Dispose();
+
+    private ReadOnlySpan<byte> Json(ColumnBatch batch, int row)
+    {
+        _value.ResetWrittenCount();
+        _writer.Write(batch, row, _value);
+        return _value.WrittenSpan;
     }
 
     // One text column is the key as it is, so that it partitions as other producers' keys do; several make a JSON array.

@@ -230,7 +230,7 @@ internal sealed class PipelineSession : IAsyncDisposable
         var schema = Plan.Sources.FirstOrDefault(s => s.Name == plan.Input)?.Schema ?? input.Schema;
         if (plan is TopicSinkPlan topic)
         {
-            input.Topics.Add(new TopicInlet(topic, Topics[NameOf(topic)], schema));
+            input.Topics.Add(new TopicInlet(topic, Topics[NameOf(topic)], schema, Environment.Logins));
             return;
         }
         var iceberg = (IcebergSinkPlan)plan;

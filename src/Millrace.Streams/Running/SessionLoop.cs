@@ -209,7 +209,7 @@ internal sealed class SessionLoop
         {
             source.AssertBalanced();
             draft.Sources[source.Plan.Name] = source.ToCheckpoint();
-            source.PutUnique(draft.Batch, draft.Id);
+            source.PutState(draft.Batch, draft.Id);
             var (quarantine, late) = source.TakeOwed();
             draft.Topics.Add((_session.Topics[$"topic:{source.Plan.QuarantineTopic}"], quarantine));
             draft.Topics.Add((_session.Topics[$"topic:{source.Plan.LateTopic}"], late));

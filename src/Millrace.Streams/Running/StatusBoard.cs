@@ -1,3 +1,4 @@
+using System.Globalization;
 using Millrace.Streams.Checkpoints;
 using Millrace.Streams.Plans;
 using Millrace.Streams.Sources;
@@ -171,9 +172,16 @@ internal sealed class StatusBoard
         }
         var counters = source.Counters;
         var reasons = counters.Reasons.OrderByDescending(r => r.Value).Select(r => new ReasonCount(r.Key, r.Value)).ToArray();
+        var (waiting, next) = source.Waiting;
         return new SourceStatus(
             source.Plan.Name, source.Plan.Topic, counters.In, counters.Good, counters.Quarantined, counters.Late,
-            RateOf(source.Plan.Name, counters.In, now), lag, Instant(source.Watermarks.Current), partitions, reasons);
+            RateOf(source.Plan.Name, counters.In, now), lag, Instant(source.Watermarks.Current), partitions, reasons)
+        {
+            Waiting = waiting, Retried = counters.Retried,
+            WaitingFor = next is null ? null : string.Create(
+                CultureInfo.InvariantCulture,
+                $"partition {next.Partition}, offset {next.Offset}: {next.Reason}; attempt {next.Attempts + 1} of {source.Plan.Errors.Retries + 1} at {DateTimeOffset.FromUnixTimeMilliseconds(next.DueMillis):HH:mm:ss}Z"),
+        };
     }
 
     private double RateOf(string source, long total, long now)

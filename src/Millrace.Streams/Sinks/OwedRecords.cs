@@ -13,6 +13,8 @@ internal enum OwedHeader : byte
     SourceTimestamp = 5,
     Truncated = 6,
     Retries = 7,
+    Attempts = 8,
+    Pipeline = 9,
 }
 
 internal static class OwedHeaderNames
@@ -26,6 +28,8 @@ internal static class OwedHeaderNames
         OwedHeader.SourceTimestamp => "millrace.source-timestamp",
         OwedHeader.Truncated => "millrace.value-length",
         OwedHeader.Retries => "millrace.retries",
+        OwedHeader.Attempts => "millrace.attempts",
+        OwedHeader.Pipeline => "millrace.pipeline",
         _ => throw new InvalidDataException($"unknown header {(byte)header} of an owed record"),
     };
 }

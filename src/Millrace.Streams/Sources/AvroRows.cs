@@ -75,6 +75,18 @@ internal sealed class AvroRows : IRowDecoder
         return false;
     }
 
+    public void Forget()
+    {
+        _unknown.Clear();
+        var misfits = _plans.Where(p => p.Value.Plan is null).Select(p => p.Key).ToArray();
+        foreach (var id in misfits)
+            _plans.Remove(id);
+        // The subject may have a version by now that they fit.
+        if (misfits.Length > 0 && _reader is not null)
+            Renew();
+        _last = null;
+    }
+
     public ColumnBatch Build()
     {
         // What was unknown may have been registered since.
@@ -92,7 +104,7 @@ internal sealed class AvroRows : IRowDecoder
     {
         if (_plans.TryGetValue(id, out var known))
             return known;
-        var unknown = (null as AvroPlan, new RowFault("unknown schema", Text($"schema {id} is not in the registry at {_registry.Address}")));
+        var unknown = (null as AvroPlan, new RowFault(RowFault.UnknownSchema, Text($"schema {id} is not in the registry at {_registry.Address}")));
         if (_unknown.Contains(id) || _unknown.Count >= MostUnknown)
             return unknown;
         if (_registry.ById(id) is not { } schema)
@@ -136,7 +148,7 @@ internal sealed class AvroRows : IRowDecoder
         }
         catch (AvroException error)
         {
-            return (null, new RowFault("schema does not fit", Text($"schema {id}: {error.Message}")));
+            return (null, new RowFault(RowFault.SchemaDoesNotFit, Text($"schema {id}: {error.Message}")));
         }
     }
 

@@ -80,8 +80,11 @@ internal sealed class Firewall : IDisposable
         _refused = new ulong[_good.Length];
     }
 
+    /// <summary>Records that failed before are tried again: what was looked up for them in vain is looked up anew.</summary>
+    public void Forget() => _decoder.Forget();
+
     /// <summary>Decodes a record; its bytes are not needed afterwards.</summary>
-    public void Add(int index, ConsumedRecord record)
+    public void Add(int index, SourceRecord record)
     {
         var timestamp = record.TimestampMillis;
         _timestamps[_records++] = timestamp;
@@ -147,7 +150,7 @@ internal sealed class Firewall : IDisposable
             if (column is null && _rowTimestamps[row] < 0)
                 Refuse(row, refused, "event time", "the record has no Kafka timestamp: the row has no event time");
             else if (time > latest)
-                Refuse(row, refused, "event time in the future", FutureReason(time));
+                Refuse(row, refused, RowFault.InTheFuture, FutureReason(time));
             _eventTimes[row] = time;
         }
     }

@@ -6,7 +6,18 @@ using Millrace.Streams.Plans;
 namespace Millrace.Streams.Sources;
 
 /// <summary>Why a record is not taken: what is counted, and the sentence that goes with the record.</summary>
-internal readonly record struct RowFault(string Rule, string Reason);
+internal readonly record struct RowFault(string Rule, string Reason)
+{
+    public const string UnknownSchema = "unknown schema";
+    public const string SchemaDoesNotFit = "schema does not fit";
+    public const string InTheFuture = "event time in the future";
+
+    /// <summary>
+    /// Whether the same record may be good later: its schema may be registered or the reader's changed, and the clock goes on. Bytes that cannot be
+    /// decoded and rows that break a rule stay so.
+    /// </summary>
+    public static bool MayPass(string rule) => rule is UnknownSchema or SchemaDoesNotFit or InTheFuture;
+}
 
 /// <summary>Turns records of one format into rows. For one thread.</summary>
 internal interface IRowDecoder : IDisposable
@@ -16,6 +27,11 @@ internal interface IRowDecoder : IDisposable
 
     /// <summary>Appends the record as a row, or tells why not and appends nothing.</summary>
     bool TryDecode(ReadOnlySpan<byte> record, out RowFault fault);
+
+    /// <summary>What was looked up in vain is looked up again: records are tried anew.</summary>
+    void Forget()
+    {
+    }
 
     /// <summary>The rows so far as a batch that the caller owns.</summary>
     ColumnBatch Build();

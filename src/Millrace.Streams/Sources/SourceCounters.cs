@@ -16,6 +16,9 @@ internal sealed class SourceCounters(int maxReasons)
     /// <summary>Records that went to quarantine.</summary>
     public long Quarantined { get; set; }
 
+    /// <summary>Attempts with records that had failed before.</summary>
+    public long Retried { get; set; }
+
     /// <summary>Good rows that came too late for a window.</summary>
     public long Late { get; set; }
 

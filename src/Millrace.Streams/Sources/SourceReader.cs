@@ -30,6 +30,7 @@ internal sealed class SourceReader : IDisposable
     private readonly Dictionary<int, long> _expected = [];
     private readonly List<(int Partition, long Offset)> _ends = [];
     private readonly CircuitBreaker? _breaker;
+    private readonly WaitingRecords _waiting;
     private readonly List<RocksState> _uniqueState = [];
     private readonly Dictionary<int, PartitionSpan> _spans = [];
     private long _endsReadAt = long.MinValue / 2;
@@ -47,6 +48,9 @@ internal sealed class SourceReader : IDisposable
         _breaker = Plan.Breaker is { } breaker ? new CircuitBreaker(breaker, context.Options.Breaker) : null;
         if (restored is not null)
             Restore(restored);
+        _waiting = new WaitingRecords(context.Store.Part(StateStore.Waiting, Plan.Name, ""));
+        if (restored is not null)
+            _waiting.Load();
         _firewall = new Firewall(Plan, context.Options, context.Logins);
         foreach (var store in _firewall.UniqueStores)
         {
@@ -77,6 +81,9 @@ internal sealed class SourceReader : IDisposable
     /// <summary>Windowed queries that the source's rows reach, for telling late rows.</summary>
     public List<(string Query, WindowState State)> Windows { get; } = [];
 
+    /// <summary>Records that wait to be tried again, and why and when the next of them is; null when none waits.</summary>
+    public (int Count, WaitingRecord? Next) Waiting => (_waiting.Count, _waiting.Next);
+
     /// <summary>Kafka timestamps (milliseconds) of the records of the last <see cref="Read"/>.</summary>
     public ReadOnlySpan<long> LastTimestamps => _firewall.Timestamps;
 
@@ -105,6 +112,8 @@ internal sealed class SourceReader : IDisposable
     public ColumnBatch? Read(TimeSpan wait)
     {
         _ends.Clear();
+        if (_waiting.Count > 0 && Retry() is { } again)
+            return again;
         var now = NowMillis();
         ColumnBatch? good = null;
         // A breaker that tries again lets a few records through; one that is open has the consumer paused, and asks for none.
@@ -155,10 +164,10 @@ internal sealed class SourceReader : IDisposable
     /// <exception cref="InvalidOperationException">A record was lost or counted twice: our own bug.</exception>
     public void AssertBalanced()
     {
-        if (Counters.Good + Counters.Quarantined != Counters.In)
+        if (Counters.Good + Counters.Quarantined + _waiting.Count != Counters.In)
         {
             throw new InvalidOperationException(
-                $"source {Plan.Name}: {Counters.Good} good + {Counters.Quarantined} quarantined is not {Counters.In} in; this is a bug of Millrace, "
+                $"source {Plan.Name}: {Counters.Good} good + {Counters.Quarantined} quarantined + {_waiting.Count} waiting is not {Counters.In} in; this is a bug of Millrace, "
                 + "the pipeline stops at its last checkpoint");
         }
     }
@@ -174,12 +183,14 @@ internal sealed class SourceReader : IDisposable
         Good = Counters.Good,
         Quarantined = Counters.Quarantined,
         Late = Counters.Late,
+        Retried = Counters.Retried,
         Reasons = new Dictionary<string, long>(Counters.Reasons),
     };
 
-    /// <summary>Puts what the unique checks learned since the last barrier.</summary>
-    public void PutUnique(RocksWriteBatch batch, long checkpoint)
+    /// <summary>Puts what the unique checks learned since the last barrier, and which records wait.</summary>
+    public void PutState(RocksWriteBatch batch, long checkpoint)
     {
+        _waiting.PutChanges(batch);
         for (var i = 0; i < _uniqueState.Count; i++)
             _firewall.UniqueStores[i].WriteChanges(checkpoint, _uniqueState[i].Into(batch));
     }
@@ -203,6 +214,7 @@ internal sealed class SourceReader : IDisposable
         Counters.Good = restored.Good;
         Counters.Quarantined = restored.Quarantined;
         Counters.Late = restored.Late;
+        Counters.Retried = restored.Retried;
         foreach (var (reason, count) in restored.Reasons)
             Counters.Count(reason, count);
         foreach (var partition in restored.Partitions)
@@ -268,6 +280,7 @@ internal sealed class SourceReader : IDisposable
     {
         _spans.Clear();
         _firewall.Begin(records.Count);
+        var view = new PolledRecords(records);
         var taken = 0;
         for (var i = 0; i < records.Count; i++)
         {
@@ -279,19 +292,19 @@ internal sealed class SourceReader : IDisposable
                 continue;
             _expected[partition] = offset + 1;
             CollectionsMarshal.GetValueRefOrAddDefault(_spans, partition, out _).Next = offset + 1;
-            _firewall.Add(i, record);
+            _firewall.Add(i, view[i]);
             taken++;
         }
         if (taken == 0)
             return null;
         var split = _firewall.Split(_context.Time.GetUtcNow().ToUnixTimeMilliseconds() * 1000, Watermarks.Current);
         Counters.In += taken;
-        Reject(records, split.Rejections);
+        Reject(view, split.Rejections);
         var good = split.Good;
         try
         {
             Counters.Good += good.RowCount;
-            FollowTime(records, split);
+            FollowTime(view, split);
             JudgeBreaker(taken, split.Rejections.Records);
             return good;
         }
@@ -300,6 +313,27 @@ internal sealed class SourceReader : IDisposable
             good.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Tries records again that are due; null when none is. Their rows count at their own times: some may be late by now.</summary>
+    private ColumnBatch? Retry()
+    {
+        var now = _context.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        var due = _waiting.TakeDue(now, _context.Options.MaxBatchRecords);
+        if (due.Count == 0)
+            return null;
+        var view = new DueRecords(due);
+        _firewall.Forget();
+        _firewall.Begin(due.Count);
+        for (var i = 0; i < due.Count; i++)
+            _firewall.Add(i, view[i]);
+        var split = _firewall.Split(now * 1000, Watermarks.Current);
+        Counters.Retried += due.Count;
+        Reject(view, split.Rejections);
+        Counters.Good += split.Good.RowCount;
+        if (IsAnyLate(split.EventTimes))
+            FindLate(view, split);
+        return split.Good;
     }
 
     private void JudgeBreaker(int taken, int rejected)
@@ -318,7 +352,8 @@ internal sealed class SourceReader : IDisposable
         SourceLog.Breaker(_log, _breakerReason);
     }
 
-    private void Reject(ConsumedBatch records, Rejections rejections)
+    private void Reject<TRecords>(TRecords records, Rejections rejections)
+        where TRecords : struct, ISourceRecords
     {
         var reasons = rejections.Reasons;
         if (reasons.Count > 0 && Plan.OnFail == OnFail.Stop)
@@ -330,20 +365,26 @@ internal sealed class SourceReader : IDisposable
         {
             var index = reasons[i].Record;
             var record = records[index];
-            Quarantine.Begin(record.Key, record.HasKey, record.Value, record.HasValue);
-            var count = 0;
-            for (; i + count < reasons.Count && reasons[i + count].Record == index; count++)
+            var count = 1;
+            while (i + count < reasons.Count && reasons[i + count].Record == index)
+                count++;
+            if (TryWait(records, index, reasons, i, count))
             {
-                Quarantine.AddHeader(OwedHeader.Reason, Encoding.UTF8.GetBytes(reasons[i + count].Reason));
-                Counters.Count(reasons[i + count].Rule);
+                i += count;
+                continue;
+            }
+            Quarantine.Begin(record.Key, record.HasKey, record.Value, record.HasValue);
+            for (var reason = i; reason < i + count; reason++)
+            {
+                Quarantine.AddHeader(OwedHeader.Reason, Encoding.UTF8.GetBytes(reasons[reason].Reason));
+                Counters.Count(reasons[reason].Rule);
             }
             AddOrigin(Quarantine, record);
+            AddNumber(Quarantine, OwedHeader.Attempts, record.Attempts + 1);
+            Quarantine.AddHeader(OwedHeader.Pipeline, Encoding.UTF8.GetBytes(_context.Pipeline));
             // A record that was replayed and comes back keeps count of it.
-            foreach (var (name, value) in record.Headers())
-            {
-                if (name == OwedHeaderNames.Of(OwedHeader.Retries))
-                    Quarantine.AddHeader(OwedHeader.Retries, value);
-            }
+            if (records.Retries(index) is { } retries)
+                Quarantine.AddHeader(OwedHeader.Retries, retries);
             Quarantine.End();
             Counters.Quarantined++;
             Quarantined?.Invoke(Describe(record, reasons.Skip(i).Take(count).Select(r => r.Reason).ToArray()));
@@ -351,28 +392,49 @@ internal sealed class SourceReader : IDisposable
         }
     }
 
-    private QuarantinedRow Describe(ConsumedRecord record, string[] reasons) => new(
+    /// <summary>Lets a record wait when all that is wrong with it may pass, it has attempts left, and there is room.</summary>
+    private bool TryWait<TRecords>(TRecords records, int index, IReadOnlyList<(int Record, string Rule, string Reason)> reasons, int first, int count)
+        where TRecords : struct, ISourceRecords
+    {
+        var record = records[index];
+        if (record.Attempts >= Plan.Errors.Retries || _waiting.Bytes >= Plan.Errors.MaxWaitingBytes)
+            return false;
+        for (var i = first; i < first + count; i++)
+        {
+            if (!RowFault.MayPass(reasons[i].Rule))
+                return false;
+        }
+        var due = _context.Time.GetUtcNow() + Plan.Errors.BackoffAfter(record.Attempts + 1);
+        _waiting.Add(new WaitingRecord(
+            record.Partition, record.Offset, record.TimestampMillis, record.HasKey ? record.Key.ToArray() : null, record.HasValue ? record.Value.ToArray() : null,
+            records.Retries(index), record.Attempts + 1, due.ToUnixTimeMilliseconds(), reasons[first].Reason));
+        return true;
+    }
+
+    private QuarantinedRow Describe(SourceRecord record, string[] reasons) => new(
         Plan.Name, Plan.Topic, record.Partition, record.Offset, DateTimeOffset.FromUnixTimeMilliseconds(Math.Max(0, record.TimestampMillis)), reasons,
         record.Value[..Math.Min(record.Value.Length, _context.Options.QuarantinedDisplayBytes)].ToArray());
 
-    private static void AddOrigin(OwedRecords owed, ConsumedRecord record)
+    private void AddOrigin(OwedRecords owed, SourceRecord record)
+    {
+        owed.AddHeader(OwedHeader.SourceTopic, Encoding.UTF8.GetBytes(Plan.Topic));
+        AddNumber(owed, OwedHeader.SourcePartition, record.Partition);
+        AddNumber(owed, OwedHeader.SourceOffset, record.Offset);
+        AddNumber(owed, OwedHeader.SourceTimestamp, record.TimestampMillis);
+    }
+
+    private static void AddNumber(OwedRecords owed, OwedHeader header, long number)
     {
         Span<byte> text = stackalloc byte[20];
-        owed.AddHeader(OwedHeader.SourceTopic, Encoding.UTF8.GetBytes(record.Topic));
-        record.Partition.TryFormat(text, out var length, default, CultureInfo.InvariantCulture);
-        owed.AddHeader(OwedHeader.SourcePartition, text[..length]);
-        record.Offset.TryFormat(text, out length, default, CultureInfo.InvariantCulture);
-        owed.AddHeader(OwedHeader.SourceOffset, text[..length]);
-        record.TimestampMillis.TryFormat(text, out length, default, CultureInfo.InvariantCulture);
-        owed.AddHeader(OwedHeader.SourceTimestamp, text[..length]);
+        number.TryFormat(text, out var length, default, CultureInfo.InvariantCulture);
+        owed.AddHeader(header, text[..length]);
     }
 
     /// <summary>Tells late rows by the windows that are closed before this batch, then lets the batch's own times count.</summary>
-    private void FollowTime(ConsumedBatch records, FirewallSplit split)
+    private void FollowTime(PolledRecords records, FirewallSplit split)
     {
         var times = split.EventTimes;
         var rows = split.RecordOfRow;
-        var least = long.MaxValue;
         var partition = -1;
         ref var span = ref CollectionsMarshal.GetValueRefOrNullRef(_spans, -1);
         for (var row = 0; row < times.Length; row++)
@@ -385,22 +447,29 @@ internal sealed class SourceReader : IDisposable
             }
             span.Newest = span.HasNewest ? Math.Max(span.Newest, times[row]) : times[row];
             span.HasNewest = true;
-            least = Math.Min(least, times[row]);
         }
-        foreach (var (_, state) in Windows)
-        {
-            if (least < state.ClosedUpTo)
-            {
-                FindLate(records, split);
-                break;
-            }
-        }
+        if (IsAnyLate(times))
+            FindLate(records, split);
         var now = NowMillis();
         foreach (var (key, value) in _spans)
             Watermarks.Observe(key, value.HasNewest ? value.Newest : WatermarkTracker.None, value.Next, now);
     }
 
-    private void FindLate(ConsumedBatch records, FirewallSplit split)
+    private bool IsAnyLate(ReadOnlySpan<long> times)
+    {
+        var least = long.MaxValue;
+        foreach (var time in times)
+            least = Math.Min(least, time);
+        foreach (var (_, state) in Windows)
+        {
+            if (least < state.ClosedUpTo)
+                return true;
+        }
+        return false;
+    }
+
+    private void FindLate<TRecords>(TRecords records, FirewallSplit split)
+        where TRecords : struct, ISourceRecords
     {
         for (var row = 0; row < split.EventTimes.Length; row++)
         {

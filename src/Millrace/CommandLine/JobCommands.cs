@@ -67,12 +67,14 @@ internal static class JobCommands
                 + $"good + quarantined = in: {(job["checkpoint"]?["balanced"]?.GetValue<bool>() == true ? "holds" : "BROKEN")}");
             Console.Out.WriteLine($"latency ms: p50 {Text(job["latency"]?["p50"])}, p95 {Text(job["latency"]?["p95"])}, p99 {Text(job["latency"]?["p99"])}");
             Terminal.WriteTable(
-                ["source", "topic", "in", "good", "quarantined", "late", "events/s", "lag", "watermark"],
+                ["source", "topic", "in", "good", "quarantined", "waiting", "retried", "late", "events/s", "lag", "watermark"],
                 Rows(job["sources"]).Select(s => new[]
                 {
-                    Text(s["name"]), Text(s["topic"]), Text(s["in"]), Text(s["good"]), Text(s["quarantined"]), Text(s["late"]), Text(s["perSecond"]),
+                    Text(s["name"]), Text(s["topic"]), Text(s["in"]), Text(s["good"]), Text(s["quarantined"]), Text(s["waiting"]), Text(s["retried"]), Text(s["late"]), Text(s["perSecond"]),
                     Text(s["lag"]), Text(s["watermark"]),
                 }), "no sources");
+            foreach (var source in Rows(job["sources"]).Where(s => s["waitingFor"] is not null))
+                Console.Out.WriteLine($"{Text(source["name"])} waits: {Text(source["waitingFor"])}");
             Terminal.WriteTable(
                 ["output", "rows", "open windows"],
                 Rows(job["outputs"]).Select(o => new[] { Text(o["name"]), Text(o["rows"]), Text(o["openWindows"]) }), "no outputs");

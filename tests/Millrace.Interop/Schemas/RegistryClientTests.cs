@@ -43,6 +43,10 @@ public sealed class RegistryClientTests : PlatformTests
         Assert.Contains(reasons, r => r.Contains("schema 1: a value of 8 bytes", StringComparison.Ordinal) || r.Contains("schema 1: the data ends", StringComparison.Ordinal));
     }
 
+    [PythonFact("confluent_kafka")]
+    public async Task Every_method_of_an_unmodified_SchemaRegistryClient_is_answered() => Assert.Equal(
+        "OK", (await Programs.RunAsync(PythonFactAttribute.Python, null, Path.Combine(Repository.Root, "tests/Millrace.Interop/Schemas/registry_client.py"), Root)).Trim());
+
     [NpmFact("avsc")]
     public async Task Records_that_avsc_encodes_are_rows_and_what_the_command_line_sends_avsc_decodes()
     {
@@ -67,6 +71,47 @@ public sealed class RegistryClientTests : PlatformTests
         Assert.Equal(10, decoded.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Contains("people-value", await CommandAsync("schema", "list"), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Rows_leave_as_Avro_with_a_registered_schema_and_are_read_back_once_each_across_a_crash()
+    {
+        var file = Path.Combine(Folder, "out.yaml");
+        await File.WriteAllTextAsync(file, """
+            pipeline: out
+            sources:
+              lines: {from: "kafka:lines", schema: {id: bigint, price: "decimal(10,2)", country: varchar, ts: timestamptz}, time: ts}
+            sql:
+              sales: SELECT id, price, country, ts FROM lines WHERE id >= 0
+            sinks:
+              sales: topic:sales?format=avro&key=country
+            """);
+        var back = Path.Combine(Folder, "back.yaml");
+        await File.WriteAllTextAsync(back, """
+            pipeline: back
+            sources:
+              sales: {from: "kafka:sales", format: avro}
+            sinks:
+              sales: iceberg:shop.sales?commit=1s
+            """);
+        await CommandAsync("topic", "create", "lines", "--partitions", "2");
+        Lines(0, 200);
+        await CommandAsync("run", file);
+        await Platform.UntilJobAsync("out", job => job.Committed("kafka:sales") == 200, "200 rows in the topic");
+        Assert.Contains(
+            "\"name\":\"sales\",\"namespace\":\"millrace\"", (await Platform.DoAsync("schema", "show", "sales-value", "--json")).Json["schema"]!.ToString(), StringComparison.Ordinal);
+        Assert.Contains("\"country\":\"C3\"", (await Platform.DoAsync("topic", "tail", "sales", "--decode")).Output.Replace(" ", "", StringComparison.Ordinal), StringComparison.Ordinal);
+        await CommandAsync("run", back);
+        Lines(200, 300);
+        await Platform.KillAsync();
+        await Platform.StartAsync(CancellationToken.None);
+        Lines(300, 400);
+        await RowsAsync(
+            "SELECT count(*) AS n, count(DISTINCT id) AS d, sum(price) AS p, count(DISTINCT country) AS c FROM shop.sales",
+            r => Number(r[0]) == 400 && Number(r[1]) == 400 && r[2]!.ToString() == "59850.00" && Number(r[3]) == 5);
+    }
+
+    private void Lines(int from, int to) => ProduceRaw("lines", [.. Enumerable.Range(from, to - from).Select(i =>
+        Encoding.UTF8.GetBytes($"{{\"id\":{i},\"price\":{i * 0.75m:0.00},\"country\":\"C{i % 5}\",\"ts\":\"2024-01-01T00:00:{i % 60:00}Z\"}}"))]);
 
     [Fact]
     public async Task The_command_line_registers_checks_and_deletes()

@@ -39,6 +39,17 @@ public sealed class RegistryApiTests
     }
 
     [Fact]
+    public async Task The_default_context_may_be_named_and_others_are_refused_by_name()
+    {
+        await _registry.RegisterAsync("s", V1);
+        foreach (var path in new[] { "/subjects/%3A.%3As/versions", "/subjects/:.:s/versions", "/contexts/./subjects/s/versions", "/contexts/%3A.%3A/subjects/s/versions" })
+            Assert.Equal("[1]", await _registry.OkAsync("GET", path));
+        Assert.Equal("[\".\"]", await _registry.OkAsync("GET", "/contexts"));
+        foreach (var path in new[] { "/subjects/%3A.other%3As/versions", "/contexts/.other/subjects/s/versions" })
+            Assert.Contains("contexts other than the default one", await _registry.FailsAsync(422, 42208, "GET", path), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task What_is_missing_is_told_by_Confluents_codes()
     {
         await _registry.FailsAsync(404, 40401, "GET", "/subjects/none/versions");
