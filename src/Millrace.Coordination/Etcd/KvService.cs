@@ -12,10 +12,10 @@ internal sealed class KvService(Replica replica, Callers callers)
 {
     public void Register(GrpcServer server)
     {
-        server.Unary("/etcdserverpb.KV/Range", RangeRequest.Parser, RangeAsync);
-        server.Unary("/etcdserverpb.KV/Put", PutRequest.Parser, PutAsync);
-        server.Unary("/etcdserverpb.KV/DeleteRange", DeleteRangeRequest.Parser, DeleteRangeAsync);
-        server.Unary("/etcdserverpb.KV/Txn", TxnRequest.Parser, TxnAsync);
+        server.Unary("/etcdserverpb.KV/Range", RangeRequest.Parser, RangeAsync, isQuick: true);
+        server.Unary("/etcdserverpb.KV/Put", PutRequest.Parser, PutAsync, isQuick: true);
+        server.Unary("/etcdserverpb.KV/DeleteRange", DeleteRangeRequest.Parser, DeleteRangeAsync, isQuick: true);
+        server.Unary("/etcdserverpb.KV/Txn", TxnRequest.Parser, TxnAsync, isQuick: true);
         server.Unary("/etcdserverpb.KV/Compact", CompactionRequest.Parser, CompactAsync);
     }
 
@@ -23,8 +23,12 @@ internal sealed class KvService(Replica replica, Callers callers)
     {
         RequestChecks.Check(request);
         var user = callers.UserOf(call);
+        // Many keys may take long, which no thread should that others wait for.
+        var isLight = request.RangeEnd.IsEmpty;
         if (!request.Serializable)
-            await replica.WaitForReadAsync(ModeOf(call)).ConfigureAwait(false);
+            await replica.WaitForReadAsync(ModeOf(call), isLight).ConfigureAwait(false);
+        else if (!isLight)
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         return Range(request, user);
     }
 
@@ -49,6 +53,8 @@ internal sealed class KvService(Replica replica, Callers callers)
             var user = callers.UserOf(call);
             if (!isSerializable)
                 await replica.WaitForReadAsync().ConfigureAwait(false);
+            else
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             var response = replica.Read(machine =>
             {
                 RequireRead(machine, user, request);
@@ -72,7 +78,7 @@ internal sealed class KvService(Replica replica, Callers callers)
 
     private async ValueTask<IMessage> ProposeAsync(GrpcCall call, CommandKind kind, IMessage request)
     {
-        var response = await replica.ProposeAsync(kind, request, callers.UserOf(call)).ConfigureAwait(false);
+        var response = await replica.ProposeAsync(kind, request, callers.UserOf(call), isLight: true).ConfigureAwait(false);
         return response.From(replica.Header(0));
     }
 

@@ -7,14 +7,21 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Millrace.Coordination.Grpc.Http2;
 
 namespace Millrace.Coordination.Grpc;
 
-/// <summary>Serves gRPC over HTTP/2 without TLS, right on Kestrel: a table of methods, each a function of a call.</summary>
+/// <summary>
+/// Serves gRPC over HTTP/2: a table of methods, each a function of a call. Without TLS on Linux our own <see cref="Http2Listener"/> carries
+/// the calls (docs/decisions, "An HTTP/2 front of our own"), otherwise Kestrel.
+/// </summary>
 internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>, IAsyncDisposable
 {
-    private readonly Dictionary<string, Func<GrpcCall, Task>> _methods = new(StringComparer.Ordinal);
-    private readonly KestrelServer _server;
+    private readonly Dictionary<string, GrpcMethod> _methods = new(StringComparer.Ordinal);
+    private readonly IPEndPoint _address;
+    private readonly ILoggerFactory _loggers;
+    private KestrelServer? _kestrel;
+    private Http2Listener? _listener;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly int _maxMessageBytes;
@@ -26,19 +33,10 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
     public GrpcServer(IPEndPoint address, int maxMessageBytes, TimeProvider time, ILoggerFactory loggers)
     {
         _maxMessageBytes = maxMessageBytes;
+        _address = address;
+        _loggers = loggers;
         _time = time;
         _logger = loggers.CreateLogger<GrpcServer>();
-        var options = new KestrelServerOptions { AddServerHeader = false, AllowSynchronousIO = false };
-        options.Limits.MaxRequestBodySize = null;
-        options.Limits.MinRequestBodyDataRate = null;
-        options.Limits.MinResponseDataRate = null;
-        options.Limits.Http2.MaxStreamsPerConnection = 100_000;
-        options.Limits.Http2.InitialConnectionWindowSize = 8 << 20;
-        options.Limits.Http2.InitialStreamWindowSize = 1 << 20;
-        options.Limits.KeepAliveTimeout = TimeSpan.FromHours(2);
-        options.Listen(address, listen => listen.Protocols = HttpProtocols.Http2);
-        _server = new KestrelServer(
-            Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, UnsafePreferInlineScheduling = true }), loggers), loggers);
     }
 
     /// <summary>Where it listens, once started.</summary>
@@ -47,33 +45,93 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
     /// <summary>Turns an exception that a method may throw into code and text; null for those that are our own bugs.</summary>
     public required Func<Exception, (int Code, string Text)?> StatusOf { get; init; }
 
+    public TimeProvider Time => _time;
+
     /// <summary>A method with one message each way.</summary>
+    /// <param name="isQuick">It only computes for microseconds before it waits for others.</param>
     public void Unary<TRequest, TResponse>(
-        string method, MessageParser<TRequest> parser, Func<GrpcCall, TRequest, ValueTask<TResponse>> handler)
+        string method, MessageParser<TRequest> parser, Func<GrpcCall, TRequest, ValueTask<TResponse>> handler, bool isQuick = false)
         where TRequest : class, IMessage<TRequest>
-        where TResponse : IMessage => _methods.Add(method, async call =>
-        {
-            var request = await call.ReadAsync(parser).ConfigureAwait(false)
-                ?? throw new GrpcException(GrpcCodes.Internal, "the request has no message");
-            call.Write(await handler(call, request).ConfigureAwait(false));
-        });
+        where TResponse : IMessage => _methods.Add(method, new UnaryMethod<TRequest, TResponse>(this, parser, handler, isQuick));
 
     /// <summary>A method that reads and writes as it likes; it ends well when the function returns.</summary>
-    public void Streaming(string method, Func<GrpcCall, Task> handler) => _methods.Add(method, handler);
+    public void Streaming(string method, Func<GrpcCall, Task> handler) => _methods.Add(method, new StreamingMethod(handler));
+
+    public GrpcMethod? Find(string path) => _methods.GetValueOrDefault(path);
 
     public async Task StartAsync(CancellationToken cancel)
     {
-        await _server.StartAsync(this, cancel).ConfigureAwait(false);
-        var addresses = _server.Features.Get<IServerAddressesFeature>()!.Addresses;
+        if (Http2Listener.IsSupported)
+        {
+            _listener = new Http2Listener(_address, new ConnectionLimits { MaxMessageBytes = _maxMessageBytes }, this, _logger);
+            Port = _listener.Port;
+            return;
+        }
+        _kestrel = CreateKestrel();
+        await _kestrel.StartAsync(this, cancel).ConfigureAwait(false);
+        var addresses = _kestrel.Features.Get<IServerAddressesFeature>()!.Addresses;
         Port = new Uri(addresses.First()).Port;
     }
 
-    public async Task StopAsync(CancellationToken cancel) => await _server.StopAsync(cancel).ConfigureAwait(false);
-
-    public ValueTask DisposeAsync()
+    public async Task StopAsync(CancellationToken cancel)
     {
-        _server.Dispose();
-        return ValueTask.CompletedTask;
+        if (_listener is not null)
+            await _listener.StopAsync(cancel).ConfigureAwait(false);
+        if (_kestrel is not null)
+            await _kestrel.StopAsync(cancel).ConfigureAwait(false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_listener is not null)
+            await _listener.DisposeAsync().ConfigureAwait(false);
+        _kestrel?.Dispose();
+    }
+
+    /// <summary>Whether a content type is gRPC's with protobuf in it.</summary>
+    public static bool IsGrpc(string contentType) => contentType.StartsWith("application/grpc", StringComparison.Ordinal)
+        && (contentType.Length <= 16 || contentType[16] is '+' or ';') && !contentType.StartsWith("application/grpc+json", StringComparison.Ordinal);
+
+    /// <summary>A call's head is here.</summary>
+    public void Begin(Http2Stream call, RequestHead head)
+    {
+        if (head.Target is null)
+        {
+            call.MarkStarted();
+            call.Finish(GrpcCodes.Unimplemented, UnknownMethod(head.Path));
+        }
+        else if (head.Target.IsStreaming)
+        {
+            call.MarkStarted();
+            ThreadPool.UnsafeQueueUserWorkItem(static all => _ = all.Server.RunAsync(all.Call, all.Method), (Server: this, Call: call, Method: head.Target), preferLocal: false);
+        }
+    }
+
+    /// <summary>Ends a call with the status that an error stands for.</summary>
+    public void Fail(GrpcCall call, Exception error)
+    {
+        switch (error)
+        {
+            case GrpcException known:
+                call.Finish(known.Code, known.Message);
+                break;
+            case OperationCanceledException:
+                call.Finish(GrpcCodes.DeadlineExceeded, "context deadline exceeded");
+                break;
+            case IOException when call.IsAborted:
+                // The connection is gone; there is nobody to tell.
+                call.Finish(GrpcCodes.Canceled, "context canceled");
+                break;
+            default:
+                if (StatusOf(error) is { } status)
+                {
+                    call.Finish(status.Code, status.Text);
+                    break;
+                }
+                LogFailed(_logger, call.Path, error);
+                call.Finish(GrpcCodes.Internal, "internal error: " + error.Message);
+                break;
+        }
     }
 
     public IFeatureCollection CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
@@ -86,9 +144,7 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
     {
         var request = context.GetRequiredFeature<IHttpRequestFeature>();
         var response = context.GetRequiredFeature<IHttpResponseFeature>();
-        var contentType = request.Headers.ContentType.ToString();
-        if (request.Method != "POST" || !contentType.StartsWith("application/grpc", StringComparison.Ordinal)
-            || (contentType.Length > 16 && contentType[16] is not ('+' or ';')) || contentType.StartsWith("application/grpc+json", StringComparison.Ordinal))
+        if (request.Method != "POST" || !IsGrpc(request.Headers.ContentType.ToString()))
         {
             response.StatusCode = request.Method == "POST" ? 415 : 405;
             return;
@@ -98,50 +154,48 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         var aborted = context.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
         if (!request.Headers.TryGetValue("grpc-timeout", out var timeout) || !GrpcText.TryParseTimeout(timeout.ToString(), out var span))
         {
-            await RunAsync(new GrpcCall(context, _maxMessageBytes, aborted), aborted).ConfigureAwait(false);
+            await RunAsync(new KestrelCall(context, _maxMessageBytes, aborted, aborted), Find(request.Path)).ConfigureAwait(false);
             return;
         }
         using var deadline = new CancellationTokenSource(span, _time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, aborted);
-        await RunAsync(new GrpcCall(context, _maxMessageBytes, both.Token), aborted).ConfigureAwait(false);
+        await RunAsync(new KestrelCall(context, _maxMessageBytes, both.Token, aborted), Find(request.Path)).ConfigureAwait(false);
     }
 
-    private async Task RunAsync(GrpcCall call, CancellationToken aborted)
+    private async Task RunAsync(GrpcCall call, GrpcMethod? method)
     {
-        if (!_methods.TryGetValue(call.Path, out var method))
-        {
-            var parts = call.Path.Split('/');
-            call.Finish(GrpcCodes.Unimplemented, parts.Length == 3 ? $"unknown method {parts[2]} for service {parts[1]}" : "malformed method name");
-            return;
-        }
         try
         {
-            await method(call).ConfigureAwait(false);
-            call.Finish(GrpcCodes.Ok, null);
-        }
-        catch (GrpcException error)
-        {
-            call.Finish(error.Code, error.Message);
-        }
-        catch (OperationCanceledException)
-        {
-            if (!aborted.IsCancellationRequested)
-                call.Finish(GrpcCodes.DeadlineExceeded, "context deadline exceeded");
-        }
-        catch (IOException) when (aborted.IsCancellationRequested)
-        {
-            // The connection is gone; there is nobody to tell.
+            if (method is null)
+                throw new GrpcException(GrpcCodes.Unimplemented, UnknownMethod(call.Path));
+            await method.RunAsync(call).ConfigureAwait(false);
         }
         catch (Exception error)
         {
-            if (StatusOf(error) is { } status)
-            {
-                call.Finish(status.Code, status.Text);
-                return;
-            }
-            LogFailed(_logger, call.Path, error);
-            call.Finish(GrpcCodes.Internal, "internal error: " + error.Message);
+            // Into the status that the client gets; those that are our own bugs are logged.
+            Fail(call, error);
         }
+    }
+
+    private static string UnknownMethod(string path)
+    {
+        var parts = path.Split('/');
+        return parts.Length == 3 ? $"unknown method {parts[2]} for service {parts[1]}" : "malformed method name";
+    }
+
+    private KestrelServer CreateKestrel()
+    {
+        var options = new KestrelServerOptions { AddServerHeader = false, AllowSynchronousIO = false };
+        options.Limits.MaxRequestBodySize = null;
+        options.Limits.MinRequestBodyDataRate = null;
+        options.Limits.MinResponseDataRate = null;
+        options.Limits.Http2.MaxStreamsPerConnection = 100_000;
+        options.Limits.Http2.InitialConnectionWindowSize = 8 << 20;
+        options.Limits.Http2.InitialStreamWindowSize = 1 << 20;
+        options.Limits.KeepAliveTimeout = TimeSpan.FromHours(2);
+        options.Listen(_address, listen => listen.Protocols = HttpProtocols.Http2);
+        return new KestrelServer(
+            Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, UnsafePreferInlineScheduling = true }), _loggers), _loggers);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed")]

@@ -1,3 +1,4 @@
+using Millrace.Coordination.Grpc;
 using Millrace.Coordination.Machine;
 using Millrace.Coordination.Store;
 using Millrace.Raft;
@@ -6,13 +7,15 @@ using Millrace.Raft.Snapshots;
 namespace Millrace.Coordination.Node;
 
 /// <summary>
-/// The thread that applies committed entries, releases the reads that waited for them, and asks for snapshots. Readers hold
-/// <see cref="Gate"/> against it.
+/// Applies committed entries, releases the reads that waited for them, and asks for snapshots: on its thread, or at once on the caller's
+/// when that is quick. Readers hold <see cref="Gate"/> against it.
 /// </summary>
 internal sealed class Applier : IDisposable
 {
     private const int DiscardKeysAtOnce = 500;
+    private const int MaxBytesAtOnce = 256 << 10;
     private readonly Mailbox<object> _mailbox = new();
+    private readonly Lock _use = new();
     private readonly PriorityQueue<ReadBatch, long> _waiting = new();
     private readonly CoordinationMachine _machine;
     private readonly SnapshotStore _snapshots;
@@ -65,7 +68,11 @@ internal sealed class Applier : IDisposable
 
     public void Start() => _thread.Start();
 
-    public void Apply(IReadOnlyList<Entry> entries) => _mailbox.Post(entries);
+    public void Apply(IReadOnlyList<Entry> entries)
+    {
+        if (!TryApplyNow(entries))
+            _mailbox.Post(entries);
+    }
 
     public void Install(SnapshotInfo snapshot) => _mailbox.Post(snapshot);
 
@@ -124,16 +131,17 @@ internal sealed class Applier : IDisposable
             while (!_isStopping)
             {
                 _mailbox.Wait(mayDiscard ? TimeSpan.Zero : TimeSpan.FromSeconds(1));
-                while (!_isStopping && _mailbox.TryTake(out var item))
-                    Take(item);
-                while (_waiting.TryPeek(out var batch, out var index) && index <= _appliedIndex)
+                OutputBatch.Begin();
+                lock (_use)
                 {
-                    _waiting.Dequeue();
-                    batch.Release();
+                    while (!_isStopping && _mailbox.TryTake(out var item))
+                        Take(item);
+                    ReleaseReads();
+                    if (IsSnapshotDue)
+                        SaveSnapshot();
+                    mayDiscard = Discard();
                 }
-                if (_appliedIndex - _snapshotIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes)
-                    SaveSnapshot();
-                mayDiscard = Discard();
+                OutputBatch.End();
             }
         }
         catch (Exception error)
@@ -142,11 +150,52 @@ internal sealed class Applier : IDisposable
         }
     }
 
+    private bool IsSnapshotDue => _appliedIndex - _snapshotIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes;
+
+    /// <summary>Plain writes that nothing is ahead of are applied by the caller, which spares a request a switch of threads.</summary>
+    private bool TryApplyNow(IReadOnlyList<Entry> entries)
+    {
+        long bytes = 0;
+        foreach (var entry in entries)
+        {
+            bytes += entry.Bytes;
+            if (bytes > MaxBytesAtOnce || entry.Kind != EntryKind.Command || entry.Data.Span[0] != (byte)CommandKind.Put)
+                return false;
+        }
+        if (!_mailbox.IsEmpty || !_use.TryEnter())
+            return false;
+        try
+        {
+            // Whoever reads for long must not keep the caller waiting.
+            if (!_mailbox.IsEmpty || !Gate.TryEnterWriteLock(0))
+                return false;
+            ApplyAll(entries);
+            ReleaseReads();
+        }
+        finally
+        {
+            _use.Exit();
+        }
+        if (IsSnapshotDue && !_isSaving)
+            _mailbox.Wake();
+        return true;
+    }
+
+    private void ReleaseReads()
+    {
+        while (_waiting.TryPeek(out var batch, out var index) && index <= _appliedIndex)
+        {
+            _waiting.Dequeue();
+            batch.Release();
+        }
+    }
+
     private void Take(object item)
     {
         switch (item)
         {
             case IReadOnlyList<Entry> entries:
+                Gate.EnterWriteLock();
                 ApplyAll(entries);
                 break;
             case SnapshotInfo snapshot:
@@ -164,11 +213,11 @@ internal sealed class Applier : IDisposable
         }
     }
 
+    /// <summary>With the gate held, which it leaves.</summary>
     private void ApplyAll(IReadOnlyList<Entry> entries)
     {
         var newTerm = 0L;
         var membersChanged = false;
-        Gate.EnterWriteLock();
         try
         {
             foreach (var entry in entries)

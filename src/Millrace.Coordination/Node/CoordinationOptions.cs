@@ -63,6 +63,12 @@ public sealed record CoordinationOptions
 
     public RaftLogOptions Log { get; init; } = new();
 
+    /// <summary>
+    /// While the log's flushes take less than this on average, whoever brings a request flushes for it; past it a thread does, and the
+    /// member goes on meanwhile. Zero: always the thread. Default 2 ms.
+    /// </summary>
+    public TimeSpan QuickFlush { get; init; } = TimeSpan.FromMilliseconds(2);
+
     /// <summary>Entries applied between snapshots. Default 100,000.</summary>
     public long SnapshotEvery { get; init; } = 100_000;
 

@@ -3,35 +3,67 @@ using Millrace.Raft.Log;
 
 namespace Millrace.Coordination.Node;
 
-/// <summary>The thread that makes writes durable: all that wait share one flush. A failure ends the member.</summary>
+/// <summary>
+/// Makes writes durable: all that wait share one flush. While flushes are quick the caller does it itself, which spares a request two
+/// switches of threads; otherwise a thread does, so that the caller can go on talking to the others. A failure ends the member.
+/// </summary>
 internal sealed class LogWriter : IDisposable
 {
     private static readonly TimeSpan IdleBeforeMark = TimeSpan.FromMilliseconds(200);
     private readonly Mailbox<object> _mailbox = new();
+    private readonly Lock _use = new();
     private readonly RaftLog _log;
-    private readonly Action<LogWrite> _written;
-    private readonly Action _allWritten;
+    private readonly TimeProvider _time;
+    private readonly long _quick;
+    private readonly Action<IReadOnlyList<LogWrite>> _written;
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
+    private int _handedOver;
+    private long _meanFlush;
+    private bool _isMarked = true;
     private volatile bool _isStopping;
 
-    /// <param name="log">Used by this thread alone, but for reads.</param>
-    /// <param name="written">Called once a write and all before it are durable.</param>
-    /// <param name="allWritten">Called after that, once for all writes of a flush.</param>
+    /// <param name="log">Used by nobody else, but for reads.</param>
+    /// <param name="time">To measure flushes.</param>
+    /// <param name="quickFlush">Mean time up to which a caller flushes itself; zero: never.</param>
+    /// <param name="written">Called by the thread once these writes and all before them are durable.</param>
     /// <param name="failed">Called once; nothing is written after.</param>
-    public LogWriter(RaftLog log, Action<LogWrite> written, Action allWritten, Action<Exception> failed)
+    public LogWriter(
+        RaftLog log, TimeProvider time, TimeSpan quickFlush, Action<IReadOnlyList<LogWrite>> written, Action<Exception> failed)
     {
-        _allWritten = allWritten;
         _log = log;
+        _time = time;
+        _quick = (long)(quickFlush.TotalSeconds * time.TimestampFrequency);
         _written = written;
         _failed = failed;
         _thread = new Thread(Run) { Name = "raft log", IsBackground = true };
         _thread.Start();
     }
 
-    public void Write(LogWrite write) => _mailbox.Post(write);
+    /// <summary>Makes writes durable before it returns; false, with nothing done, when that is the thread's part. One caller at a time.</summary>
+    /// <exception cref="IOException">The disk failed; the log takes no more.</exception>
+    public bool TryWriteNow(IReadOnlyList<LogWrite> writes)
+    {
+        if (Volatile.Read(ref _handedOver) > 0 || Volatile.Read(ref _meanFlush) >= _quick || !_use.TryEnter())
+            return false;
+        try
+        {
+            Append(writes);
+        }
+        finally
+        {
+            _use.Exit();
+        }
+        return true;
+    }
 
-    /// <summary>Done on this thread once all writes handed in before are durable.</summary>
+    public void Write(LogWrite write)
+    {
+        Interlocked.Increment(ref _handedOver);
+        _mailbox.Post(write);
+    }
+
+    /// <summary>Done on the thread once all writes handed in before are durable.</summary>
     public void After(Action action) => _mailbox.Post(action);
 
     /// <summary>Entries up to an index are in a durable snapshot.</summary>
@@ -45,45 +77,36 @@ internal sealed class LogWriter : IDisposable
         _mailbox.Dispose();
     }
 
+    private void Append(IReadOnlyList<LogWrite> writes)
+    {
+        var before = _time.GetTimestamp();
+        var flushes = _log.Flushes;
+        _log.Append(writes);
+        _isMarked = false;
+        if (_log.Flushes > flushes)
+            Volatile.Write(ref _meanFlush, _meanFlush + ((_time.GetTimestamp() - before - _meanFlush) / 8));
+    }
+
     private void Run()
     {
         var batch = new List<LogWrite>();
         var after = new List<Action>();
-        var isMarked = true;
         try
         {
             while (!_isStopping)
             {
-                _mailbox.Wait(isMarked ? TimeSpan.FromSeconds(1) : IdleBeforeMark);
-                if (_mailbox.IsEmpty && !isMarked)
+                _mailbox.Wait(Volatile.Read(ref _isMarked) ? TimeSpan.FromSeconds(1) : IdleBeforeMark);
+                lock (_use)
+                    WriteAll(batch, after);
+                if (batch.Count > 0)
                 {
-                    _log.Mark();
-                    isMarked = true;
+                    Interlocked.Add(ref _handedOver, -batch.Count);
+                    _written(batch);
+                    batch.Clear();
                 }
-                while (_mailbox.TryTake(out var item))
-                {
-                    if (item is LogWrite write)
-                    {
-                        batch.Add(write);
-                        continue;
-                    }
-                    if (item is Action action)
-                        after.Add(action);
-                    else
-                        _log.CompactTo((long)item);
-                }
-                if (batch.Count == 0)
-                {
-                    RunAll(after);
-                    continue;
-                }
-                _log.Append(batch);
-                isMarked = false;
-                foreach (var write in batch)
-                    _written(write);
-                _allWritten();
-                batch.Clear();
-                RunAll(after);
+                foreach (var action in after)
+                    action();
+                after.Clear();
             }
         }
         catch (Exception error)
@@ -93,10 +116,23 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
-    private static void RunAll(List<Action> actions)
+    private void WriteAll(List<LogWrite> batch, List<Action> after)
     {
-        foreach (var action in actions)
-            action();
-        actions.Clear();
+        if (_mailbox.IsEmpty && !_isMarked)
+        {
+            _log.Mark();
+            _isMarked = true;
+        }
+        while (_mailbox.TryTake(out var item))
+        {
+            if (item is LogWrite write)
+                batch.Add(write);
+            else if (item is Action action)
+                after.Add(action);
+            else
+                _log.CompactTo((long)item);
+        }
+        if (batch.Count > 0)
+            Append(batch);
     }
 }

@@ -19,6 +19,9 @@ internal sealed class Mailbox<T> : IDisposable
         Wake();
     }
 
+    /// <summary>Without waking anyone.</summary>
+    public void Enqueue(T item) => _items.Enqueue(item);
+
     public void Wake()
     {
         // The full fence of Exchange orders the enqueue before the look at the sleeper.

@@ -5,9 +5,11 @@ using Millrace.Coordination.Store;
 namespace Millrace.Coordination.Node;
 
 /// <summary>A proposal of this member that is not applied yet.</summary>
-internal sealed class PendingRequest(ulong id, ReadOnlyMemory<byte> data, long deadline)
+/// <param name="isLight">What waits for it is quick and may run on the thread that applied it.</param>
+internal sealed class PendingRequest(ulong id, ReadOnlyMemory<byte> data, long deadline, bool isLight)
 {
-    private readonly TaskCompletionSource<ApplyResult> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<ApplyResult> _done =
+        new(isLight ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
 
     public ulong Id => id;
 

@@ -1,24 +1,33 @@
-using Google.Protobuf;
+using Millrace.Coordination.Grpc;
 using Millrace.Coordination.Store;
-using Millrace.Coordination.Wire;
 using Millrace.Raft;
 using Millrace.Raft.Consensus;
 using Millrace.Raft.Log;
 using Millrace.Raft.Messages;
-using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Node;
 
 /// <summary>
-/// The thread that owns the core: takes what came in, tells the core, and hands its effects to network, log writer, applier and
-/// snapshot worker. It decides nothing by itself but where a proposal goes and when a question is asked again.
+/// Owns the core: takes what came in, tells the core, and hands its effects to network, log, applier and snapshot worker. It decides
+/// nothing by itself but where a proposal goes and when a question is asked again.
 /// </summary>
-internal sealed class RaftLoop : IDisposable
+/// <remarks>
+/// Whoever brings something takes the turn if nobody has it and carries the matter as far as it goes, writing to the disk and applying
+/// included while both are quick; otherwise the holder of the turn finds it before it leaves. A request so waits for few switches of
+/// threads, and what comes meanwhile shares the next write (Hendler, Incze, Shavit, Tzafrir: Flat Combining, 2010). A thread of its own
+/// keeps the time, and takes over from callers when there is more than they should do.
+/// </remarks>
+internal sealed class RaftLoop : IBatched, IDisposable
 {
     private const long AskAgainMicros = 500_000;
     private const long StatusEveryMicros = 10_000;
     private const long RoundTripsEveryMicros = 500_000;
+    private const int MaxTurnsOfCaller = 16;
+    [ThreadStatic]
+    private static RaftLoop? _heldHere;
+
     private readonly Mailbox<object> _mailbox = new();
+    private readonly AutoResetEvent _clockHand = new(false);
     private readonly RaftCore _core;
     private readonly TimeProvider _time;
     private readonly PendingRequests _pending;
@@ -28,6 +37,7 @@ internal sealed class RaftLoop : IDisposable
     private readonly List<PendingRequest> _proposals = [];
     private readonly Dictionary<long, PendingRequest> _fast = [];
     private readonly List<ReadBatch> _unasked = [];
+    private readonly List<LogWrite> _writes = [];
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
     private long _lastReadId;
@@ -35,7 +45,13 @@ internal sealed class RaftLoop : IDisposable
     private long _statusShownAt;
     private bool _isStatusOld;
     private bool _isForLeader;
+    private bool _isHealed;
+    private int _turn;
+    private int _isTurnWanted;
+    private long _deadline;
+    private long _sleepsUntil = long.MinValue;
     private volatile bool _isStopping;
+    private volatile bool _hasFailed;
     private volatile RaftStatus _status;
 
     public RaftLoop(RaftCore core, TimeProvider time, PendingRequests pending, Action<Exception> failed)
@@ -44,9 +60,11 @@ internal sealed class RaftLoop : IDisposable
         _time = time;
         _pending = pending;
         _failed = failed;
-        _reads = new ReadGate(batch => _mailbox.Post(batch));
+        _reads = new ReadGate(time, Post);
         _status = core.Status(Now);
         _thread = new Thread(Run) { Name = "raft", IsBackground = true };
+        // Nobody has a turn before Start.
+        _turn = 1;
     }
 
     public required Action<Message> Send { get; init; }
@@ -56,7 +74,7 @@ internal sealed class RaftLoop : IDisposable
 
     public required Func<MemberId, byte, ReadOnlyMemory<byte>, bool> SendAside { get; init; }
 
-    public required Action<LogWrite> Write { get; init; }
+    public required LogWriter Writer { get; init; }
 
     public required Applier Applier { get; init; }
 
@@ -73,15 +91,21 @@ internal sealed class RaftLoop : IDisposable
     /// <summary>Microseconds of a clock that only goes forward.</summary>
     public long Now => (long)(_time.GetTimestamp() * (1e6 / _time.TimestampFrequency));
 
-    public void Start() => _thread.Start();
+    public void Start()
+    {
+        Volatile.Write(ref _turn, 0);
+        _thread.Start();
+    }
 
-    public void Receive(Message message) => _mailbox.Post(message);
+    public void Receive(Message message) => Post(message);
 
-    public void Propose(PendingRequest request) => _mailbox.Post(request);
+    public void Propose(PendingRequest request) => Post(request);
 
-    public void Forwarded(ForwardedProposals proposals) => _mailbox.Post(proposals);
+    public void Forwarded(ForwardedProposals proposals) => Post(proposals);
 
-    public void Persisted(LogWrite write) => _mailbox.Post(write);
+    public void Persisted(LogWrite write) => Post(write);
+
+    public void ConnectionLost(MemberId peer) => Post((Action<RaftCore, long>)((core, now) => core.ConnectionLost(now, peer)));
 
     /// <summary>An entry of a term was applied, so proposals that only an older leader had are lost, and proposed again.</summary>
     public void TermBegan(long term)
@@ -105,50 +129,131 @@ internal sealed class RaftLoop : IDisposable
     /// <summary>Completes when a read here sees everything that was acknowledged before this call.</summary>
     public Task WaitForReadAsync(bool byQuorum) => _reads.WaitAsync(byQuorum);
 
-    /// <summary>Runs something with the core on its thread.</summary>
-    public void Post(Action<RaftCore, long> action) => _mailbox.Post(action);
+    public bool HasReads => !_reads.IsEmpty;
+
+    /// <summary>Reads that began before a time, by the provider's timestamps, are given up.</summary>
+    public void FailReadsOlderThan(long timestamp) => _reads.FailOlderThan(timestamp, StoreErrors.Timeout);
+
+    /// <summary>Runs something with the core.</summary>
+    public void Post(Action<RaftCore, long> action) => Post((object)action);
+
+    /// <summary>Goes on with what was posted and not begun, as a caller that posts many things at once does after the last.</summary>
+    public void Kick()
+    {
+        for (var turns = 0; (!_mailbox.IsEmpty || Volatile.Read(ref _isTurnWanted) != 0) && TryTakeTurn(); turns++)
+        {
+            if (turns == MaxTurnsOfCaller)
+            {
+                Interlocked.Exchange(ref _turn, 0);
+                _clockHand.Set();
+                return;
+            }
+            TakeTurn();
+        }
+    }
 
     public void Dispose()
     {
         _isStopping = true;
-        _mailbox.Wake();
+        _clockHand.Set();
         if (_thread.ThreadState != ThreadState.Unstarted)
             _thread.Join();
+        // The turn is never given back, so nobody touches the core any more.
+        var patience = new SpinWait();
+        while (!_hasFailed && !TryTakeTurn())
+            patience.SpinOnce();
+        _clockHand.Dispose();
         _mailbox.Dispose();
+    }
+
+    /// <summary>Called by <see cref="OutputBatch"/>.</summary>
+    void IBatched.EndBatch() => Kick();
+
+    private void Post(object item)
+    {
+        _mailbox.Enqueue(item);
+        // Whoever has the turn looks into the mailbox before it leaves, also for what it posted itself.
+        if (_heldHere != this && !OutputBatch.AddOnce(this))
+            Kick();
+    }
+
+    private bool TryTakeTurn() => Interlocked.CompareExchange(ref _turn, 1, 0) == 0;
+
+    /// <summary>With the turn taken; gives it back unless this member can go on no more.</summary>
+    private void TakeTurn()
+    {
+        OutputBatch.Begin();
+        _heldHere = this;
+        try
+        {
+            Turn();
+            _heldHere = null;
+            // A full fence, so that whoever posted and found the turn taken is seen by the look into the mailbox that follows.
+            Interlocked.Exchange(ref _turn, 0);
+        }
+        catch (Exception error)
+        {
+            // A broken invariant, a failed disk or our own bug: this member's state can no longer be trusted.
+            _hasFailed = true;
+            _failed(error);
+        }
+        finally
+        {
+            _heldHere = null;
+            OutputBatch.End();
+        }
+        if (Interlocked.Read(ref _deadline) < Interlocked.Read(ref _sleepsUntil))
+            _clockHand.Set();
     }
 
     private void Run()
     {
-        try
+        while (!_isStopping && !_hasFailed)
         {
-            while (!_isStopping)
+            Interlocked.Exchange(ref _isTurnWanted, 1);
+            Kick();
+            var until = Interlocked.Read(ref _deadline);
+            Interlocked.Exchange(ref _sleepsUntil, until);
+            // Whoever has a turn now looks at when this thread wakes only after it has set its own deadline.
+            if (Interlocked.Read(ref _deadline) >= until)
             {
-                var now = Now;
-                for (var most = 10_000; most > 0 && _mailbox.TryTake(out var item); most--)
-                    Take(item, now);
-                // Only then the clock: after a pause, words that came meanwhile must not be taken for silence.
-                if (now >= _core.NextDeadline)
-                    _core.Tick(now);
-                Propose(now);
-                // Its own time, since reads may have begun after the other was taken, and a promise may have ended in between.
-                AskReads(Now);
-                while (_core.TakeReady(Now) is { } ready)
-                    CarryOut(ready);
-                // After the writes were handed on, so that this disk and the others work at the same time.
-                FlushSends();
-                ShowStatus(now);
-                var until = Math.Min(_core.NextDeadline, _asked.Count > 0 ? _checkReadsAt : long.MaxValue);
-                if (_isStatusOld)
-                    until = Math.Min(until, _statusShownAt + StatusEveryMicros);
                 // Up to whole milliseconds, which is what a wait can do: less would be a wait of nothing, again and again.
-                _mailbox.Wait(TimeSpan.FromMilliseconds((Math.Clamp(until - Now, 0, 1_000_000) + 999) / 1000));
+                _clockHand.WaitOne(TimeSpan.FromMilliseconds((Math.Clamp(until - Now, 1, 1_000_000) + 999) / 1000));
             }
+            Interlocked.Exchange(ref _sleepsUntil, long.MinValue);
         }
-        catch (Exception error)
+    }
+
+    private void Turn()
+    {
+        Volatile.Write(ref _isTurnWanted, 0);
+        var now = Now;
+        for (var most = 10_000; most > 0 && _mailbox.TryTake(out var item); most--)
+            Take(item, now);
+        // Only then the clock: after a pause, words that came meanwhile must not be taken for silence.
+        if (now >= _core.NextDeadline)
+            _core.Tick(now);
+        Propose(now);
+        // Its own time, since reads may have begun after the other was taken, and a promise may have ended in between.
+        AskReads(Now);
+        do
         {
-            // A broken invariant or our own bug: this member's state can no longer be trusted.
-            _failed(error);
+            while (_core.TakeReady(Now) is { } ready)
+                CarryOut(ready);
+            // Before anything is written, so that this disk and the others work at the same time.
+            FlushSends();
         }
+        while (WriteOut());
+        if (_isHealed)
+        {
+            _isHealed = false;
+            Healed();
+        }
+        ShowStatus(now);
+        var until = Math.Min(_core.NextDeadline, _asked.Count > 0 ? _checkReadsAt : long.MaxValue);
+        if (_isStatusOld)
+            until = Math.Min(until, _statusShownAt + StatusEveryMicros);
+        Interlocked.Exchange(ref _deadline, until);
     }
 
     private void Take(object item, long now)
@@ -244,7 +349,7 @@ internal sealed class RaftLoop : IDisposable
             _isForLeader = true;
         }
         if (_isForLeader)
-            _mailbox.Wake();
+            Volatile.Write(ref _isTurnWanted, 1);
     }
 
     private void AskReads(long now)
@@ -274,7 +379,7 @@ internal sealed class RaftLoop : IDisposable
         List<ReadBatch>? batches = null;
         foreach (var batch in _unasked)
         {
-            if (batch.ByQuorum == byQuorum)
+            if (batch.ByQuorum == byQuorum && !batch.Ready.IsCompleted)
                 (batches ??= []).Add(batch);
         }
         if (batches is null)
@@ -294,9 +399,8 @@ internal sealed class RaftLoop : IDisposable
         foreach (var message in ready.Messages)
             Send(message);
         if (ready.Write is not null)
-            Write(ready.Write);
-        if (ready.IsHealed)
-            Healed();
+            _writes.Add(ready.Write);
+        _isHealed |= ready.IsHealed;
         if (ready.Install is not null)
             Applier.Install(ready.Install);
         if (ready.Committed.Count > 0)
@@ -319,6 +423,30 @@ internal sealed class RaftLoop : IDisposable
             Snapshots.Read(read);
         foreach (var chunk in ready.SnapshotWrites)
             Snapshots.Store(chunk);
+    }
+
+    /// <summary>Makes durable what the core has to write: here while the disk is quick, otherwise by the writer's thread. True when it is done.</summary>
+    private bool WriteOut()
+    {
+        if (_writes.Count == 0)
+            return false;
+        if (!Writer.TryWriteNow(_writes))
+        {
+            foreach (var write in _writes)
+                Writer.Write(write);
+            _writes.Clear();
+            return false;
+        }
+        var now = Now;
+        foreach (var write in _writes)
+        {
+            foreach (var message in write.MessagesAfter)
+                Send(message);
+            if (!write.IsEmpty)
+                _core.Persisted(now, write.Id);
+        }
+        _writes.Clear();
+        return true;
     }
 
     private void ShowStatus(long now)

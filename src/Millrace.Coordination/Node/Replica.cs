@@ -61,7 +61,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         Leases = new LeaseKeeper(time);
         _pending = new PendingRequests(options.MaxPendingRequests);
         _transport = new PeerTransport(identity.ClusterId, new MemberId(Id), this, time, logger);
-        _writer = new LogWriter(storage.Log, Written, _transport.Flush, Fail);
+        _writer = new LogWriter(storage.Log, time, options.QuickFlush, Written, Fail);
         _snapshots = new SnapshotWorker(storage.Snapshots, Fail) { Post = action => _loop!.Post(action) };
         _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, Fail)
         {
@@ -86,7 +86,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
             new MemberId(Id), storage.State(), options.Raft with { LeaseReads = options.Reads == ReadMode.Lease, Algorithm = options.Consensus }, storage.Log, new Random(seed), now);
         _loop = new RaftLoop(core, time, _pending, Fail)
         {
-            Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Write = _writer.Write, Applier = _applier, Snapshots = _snapshots,
+            Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Writer = _writer, Applier = _applier, Snapshots = _snapshots,
             RoleChanged = RoleChanged, Healed = () => _writer.After(Healed),
         };
     }
@@ -114,7 +114,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     public long LogBytes => _storage.Log.Bytes;
 
     /// <summary>Some request or lease waits for its time to be over.</summary>
-    public bool HasChores => !_pending.IsEmpty || Leases.Any;
+    public bool HasChores => !_pending.IsEmpty || Leases.Any || _loop.HasReads;
 
     /// <summary>The group knows this member's name.</summary>
     public bool IsPublished => Read(machine => machine.FindMember(Id)?.Name == _options.Name);
@@ -165,14 +165,15 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     }
 
     /// <summary>Replicates a command and returns what it came to.</summary>
+    /// <param name="isLight">The caller goes on quickly once it has the answer, and may do so on the thread that applies.</param>
     /// <exception cref="StoreException">It failed, or its outcome is unknown: then code 14 and "request timed out".</exception>
-    public async Task<IMessage> ProposeAsync(CommandKind kind, IMessage request, string user = "")
+    public async Task<IMessage> ProposeAsync(CommandKind kind, IMessage request, string user = "", bool isLight = false)
     {
         var id = NextRequestId();
         var data = Command.Encode(kind, Id, id, Machine.Auth.Revision, user, request);
         if (data.Length > _options.MaxRequestBytes + 300)
             throw StoreErrors.RequestTooLarge;
-        var pending = new PendingRequest(id, data, DeadlineFromNow());
+        var pending = new PendingRequest(id, data, DeadlineFromNow(), isLight);
         _pending.Add(pending);
         _loop.Propose(pending);
         var result = await pending.Done.ConfigureAwait(false);
@@ -182,19 +183,12 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     /// <summary>Waits until this member has applied all that was acknowledged anywhere before this call.</summary>
     /// <exception cref="StoreException">The group did not answer in time.</exception>
     /// <param name="mode">Another way than the member's own.</param>
-    public async Task WaitForReadAsync(ReadMode? mode = null)
+    /// <param name="isLight">The caller's read is quick and may run on the thread that found out that it can.</param>
+    public async ValueTask WaitForReadAsync(ReadMode? mode = null, bool isLight = false)
     {
         var ready = _loop.WaitForReadAsync(byQuorum: (mode ?? _options.Reads) == ReadMode.Quorum);
-        if (ready.IsCompletedSuccessfully)
-            return;
-        try
-        {
-            await ready.WaitAsync(_options.RequestTimeout, _time).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            throw StoreErrors.Timeout;
-        }
+        if (!ready.IsCompletedSuccessfully)
+            await ready.ConfigureAwait(isLight ? ConfigureAwaitOptions.None : ConfigureAwaitOptions.ForceYielding);
     }
 
     /// <summary>Looks at the state, with no entry applied meanwhile.</summary>
@@ -245,7 +239,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     /// <summary>Waits for a change of members that carries this number to be applied here.</summary>
     private Task<ApplyResult> ExpectAsync(ulong requestId)
     {
-        var pending = new PendingRequest(requestId, default, DeadlineFromNow());
+        var pending = new PendingRequest(requestId, default, DeadlineFromNow(), isLight: false);
         _pending.Add(pending);
         return pending.Done;
     }
@@ -260,7 +254,12 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     public void RequestSnapshot() => _applier.RequestSnapshot();
 
     /// <summary>Requests that waited too long are given up, with their outcome unknown.</summary>
-    public void Sweep() => _pending.FailOlderThan(_time.GetTimestamp(), StoreErrors.Timeout);
+    public void Sweep()
+    {
+        var now = _time.GetTimestamp();
+        _pending.FailOlderThan(now, StoreErrors.Timeout);
+        _loop.FailReadsOlderThan(now - (long)(_options.RequestTimeout.TotalSeconds * _time.TimestampFrequency));
+    }
 
     public void Receive(Message message) => _loop.Receive(message);
 
@@ -279,6 +278,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
                 break;
         }
     }
+
+    public void Lost(MemberId from) => _loop.ConnectionLost(from);
 
     public byte[] Answer(ReadOnlyMemory<byte> question)
     {
@@ -325,12 +326,19 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
 
     private long DeadlineFromNow() => _time.GetTimestamp() + (long)(_options.RequestTimeout.TotalSeconds * _time.TimestampFrequency);
 
-    private void Written(LogWrite write)
+    private void Written(IReadOnlyList<LogWrite> writes)
     {
-        foreach (var message in write.MessagesAfter)
-            _transport.Send(message);
-        if (!write.IsEmpty)
-            _loop.Persisted(write);
+        LogWrite? last = null;
+        foreach (var write in writes)
+        {
+            foreach (var message in write.MessagesAfter)
+                _transport.Send(message);
+            last = write.IsEmpty ? last : write;
+        }
+        // The others first: they wait for it, and this member's own part may go far.
+        _transport.Flush();
+        if (last is not null)
+            _loop.Persisted(last);
     }
 
     private void Compacted(long snapshotIndex, long keepAfter)

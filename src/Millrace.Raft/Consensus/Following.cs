@@ -31,6 +31,13 @@ internal sealed class Following
     public void RestartElectionTimer(long now) =>
         ElectionDeadline = Math.Max(now + ElectionMicros + _core.Draw(ElectionMicros), PromisedUntil);
 
+    /// <summary>Its connection broke: no need to wait for all of the silence, only by lot, so that not all campaign at once.</summary>
+    public void LoseLeader(long now)
+    {
+        PromisedUntil = Math.Min(PromisedUntil, now);
+        ElectionDeadline = Math.Min(ElectionDeadline, now + _core.Draw(ElectionMicros / 2));
+    }
+
     public void Step(long now, Message message)
     {
         RestartElectionTimer(now);

@@ -187,6 +187,17 @@ public sealed class RaftCore
         }
     }
 
+    /// <summary>
+    /// The connection on which a member spoke has ended, as it does at once when its process dies. If that was the leader, this member asks
+    /// for pre-votes soon instead of waiting for silence, and hinders nobody else who does. Only a hint: a leader whose other connections
+    /// stand is kept by those who have them. With leases nothing changes, since a promise holds whatever becomes of connections.
+    /// </summary>
+    public void ConnectionLost(long now, MemberId peer)
+    {
+        if (Role == Role.Follower && peer == Leader && !Options.LeaseReads)
+            _following.LoseLeader(now);
+    }
+
     /// <summary>Appends commands, if this member leads and has room.</summary>
     /// <param name="now">Microseconds of this member's clock.</param>
     /// <param name="commands">For the state machine.</param>

@@ -16,6 +16,9 @@ public interface IPeerReceiver
     /// <param name="content">Not reused by the transport.</param>
     void Receive(MemberId from, byte channel, ReadOnlyMemory<byte> content);
 
+    /// <summary>The connection on which a member spoke has ended; what it says next comes on another.</summary>
+    void Lost(MemberId from);
+
     /// <summary>A caller that is no member yet asks something; the answer is sent back and the connection closed.</summary>
     byte[] Answer(ReadOnlyMemory<byte> question);
 }
@@ -161,7 +164,15 @@ public sealed partial class PeerTransport : IAsyncDisposable
                 return;
             }
             LogConnected(_logger, _self, hello.From);
-            Receive(socket, hello.From);
+            try
+            {
+                Receive(socket, hello.From);
+            }
+            finally
+            {
+                if (!_stop.IsCancellationRequested)
+                    _receiver.Lost(hello.From);
+            }
         }
         catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or InvalidDataException)
         {

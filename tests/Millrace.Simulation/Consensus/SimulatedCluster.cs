@@ -162,6 +162,20 @@ internal sealed class SimulatedCluster
         }
     }
 
+    /// <summary>Connections to the dead end, which some notice sooner or later; now and then one ends for no reason.</summary>
+    private void TellOfLostConnections(SimulatedMember dead)
+    {
+        // With leases a member does not heed them.
+        if (Plan.Leases)
+            return;
+        foreach (var other in _members)
+        {
+            var lost = Happens(0.1) ? _members[Random.Next(_members.Count)].Id : dead.Id;
+            if (other != dead && lost != other.Id && Happens(0.7))
+                After(Random.NextInt64(20_000), () => other.Interact((core, now) => core.ConnectionLost(now, lost)));
+        }
+    }
+
     private void Disturb()
     {
         Repeat(Plan.CrashEvery, () =>
@@ -171,6 +185,7 @@ internal sealed class SimulatedCluster
                 member = leader;
             Crashes++;
             member.Crash();
+            TellOfLostConnections(member);
             After(Random.NextInt64(1_000, Plan.RestartMax), member.Restart);
             // Now and then all at once.
             if (!Happens(0.1))

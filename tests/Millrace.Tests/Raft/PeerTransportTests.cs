@@ -42,6 +42,10 @@ public sealed class PeerTransportTests
 
         public void Receive(MemberId from, byte channel, ReadOnlyMemory<byte> content) => Heard[from] = content.Span[0];
 
+        public void Lost(MemberId from)
+        {
+        }
+
         public byte[] Answer(ReadOnlyMemory<byte> question) => [];
     }
 }

@@ -1,0 +1,254 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+
+namespace Millrace.Coordination.Grpc.Http2;
+
+/// <summary>
+/// Accepts clients without TLS and reads from them, each on one of a few threads that also carry quick calls as far as they go at once.
+/// </summary>
+internal sealed partial class Http2Listener : IAsyncDisposable
+{
+    private const long ListenerKey = 0;
+    private readonly GrpcServer _server;
+    private readonly ConnectionLimits _limits;
+    private readonly ILogger _logger;
+    private readonly Socket _listener;
+    private readonly Worker[] _workers;
+    private long _lastKey;
+    private volatile bool _isStopping;
+    private volatile bool _isAccepting = true;
+
+    public Http2Listener(IPEndPoint address, ConnectionLimits limits, GrpcServer server, ILogger logger)
+    {
+        _server = server;
+        _limits = limits;
+        _logger = logger;
+        _listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
+        try
+        {
+            _listener.Bind(address);
+            _listener.Listen(512);
+        }
+        catch (SocketException error)
+        {
+            _listener.Dispose();
+            throw new IOException($"cannot listen on {address}: {error.Message}", error);
+        }
+        _workers = new Worker[limits.Threads];
+        for (var i = 0; i < _workers.Length; i++)
+            _workers[i] = new Worker(this, i);
+        _workers[0].Events.Add((int)_listener.Handle, ListenerKey, Epoll.In);
+        foreach (var worker in _workers)
+            worker.Thread.Start();
+    }
+
+    public static bool IsSupported => OperatingSystem.IsLinux();
+
+    public int Port => ((IPEndPoint)_listener.LocalEndPoint!).Port;
+
+    /// <summary>Takes no more clients and lets calls end, as long as there is patience.</summary>
+    public async Task StopAsync(CancellationToken patience)
+    {
+        _isAccepting = false;
+        foreach (var client in Clients())
+            client.Connection.GoAway();
+        try
+        {
+            while (Clients().Any(c => !c.Connection.IsIdle))
+                await Task.Delay(TimeSpan.FromMilliseconds(10), _server.Time, patience).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // What is still under way is cut.
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _isStopping = true;
+        await Task.Run(() =>
+        {
+            foreach (var worker in _workers)
+                worker.Thread.Join();
+        }).ConfigureAwait(false);
+        _listener.Dispose();
+    }
+
+    private IEnumerable<Client> Clients() => _workers.SelectMany(static w => w.Clients.Values);
+
+    private void Accept()
+    {
+        while (_isAccepting)
+        {
+            Socket socket;
+            try
+            {
+                socket = _listener.Accept();
+            }
+            catch (SocketException error)
+            {
+                if (error.SocketErrorCode != SocketError.WouldBlock)
+                    LogNotAccepted(_logger, error.Message);
+                return;
+            }
+            socket.Blocking = false;
+            socket.NoDelay = true;
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            var key = Interlocked.Increment(ref _lastKey);
+            var worker = _workers[key % _workers.Length];
+            var client = new Client(socket, key, worker.Events, _server.Time.GetTimestamp());
+            client.Connection = new Http2Connection(client, _limits, _server);
+            worker.Clients[key] = client;
+            worker.Events.Add((int)socket.Handle, key, Epoll.In);
+            client.Connection.Flush();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "a client could not be accepted: {Reason}")]
+    private static partial void LogNotAccepted(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "a thread that reads from clients ended")]
+    private static partial void LogEnded(ILogger logger, Exception error);
+
+    /// <summary>One thread and its clients.</summary>
+    private sealed class Worker
+    {
+        private const int WakeEveryMillis = 100;
+        private readonly Http2Listener _owner;
+        private long _checkedAt;
+
+        public Worker(Http2Listener owner, int number)
+        {
+            _owner = owner;
+            Thread = new Thread(Run) { Name = $"grpc {number}", IsBackground = true };
+        }
+
+        public Thread Thread { get; }
+
+        public Epoll Events { get; } = new();
+
+        public ConcurrentDictionary<long, Client> Clients { get; } = new();
+
+        private void Run()
+        {
+            try
+            {
+                while (!_owner._isStopping)
+                {
+                    var count = Events.Wait(WakeEveryMillis);
+                    OutputBatch.Begin();
+                    for (var i = 0; i < count; i++)
+                        Take(Events.At(i));
+                    OutputBatch.End();
+                    CloseSilent();
+                }
+            }
+            catch (Exception error)
+            {
+                // Our own bug or no more memory: clients find other members.
+                LogEnded(_owner._logger, error);
+            }
+            foreach (var client in Clients.Values)
+                Close(client);
+            Events.Dispose();
+        }
+
+        private void Take((long Key, uint Events) happened)
+        {
+            if (happened.Key == ListenerKey)
+            {
+                _owner.Accept();
+                return;
+            }
+            if (!Clients.TryGetValue(happened.Key, out var client))
+                return;
+            if ((happened.Events & Epoll.Out) != 0)
+                client.Connection.Writable();
+            if ((happened.Events & (Epoll.In | Epoll.Hup | Epoll.Error)) != 0 && !client.Read())
+                Close(client);
+        }
+
+        private void Close(Client client)
+        {
+            Clients.TryRemove(client.Key, out _);
+            client.Connection.Closed();
+            client.Socket.Dispose();
+        }
+
+        /// <summary>Whoever connects and says nothing is sent away.</summary>
+        private void CloseSilent()
+        {
+            var time = _owner._server.Time;
+            if (time.GetElapsedTime(_checkedAt) < TimeSpan.FromSeconds(1))
+                return;
+            _checkedAt = time.GetTimestamp();
+            foreach (var client in Clients.Values)
+            {
+                if (!client.Connection.HasPreface && time.GetElapsedTime(client.Since) > _owner._limits.HandshakeTimeout)
+                    Close(client);
+            }
+        }
+    }
+
+    private sealed class Client(Socket socket, long key, Epoll events, long since) : IHttp2Transport
+    {
+        public Socket Socket => socket;
+
+        public long Key => key;
+
+        public long Since => since;
+
+        public Http2Connection Connection { get; set; } = null!;
+
+        /// <summary>Takes what has come; false when the connection is over.</summary>
+        public bool Read()
+        {
+            var count = socket.Receive(Connection.Buffer.Span, SocketFlags.None, out var error);
+            return error == SocketError.WouldBlock || (error == SocketError.Success && count > 0 && Connection.Received(count));
+        }
+
+        public int Send(ReadOnlySpan<byte> data)
+        {
+            try
+            {
+                var count = socket.Send(data, SocketFlags.None, out var error);
+                return error switch
+                {
+                    SocketError.Success => count,
+                    SocketError.WouldBlock => 0,
+                    _ => -1,
+                };
+            }
+            catch (ObjectDisposedException)
+            {
+                return -1;
+            }
+        }
+
+        public void Watch(bool write, bool read)
+        {
+            try
+            {
+                events.Change((int)socket.Handle, key, (write ? Epoll.Out : 0) | (read ? Epoll.In : 0));
+            }
+            catch (Exception error) when (error is ObjectDisposedException or IOException)
+            {
+                // Closed meanwhile by the thread that reads.
+            }
+        }
+
+        public void Shutdown()
+        {
+            try
+            {
+                socket.Shutdown(SocketShutdown.Both);
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                // The other side was quicker.
+            }
+        }
+    }
+}
