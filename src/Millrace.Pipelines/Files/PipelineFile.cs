@@ -132,6 +132,10 @@ public sealed record SinkEntry
     [FileField("compact", "Iceberg: small files are rewritten, beside the stream, as files of this size. `off` leaves them alone.", Default = "128MiB")]
     public Text? Compact { get; init; }
 
+    [FileField("evolve", "Iceberg: columns that the table lacks are added to it, and types widened where Iceberg lets them be; without it the job is refused.",
+        Values = ["true", "false"], Default = "false")]
+    public Text? Evolve { get; init; }
+
     [FileField("brokers", "kafka: host:port list of the cluster.")]
     public Text? Brokers { get; init; }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Millrace.Columnar;
 using Millrace.Pipelines.Linting;
 using Millrace.Storage.Checksums;
 
@@ -9,8 +10,9 @@ namespace Millrace.Pipelines.Generation;
 /// <param name="Table"><c>namespace.table</c>.</param>
 /// <param name="CommitEvery">Snapshots are made at most so often.</param>
 /// <param name="Avro">Its records are Avro of a registered schema; else JSON objects, whose columns are sampled.</param>
+/// <param name="Columns">Of an Avro topic: the fields of its subject's newest version, so that a newer one makes another file; null leaves them to lint.</param>
 /// <param name="Brokers">Where the topic is; null is the default of pipelines.</param>
-public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery, bool Avro, string? Brokers = null)
+public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery, bool Avro, string? Brokers = null, Schema? Columns = null)
 {
     /// <summary>What the files of such jobs are called, with the topic behind it.</summary>
     public const string FilePrefix = "topic setting of ";
@@ -42,7 +44,9 @@ public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery
         yaml.Append($"sources:\n  {name}: {{from: \"kafka:{Topic}\", format: {(Avro ? "avro" : "json")}");
         if (Brokers is not null)
             yaml.Append($", brokers: \"{Brokers}\"");
-        yaml.Append(CultureInfo.InvariantCulture, $"}}\nsinks:\n  {name}: \"iceberg:{Table}?commit={Math.Max(1, (long)CommitEvery.TotalSeconds)}s\"\n");
+        if (Columns is not null)
+            yaml.Append(", schema: {").AppendJoin(", ", Columns.Fields.Select(f => $"\"{f.Name}\": \"{f.Type.SqlName.ToLowerInvariant()}\"")).Append('}');
+        yaml.Append(CultureInfo.InvariantCulture, $"}}\nsinks:\n  {name}: \"iceberg:{Table}?commit={Math.Max(1, (long)CommitEvery.TotalSeconds)}s{(Avro ? "&evolve=true" : "")}\"\n");
         return yaml.ToString();
     }
 }

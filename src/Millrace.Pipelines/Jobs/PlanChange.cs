@@ -59,7 +59,8 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
         if (!old.Schema.Equals(now.Schema))
             return ("other columns", false);
         var same = old.WatermarkDelay == now.WatermarkDelay && old.IdleAfter == now.IdleAfter
-            && old.MaxRecordBytes == now.MaxRecordBytes && old.RefuseUnknownFields == now.RefuseUnknownFields;
+            && old.MaxRecordBytes == now.MaxRecordBytes && old.RefuseUnknownFields == now.RefuseUnknownFields
+            && old.Errors == now.Errors && old.Format == now.Format;
         return same ? null : ("other options", false);
     }
 
@@ -87,7 +88,9 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
     {
         (IcebergSinkPlan a, IcebergSinkPlan b) when !a.Key.SequenceEqual(b.Key) => ("another key", false),
         (IcebergSinkPlan a, IcebergSinkPlan b) when a.CommitEvery != b.CommitEvery => ("another commit time", false),
+        (IcebergSinkPlan a, IcebergSinkPlan b) when a.Evolve != b.Evolve => (b.Evolve ? "its table evolves" : "its table stays as it is", false),
         (IcebergSinkPlan a, IcebergSinkPlan b) when a.Upkeep != b.Upkeep => ("other snapshots kept, or other file sizes", false),
+        (TopicSinkPlan a, TopicSinkPlan b) when a.Avro != b.Avro => ("another format or schema", false),
         (TopicSinkPlan a, TopicSinkPlan b) when a.Brokers != b.Brokers || !a.Key.SequenceEqual(b.Key) => ("other brokers or another key", false),
         _ => null,
     };

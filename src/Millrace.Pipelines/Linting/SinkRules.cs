@@ -59,7 +59,7 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
 
     private IcebergSinkPlan? LintTable(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)
     {
-        var settings = new Settings(endpoint, to, faults, ["key", "commit", "keep", "keep_last", "compact"], "an iceberg sink");
+        var settings = new Settings(endpoint, to, faults, ["key", "commit", "keep", "keep_last", "compact", "evolve"], "an iceberg sink");
         var commit = settings.Duration("commit", entry.Commit) ?? DefaultCommit;
         var upkeep = new SinkUpkeep(LintKeep(settings, entry, commit), settings.Count("keep_last", entry.KeepLast), LintCompact(settings, entry));
         if (entry.Brokers is { } brokers)
@@ -69,6 +69,7 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
             if (field is not null)
                 faults.Error(field.Place, "unknown-option", $"an iceberg sink has no {name}", "its rows are Parquet; topics take format: avro");
         }
+        var evolve = settings.OneOf("evolve", entry.Evolve, ["true", "false"]) == "true";
         var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out var given);
         var parts = endpoint.Path.Split('.');
         if (parts.Length < 2 || parts.Any(p => p.Length == 0 || !p.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-')))
@@ -83,7 +84,7 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
                 to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "no-key", $"'{output}' gives one row for each group and window, and this sink does not say which columns identify it",
                 $"iceberg:{endpoint.Path}?key={columns}");
         }
-        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit) { Upkeep = upkeep };
+        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit) { Upkeep = upkeep, Evolve = evolve };
     }
 
     private TimeSpan? LintKeep(Settings settings, SinkEntry entry, TimeSpan commit)
@@ -121,10 +122,10 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
         var brokers = settings.Take("brokers", entry.Brokers)?.Value ?? context.Brokers;
         if (entry.Commit is { } commit)
             faults.Error(commit.Place, "unknown-option", $"a {endpoint.Scheme} sink has no commit", "its rows are delivered at each checkpoint");
-        foreach (var (name, field) in new[] { ("keep", entry.Keep), ("keep_last", entry.KeepLast), ("compact", entry.Compact) })
+        foreach (var (name, field) in new[] { ("keep", entry.Keep), ("keep_last", entry.KeepLast), ("compact", entry.Compact), ("evolve", entry.Evolve) })
         {
             if (field is not null)
-                faults.Error(field.Place, "unknown-option", $"a {endpoint.Scheme} sink has no {name}", "how long a topic keeps records is the topic's setting retention.ms");
+                faults.Error(field.Place, "unknown-option", $"a {endpoint.Scheme} sink has no {name}", name == "evolve" ? "its registry says which schemas may follow another" : "how long a topic keeps records is the topic's setting retention.ms");
         }
         var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out _);
         if (!Places.CheckTopic(endpoint, to, faults))

@@ -75,6 +75,18 @@ public sealed class SchemaRegistry : IDisposable
         }
     }
 
+    /// <summary>Texts of the schemas that a registered one uses, each after those that it uses itself.</summary>
+    /// <exception cref="RegistryException">One is not there.</exception>
+    public IReadOnlyList<string> Referenced(SchemaContent content)
+    {
+        lock (_gate)
+        {
+            var referenced = new List<ReferencedSchema>();
+            Collect(content, referenced, new HashSet<string>(StringComparer.Ordinal), 0);
+            return [.. referenced.Select(r => r.Text)];
+        }
+    }
+
     /// <summary>What an id stands for; soft deletion does not take it away.</summary>
     /// <exception cref="RegistryException">There is none.</exception>
     public SchemaContent Content(int id)

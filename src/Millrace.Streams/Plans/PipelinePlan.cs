@@ -256,6 +256,9 @@ public abstract record SinkPlan(string Input);
 public sealed record IcebergSinkPlan(string Input, string Namespace, string Table, IReadOnlyList<string> Key, TimeSpan CommitEvery) : SinkPlan(Input)
 {
     public SinkUpkeep Upkeep { get; init; } = new();
+
+    /// <summary>Whether columns that the table lacks are added to it and types widened; else such rows are refused at the start.</summary>
+    public bool Evolve { get; init; }
 }
 
 /// <summary>What a sink asks of its table's upkeep; null takes the table's own properties, then the installation's settings.</summary>

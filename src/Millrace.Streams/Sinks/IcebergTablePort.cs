@@ -21,7 +21,7 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
     {
         try
         {
-            OpenOrCreate();
+            Fit(OpenOrCreate());
         }
         catch (IOException error)
         {
@@ -36,7 +36,7 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
             if (!catalog.TableExists(_ident))
                 return null;
             var table = catalog.LoadTable(_ident);
-            CheckColumns(table);
+            Fit(table);
             if (table.LastCommitted(writer) is not { } checkpoint)
                 return null;
             var snapshot = table.FindInHistory(s => s.Summary.GetValueOrDefault(AppendFiles.WriterKey) == writer);
@@ -107,6 +107,24 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
         {
             return catalog.LoadTable(_ident);
         }
+    }
+
+    /// <summary>Makes the table take the rows, where that is wanted, and sees that it does.</summary>
+    /// <exception cref="InvalidDataException">The table cannot take the rows, whatever is tried.</exception>
+    private void Fit(Table table)
+    {
+        if (plan.Evolve)
+        {
+            try
+            {
+                SchemaEvolution.Evolve(table, schema);
+            }
+            catch (IcebergException error) when (error is not CommitConflictException)
+            {
+                throw new InvalidDataException($"table {_ident} cannot evolve: {error.Message}; write to another table, or cast the column in SQL", error);
+            }
+        }
+        CheckColumns(table);
     }
 
     /// <exception cref="InvalidDataException">The table cannot take the rows, whatever is tried.</exception>

@@ -126,8 +126,8 @@ internal sealed class AvroRows : IRowDecoder
         try
         {
             var reader = AvroSchema.Parse(newest.Text, newest.Referenced);
-            if (reader.Kind != AvroKind.Record)
-                return;
+            // A version that does not fit the columns helps nobody: its own records are refused, and the others' go on.
+            _ = _decoder.Plan(reader);
             (_reader, _readerId) = (reader, newest.Id);
             _plans.Clear();
         }

@@ -155,7 +155,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
         await jobs.ResumeAsync(cancellation);
         // Pipelines read from the embedded log unless the settings name other brokers; these read from it always.
         var topics = new TopicTables(
-            broker, jobs, schemas, settings.Brokers is null ? null : settings.Kafka.ToString(), time, logs.CreateLogger<TopicTables>());
+            broker, jobs, schemas, catalog, settings.Brokers is null ? null : settings.Kafka.ToString(), time, logs.CreateLogger<TopicTables>());
         OnStop(topics.DisposeAsync);
         _notReady = null;
     }

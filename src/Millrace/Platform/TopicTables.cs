@@ -1,4 +1,9 @@
 using Microsoft.Extensions.Logging;
+using Millrace.Columnar;
+using Millrace.Columnar.Avro;
+using Millrace.Iceberg;
+using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Schemas;
 using Millrace.Log;
 using Millrace.Pipelines.Generation;
 using Millrace.Pipelines.Jobs;
@@ -18,15 +23,17 @@ internal sealed partial class TopicTables : IAsyncDisposable
     private readonly JobService _jobs;
     private readonly SchemaRegistry _schemas;
     private readonly string? _brokers;
+    private readonly FolderCatalog _catalog;
+    private readonly Dictionary<string, (int Id, Schema Columns)> _columns = new(StringComparer.Ordinal);
     private readonly ILogger _log;
     private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _rounds;
 
     /// <param name="brokers">The embedded log's address where pipelines read from other brokers; else null.</param>
-    public TopicTables(Broker broker, JobService jobs, SchemaRegistry schemas, string? brokers, TimeProvider time, ILogger log)
+    public TopicTables(Broker broker, JobService jobs, SchemaRegistry schemas, FolderCatalog catalog, string? brokers, TimeProvider time, ILogger log)
     {
-        (_broker, _jobs, _schemas, _brokers, _log) = (broker, jobs, schemas, brokers, log);
+        (_broker, _jobs, _schemas, _catalog, _brokers, _log) = (broker, jobs, schemas, catalog, brokers, log);
         _rounds = RunAsync(time);
     }
 
@@ -58,7 +65,7 @@ internal sealed partial class TopicTables : IAsyncDisposable
 
     private async Task RoundAsync(CancellationToken cancellation)
     {
-        var wanted = _broker.TopicTables().Select(t => new TopicTable(t.Topic, t.Table, t.CommitEvery, IsAvro(t.Topic), _brokers)).ToDictionary(t => t.JobName, StringComparer.Ordinal);
+        var wanted = _broker.TopicTables().Select(Wanted).ToDictionary(t => t.JobName, StringComparer.Ordinal);
         foreach (var table in wanted.Values)
             await KeepAsync(table, cancellation);
         foreach (var job in _jobs.List())
@@ -78,11 +85,19 @@ internal sealed partial class TopicTables : IAsyncDisposable
         {
             if (job.Yaml == file)
                 return;
+            // Somebody stopped it: a newer schema is no reason to start it.
+            if (job.State == JobState.Stopped && table.Columns is not null)
+                return;
             if (job.FileName != table.FileName)
             {
                 Tell(table, $"there is another job named {table.JobName}");
                 return;
             }
+        }
+        if (table.Columns is not null && Misfit(table) is { } why)
+        {
+            Tell(table, why);
+            return;
         }
         switch (await _jobs.SubmitAsync(file, table.FileName, cancellation))
         {
@@ -97,15 +112,47 @@ internal sealed partial class TopicTables : IAsyncDisposable
         }
     }
 
-    private bool IsAvro(string topic)
+    private TopicTable Wanted((string Topic, string Table, TimeSpan CommitEvery) setting)
     {
+        var table = new TopicTable(setting.Topic, setting.Table, setting.CommitEvery, Avro: false, _brokers);
         try
         {
-            return _schemas.Version(topic + "-value", null).Content.Type == SchemaType.Avro;
+            var subject = setting.Topic + "-value";
+            var newest = _schemas.Version(subject, null);
+            if (newest.Content.Type != SchemaType.Avro)
+                return table;
+            // Looked at each second: the same version gives the same columns.
+            if (!_columns.TryGetValue(subject, out var known) || known.Id != newest.Id)
+                _columns[subject] = known = (newest.Id, AvroTypes.ColumnsOf(AvroSchema.Parse(newest.Content.Text, _schemas.Referenced(newest.Content))));
+            return table with { Avro = true, Columns = known.Columns };
         }
         catch (RegistryException)
         {
-            return false;
+            return table;
+        }
+        catch (AvroException)
+        {
+            // No record: lint tells it.
+            return table with { Avro = true };
+        }
+    }
+
+    /// <summary>Why the table cannot come to take these columns, or null. The job that runs goes on with those that it has.</summary>
+    private string? Misfit(TopicTable table)
+    {
+        var ident = TableIdent.Parse(table.Table);
+        try
+        {
+            if (_catalog.TableExists(ident))
+            {
+                var metadata = _catalog.LoadTable(ident).Metadata;
+                SchemaEvolution.For(metadata.Schema, metadata.LastColumnId, table.Columns!);
+            }
+            return null;
+        }
+        catch (IcebergException error)
+        {
+            return $"the newest version of subject '{table.Topic}-value' does not fit: {error.Message}";
         }
     }
 

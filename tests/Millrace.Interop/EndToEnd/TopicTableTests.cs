@@ -38,6 +38,78 @@ public sealed class TopicTableTests : PlatformTests
     }
 
     [Fact]
+    public async Task The_table_of_a_topic_evolves_with_its_schema_also_across_kill_9_and_a_schema_that_does_not_fit_is_refused()
+    {
+        await RegisterAsync("events-value", """{"type":"record","name":"E","fields":[{"name":"id","type":"int"}]}""");
+        await Platform.DoAsync("topic", "create", "events", "--partitions", "2", "--iceberg", "web.events", "--set", "millrace.iceberg.commit.ms=1000");
+        Send(1, Enumerable.Range(0, 100).Select(i => Zigzag(i)));
+        await CountAsync("web.events", 100);
+        // Wider, and a field more: registered while the job runs.
+        await RegisterAsync("events-value", """{"type":"record","name":"E","fields":[{"name":"id","type":"long"},{"name":"page","type":"string","default":""}]}""");
+        Send(2, Enumerable.Range(100, 50).Select(i => (byte[])[.. Zigzag(i), 4, (byte)'/', (byte)('a' + (i % 5))]));
+        await Platform.KillAsync();
+        await Platform.StartAsync(CancellationToken.None);
+        Send(2, Enumerable.Range(150, 50).Select(i => (byte[])[.. Zigzag(i + 5_000_000_000), 4, (byte)'/', (byte)('a' + (i % 5))]));
+        Send(1, Enumerable.Range(200, 10).Select(i => Zigzag(i)));
+        await CountAsync("web.events", 210);
+        await UntilAsync(
+            async () =>
+            {
+                try
+                {
+                    var row = (await Platform.SqlAsync("SELECT count(DISTINCT id), max(id), count(DISTINCT page) FROM web.events WHERE page > ''", CancellationToken.None))[0]!;
+                    return (row[0]!.ToString(), row[2]!.ToString()) == ("100", "5") && row[1]!.ToString() == "5000000199";
+                }
+                catch (InvalidOperationException)
+                {
+                    return false;
+                }
+            }, "pages and wide ids are in the table");
+        // A type that no column can become: the running job goes on with what it has, and the log says why.
+        using (var http = new HttpClient { BaseAddress = Platform.Address })
+        {
+            using var body = new StringContent("{\"compatibility\": \"NONE\"}", System.Text.Encoding.UTF8, "application/json");
+            (await http.PutAsync("/config/events-value", body)).EnsureSuccessStatusCode();
+        }
+        await RegisterAsync("events-value", """{"type":"record","name":"E","fields":[{"name":"id","type":"string"}]}""");
+        await UntilAsync(() => Task.FromResult(Platform.Errors.Contains("column 'id' is long in the table and string in the rows", StringComparison.Ordinal)), "the misfit is told");
+        Send(2, Enumerable.Range(300, 5).Select(i => (byte[])[.. Zigzag(i), 2, (byte)'x']));
+        Send(3, [[2, (byte)'x']]);
+        Send(2, Enumerable.Range(305, 5).Select(i => (byte[])[.. Zigzag(i), 2, (byte)'x']));
+        await CountAsync("web.events", 220);
+        await UntilAsync(async () => (await Platform.DoAsync("topic", "list", "--json")).Output.Contains("events.quarantine", StringComparison.Ordinal), "the other is in quarantine");
+        var all = (await Platform.SqlAsync("SELECT count(*) - count(DISTINCT id) FROM web.events", CancellationToken.None))[0]!;
+        Assert.Equal("0", all[0]!.ToString());
+    }
+
+    private async Task RegisterAsync(string subject, string schema)
+    {
+        var file = Path.Combine(Folder, "schema.avsc");
+        await File.WriteAllTextAsync(file, schema);
+        await Platform.DoAsync("schema", "register", subject, file);
+    }
+
+    private void Send(int schema, IEnumerable<byte[]> records)
+    {
+        Millrace.Kafka.Clients.KafkaLibraries.EnsureReady();
+        using var producer = new Confluent.Kafka.ProducerBuilder<Confluent.Kafka.Null, byte[]>(
+            new Confluent.Kafka.ProducerConfig { BootstrapServers = Platform.Brokers, Acks = Confluent.Kafka.Acks.All }).Build();
+        foreach (var record in records)
+            producer.Produce("events", new Confluent.Kafka.Message<Confluent.Kafka.Null, byte[]> { Value = [0, 0, 0, 0, (byte)schema, .. record] });
+        producer.Flush(TimeSpan.FromSeconds(20));
+    }
+
+    private static byte[] Zigzag(long value)
+    {
+        var bytes = new List<byte>();
+        var left = (ulong)value << 1;
+        for (; left >= 0x80; left >>= 7)
+            bytes.Add((byte)(left | 0x80));
+        bytes.Add((byte)left);
+        return [.. bytes];
+    }
+
+    [Fact]
     public async Task A_table_name_that_is_none_is_refused_when_the_topic_is_made()
     {
         var answer = await Platform.CommandAsync(["topic", "create", "t", "--iceberg", "nodot"]);
