@@ -62,6 +62,9 @@ internal sealed record Faults
     /// <summary>A member that lost durable entries goes on voting as if it had not.</summary>
     public bool VoteWhileHealing { get; init; }
 
+    /// <summary>Damage in the log is cut off like a torn tail, and the member goes on (the simulated shell does it).</summary>
+    public bool CutDamage { get; init; }
+
     /// <summary>Multi-Paxos: a promise does not tell what was accepted.</summary>
     public bool ForgetAccepted { get; init; }
 

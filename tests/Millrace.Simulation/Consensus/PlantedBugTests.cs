@@ -59,6 +59,11 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         ["a fast round taken for newer than its leader's"] = (new Faults { FastOverClassic = true }, 400, Fast),
         ["promise without fast votes"] = (new Faults { ForgetFastVotes = true }, 200, Fast),
         ["read index below fast votes"] = (new Faults { ReadBelowVotes = true }, 200, p => Fast(p) with { QuorumReads = 0, Reads = 0.6, Keys = 1, Duplication = 0 }),
+        ["damage cut like a torn tail"] = (new Faults { CutDamage = true }, 400, p => Crashes(p) with
+        {
+            Members = 3, Spares = 0, ChangeEvery = 0, RotEvery = 150_000, CrashEvery = 300_000, RestartMax = 50_000, Loss = 0.2, SnapshotEvery = 0,
+            Leases = false, Clients = 6, Reads = 0.3,
+        }),
         ["vote while healing"] = (new Faults { VoteWhileHealing = true }, 400, p => Crashes(p) with
         {
             Members = 3, Spares = 0, ChangeEvery = 0, RotEvery = 150_000, CrashEvery = 300_000, RestartMax = 50_000, Loss = 0.2, SnapshotEvery = 0,

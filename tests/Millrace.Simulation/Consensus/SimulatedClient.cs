@@ -15,7 +15,7 @@ internal sealed class SimulatedClient(SimulatedCluster cluster, int id)
 
     private void Next()
     {
-        if (cluster.Time >= cluster.Plan.Duration)
+        if (cluster.Time >= cluster.StormEnd)
             return;
         var key = cluster.Random.Next(cluster.Plan.Keys);
         if (cluster.Happens(cluster.Plan.Reads))

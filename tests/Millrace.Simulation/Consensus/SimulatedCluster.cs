@@ -54,11 +54,21 @@ internal sealed class SimulatedCluster
 
     public long LostSlots { get; set; }
 
+    /// <summary>Of all time: calm in which nothing but heartbeats happens, so that it was not played.</summary>
+    public long Skipped { get; private set; }
+
+    public long Stalls { get; private set; }
+
+    /// <summary>Clients and faults go on until then.</summary>
+    public long StormEnd { get; private set; }
+
     public long Crashes { get; private set; }
 
     public long Changes { get; private set; }
 
     public long Heals { get; set; }
+
+    public long Misdirected { get; set; }
 
     /// <summary>Rot that the group must survive: a majority is left that has everything.</summary>
     public bool HasRot => Plan is { RotEvery: > 0, ChangeEvery: 0, Members: >= 3, Algorithm: ConsensusAlgorithm.Raft };
@@ -99,14 +109,21 @@ internal sealed class SimulatedCluster
     /// <summary>Runs the storm, then the calm after it, then judges.</summary>
     public void Run()
     {
-        Disturb();
-        for (var i = 0; i < Plan.Clients; i++)
-            new SimulatedClient(this, i).Start();
-        RunUntil(Plan.Duration);
-        if (Violation is null)
-            Calm();
-        if (Violation is not null)
-            return;
+        for (var storm = 0; storm < Plan.Storms; storm++)
+        {
+            if (storm > 0)
+                Rest(Random.NextInt64(Plan.RestMean / 2, Plan.RestMean * 3 / 2));
+            Network.IsHealed = false;
+            StormEnd = Time + (Plan.Duration / Plan.Storms);
+            Disturb();
+            for (var i = 0; i < Plan.Clients; i++)
+                new SimulatedClient(this, i + (storm * Plan.Clients)).Start();
+            RunUntil(StormEnd);
+            if (Violation is null)
+                Calm();
+            if (Violation is not null)
+                return;
+        }
         var checker = new Checker<int, RegisterInput, RegisterOutput>(new RegisterModel(), 300_000);
         Verdict = checker.Check(History);
         if (Verdict == Verdict.NotLinearizable)
@@ -124,6 +141,32 @@ internal sealed class SimulatedCluster
         Time = end;
     }
 
+    /// <summary>
+    /// Quiet time, of which only the first second is played. A core knows no time but differences, and a quiet group does nothing but to beat
+    /// and to answer, so it comes out as it went in; <c>Quiet_time_changes_nothing</c> plays some and looks.
+    /// </summary>
+    private void Rest(long duration)
+    {
+        RunUntil(Time + 1_000_000);
+        Skipped += duration;
+        var waiting = new List<(Action, (long, long))>();
+        while (_events.TryDequeue(out var action, out var when))
+            waiting.Add((action, (when.Time + duration, when.Order)));
+        _events.EnqueueRange(waiting);
+        foreach (var member in _members)
+            member.Skip(duration);
+        Time += duration;
+        foreach (var member in _members)
+            member.Interact(static (_, _) => { });
+    }
+
+    /// <summary>Plays quiet time after the storm, every heartbeat of it.</summary>
+    public void PlayQuiet(long duration)
+    {
+        RunUntil(Time + 1_000_000);
+        RunUntil(Time + duration);
+    }
+
     /// <summary>Liveness: without disturbance the group elects, commits, and all its members come to the same state.</summary>
     private void Calm()
     {
@@ -132,18 +175,20 @@ internal sealed class SimulatedCluster
         foreach (var member in _members)
             member.Restart();
         var isDone = false;
-        var end = Plan.Duration + 60_000_000;
-        for (var until = Plan.Duration + 2_000_000; until <= end && Violation is null && !isDone; until += 1_000_000)
+        var mark = 0;
+        var end = StormEnd + 60_000_000;
+        for (var until = StormEnd + 2_000_000; until <= end && Violation is null && !isDone; until += 1_000_000)
         {
             RunUntil(until);
             Invariants.CheckLogs();
             if (Leader is not { } leader)
                 continue;
-            leader.Propose(SimulatedMachine.Encode(0, 99, 0, NextValue()), _ => { });
+            mark = NextValue();
+            leader.Propose(SimulatedMachine.Encode(0, 99, 0, mark), _ => { });
             RunUntil(until + 900_000);
             isDone = leader.Core is { Role: Role.Leader } core && core.CommitIndex == core.LastIndex && !core.Configuration.IsJoint
                 && _members.Where(m => core.Configuration.Contains(m.Id)).All(m => m.Applied == core.CommitIndex)
-                && leader.Machine.Values.ContainsKey(99);
+                && leader.Machine.Values.TryGetValue(99, out var last) && last == mark;
         }
         if (Violation is not null)
             return;
@@ -208,6 +253,11 @@ internal sealed class SimulatedCluster
             var member = Happens(0.6) && Leader is { } leader ? leader : _members[Random.Next(_members.Count)];
             member.Pause(Random.NextInt64(10_000, 1_500_000));
         });
+        Repeat(Plan.StallEvery, () =>
+        {
+            Stalls++;
+            _members[Random.Next(_members.Count)].StallDisk(Random.NextInt64(50_000, 2_000_000));
+        });
         Repeat(Plan.FailedFlushEvery, () => _members[Random.Next(_members.Count)].FailNextFlush());
         Repeat(HasRot ? Plan.RotEvery : 0, () =>
         {
@@ -237,7 +287,7 @@ internal sealed class SimulatedCluster
             return;
         After(Random.NextInt64(every / 2, every + (every / 2) + 1), () =>
         {
-            if (Time >= Plan.Duration)
+            if (Time >= StormEnd)
                 return;
             action();
             Repeat(every, action);

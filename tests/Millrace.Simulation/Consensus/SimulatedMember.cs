@@ -22,7 +22,8 @@ internal sealed class SimulatedMember
     private readonly List<Message> _waiting = [];
     private readonly List<FastProposal> _fast = [];
     private readonly double _clockRate;
-    private readonly long _clockOffset;
+    private long _clockOffset;
+    private long _diskStalledUntil;
     private MemberStorage? _storage;
     private SimulatedMachine _machine = new();
     private List<LogWrite> _writing = [];
@@ -68,6 +69,8 @@ internal sealed class SimulatedMember
     public void Start()
     {
         var log = new RaftLogOptions { SegmentBytes = 8192, IsBySlot = _cluster.Plan.IsPaxos };
+        if (_cluster.Plan.Faults.CutDamage)
+            RaftLog.Open(_disk, Folder + "/log", _first, log, cutsDamage: true).Dispose();
         _storage = _cluster.HasRot ? MemberStorage.OpenOrHeal(_disk, Folder, _first, log) : MemberStorage.Open(_disk, Folder, _first, log);
         IsRotten = _storage.Healing is not null;
         _machine = new SimulatedMachine();
@@ -139,7 +142,34 @@ internal sealed class SimulatedMember
         }
         var at = _cluster.Random.Next(segments.Length);
         var path = $"{Folder}/log/{segments[at]}";
-        Flip(path, Proven(path, isLast: at == segments.Length - 1));
+        var proven = Proven(path, isLast: at == segments.Length - 1);
+        if (_cluster.Happens(0.4))
+            Misdirect($"{Folder}/log/{segments[_cluster.Random.Next(segments.Length)]}", path, proven);
+        else
+            Flip(path, proven);
+    }
+
+    /// <summary>A sector that was meant for another place, with good records in it, lies over one that was durable.</summary>
+    private void Misdirect(string meantFor, string path, int below)
+    {
+        const int Sector = 512;
+        var bytes = new byte[Sector];
+        using (var source = _disk.Open(meantFor))
+            source.Read(_cluster.Random.NextInt64(Math.Max(1, source.Length / Sector)) * Sector, bytes);
+        var offset = below / Sector == 0 ? 0 : _cluster.Random.Next(below / Sector) * Sector;
+        var length = Math.Min(Sector, below - offset);
+        if (length <= 0)
+            return;
+        using var target = _disk.Open(path);
+        var old = new byte[length];
+        target.Read(offset, old);
+        if (old.AsSpan().SequenceEqual(bytes.AsSpan(0, length)))
+            return;
+        target.Write(offset, bytes.AsSpan(0, length));
+        target.Flush();
+        IsRotten = true;
+        _cluster.Misdirected++;
+        _cluster.Trace(() => $"{Id} has a misdirected sector at {offset} of {path}");
     }
 
     private void Flip(string path, int below)
@@ -217,6 +247,16 @@ internal sealed class SimulatedMember
                 After(_cluster.Random.NextInt64(10_000), () => Receive(message));
             After(_cluster.Happens(0.5) ? 0 : 5_000, () => Interact(static (core, now) => core.Tick(now)));
         });
+    }
+
+    /// <summary>The disk does nothing for a while, and then what it was told.</summary>
+    public void StallDisk(long duration) => _diskStalledUntil = _cluster.Time + duration;
+
+    /// <summary>Time goes on by so much without this member noticing; the caller moves the time.</summary>
+    public void Skip(long duration)
+    {
+        _clockOffset -= (long)((_cluster.Time + duration) * _clockRate) - (long)(_cluster.Time * _clockRate);
+        _tickAt = long.MaxValue;
     }
 
     public void FailNextFlush() => _disk.FailFlush("raftlog");
@@ -550,5 +590,5 @@ internal sealed class SimulatedMember
         });
     }
 
-    private long DiskDelay() => _cluster.Random.NextInt64(_cluster.Plan.DiskMin, _cluster.Plan.DiskMax);
+    private long DiskDelay() => Math.Max(0, _diskStalledUntil - _cluster.Time) + _cluster.Random.NextInt64(_cluster.Plan.DiskMin, _cluster.Plan.DiskMax);
 }

@@ -14,6 +14,12 @@ internal sealed record SimulationPlan
 
     public long Duration { get; init; } = 20_000_000;
 
+    /// <summary>The duration is so many storms, each followed by calm, with quiet time between them.</summary>
+    public int Storms { get; init; } = 1;
+
+    /// <summary>Mean of the quiet time between storms.</summary>
+    public long RestMean { get; init; } = 36 * 3_600_000_000L;
+
     public double Loss { get; init; }
 
     public double Duplication { get; init; }
@@ -44,6 +50,9 @@ internal sealed record SimulationPlan
 
     /// <summary>Bits that flip in what one member has on disk, while all others' is whole. Never together with <see cref="ChangeEvery"/>: it takes three.</summary>
     public long RotEvery { get; init; }
+
+    /// <summary>A disk stands still for up to two seconds.</summary>
+    public long StallEvery { get; init; }
 
     public bool Leases { get; init; }
 
@@ -114,6 +123,7 @@ internal sealed record SimulationPlan
             Algorithm = (seed % 4) switch { 0 => ConsensusAlgorithm.MultiPaxos, 2 => ConsensusAlgorithm.FastPaxos, _ => ConsensusAlgorithm.Raft },
             CommitNotice = random.NextDouble() < 0.5 ? 0 : random.NextInt64(100, 50_000),
             AtLeader = (seed % 4) == 2 ? 0.3 : 0.8,
+            StallEvery = Every(0.3, 1_000_000, 6_000_000),
             FastPause = 10_000 + ((seed * 7919L) % 300_000),
             RotEvery = Every(0.3, 1_000_000, 6_000_000),
         };
