@@ -2,7 +2,6 @@ using System.Net;
 using System.Text;
 using Millrace.Coordination.Sagas;
 using Millrace.Host.Settings;
-using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
 namespace Millrace.Host.Sagas;
@@ -18,29 +17,19 @@ internal sealed record SagaFile(string Name, IReadOnlyList<SagaStep> Steps)
     /// <exception cref="SettingsException">A fault, with its place.</exception>
     public static SagaFile Parse(string yaml, string file, HttpClient http, TimeProvider time)
     {
-        var stream = new YamlStream();
-        try
-        {
-            stream.Load(new StringReader(yaml));
-        }
-        catch (YamlException error)
-        {
-            throw new SettingsException(file, (int)error.Start.Line, (int)error.Start.Column, error.Message);
-        }
-        if (stream.Documents.Count == 0)
-            throw new SettingsException(file, 1, 1, "the file is empty", "begin with saga: NAME and steps:");
-        var root = Mapping(stream.Documents[0].RootNode, file, "saga", "steps");
-        var name = Text(Required(root, "saga", stream.Documents[0].RootNode, file), file);
-        if (Required(root, "steps", stream.Documents[0].RootNode, file) is not YamlSequenceNode { Children.Count: > 0 } list)
-            throw Fault(root["steps"], file, "steps are a list of at least one step");
+        var top = YamlMappings.Load(yaml, file, "begin with saga: NAME and steps:");
+        var root = YamlMappings.Mapping(top, file, "saga", "steps");
+        var name = SettingsFile.Text(YamlMappings.Required(root, "saga", top, file), file);
+        if (YamlMappings.Required(root, "steps", top, file) is not YamlSequenceNode { Children.Count: > 0 } list)
+            throw SettingsFile.Fault(root["steps"], file, "steps are a list of at least one step");
         var steps = new List<SagaStep>();
         foreach (var node in list)
         {
-            var step = Mapping(node, file, "name", "do", "undo");
-            var title = Text(Required(step, "name", node, file), file);
+            var step = YamlMappings.Mapping(node, file, "name", "do", "undo");
+            var title = SettingsFile.Text(YamlMappings.Required(step, "name", node, file), file);
             if (steps.Exists(s => s.Name == title))
-                throw Fault(step["name"], file, $"two steps are named '{title}'");
-            var act = Call(Required(step, "do", node, file), file, http, time);
+                throw SettingsFile.Fault(step["name"], file, $"two steps are named '{title}'");
+            var act = Call(YamlMappings.Required(step, "do", node, file), file, http, time);
             steps.Add(new SagaStep(title, act, step.TryGetValue("undo", out var undo) ? Call(undo, file, http, time) : null));
         }
         return new SagaFile(name, steps);
@@ -48,15 +37,15 @@ internal sealed record SagaFile(string Name, IReadOnlyList<SagaStep> Steps)
 
     private static Func<string, CancellationToken, Task> Call(YamlNode node, string file, HttpClient http, TimeProvider time)
     {
-        var parts = Mapping(node, file, "post", "put", "delete", "body");
+        var parts = YamlMappings.Mapping(node, file, "post", "put", "delete", "body");
         var verbs = parts.Where(p => p.Key != "body").ToArray();
         if (verbs.Length != 1)
-            throw Fault(node, file, "a step makes one request", "write post: URL, put: URL or delete: URL, and body: if there is one");
-        var text = Text(verbs[0].Value, file);
+            throw SettingsFile.Fault(node, file, "a step makes one request", "write post: URL, put: URL or delete: URL, and body: if there is one");
+        var text = SettingsFile.Text(verbs[0].Value, file);
         if (!Uri.TryCreate(text, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
-            throw Fault(verbs[0].Value, file, $"'{text}' is no http or https address");
+            throw SettingsFile.Fault(verbs[0].Value, file, $"'{text}' is no http or https address");
         var method = new HttpMethod(verbs[0].Key.ToUpperInvariant());
-        var body = parts.TryGetValue("body", out var content) ? Text(content, file) : null;
+        var body = parts.TryGetValue("body", out var content) ? SettingsFile.Text(content, file) : null;
         return (key, cancellation) => SendAsync(http, time, method, address, body, key, cancellation);
     }
 
@@ -93,28 +82,4 @@ internal sealed record SagaFile(string Name, IReadOnlyList<SagaStep> Steps)
             await Task.Delay(TimeSpan.FromMilliseconds(200 * attempt), time, cancellation);
         }
     }
-
-    private static Dictionary<string, YamlNode> Mapping(YamlNode node, string file, params string[] names)
-    {
-        if (node is not YamlMappingNode mapping)
-            throw Fault(node, file, "expected a mapping with " + string.Join(", ", names));
-        var found = new Dictionary<string, YamlNode>();
-        foreach (var (key, value) in mapping.Children)
-        {
-            var name = Text(key, file);
-            if (!names.Contains(name))
-                throw Fault(key, file, $"unknown name '{name}'", "the names here are " + string.Join(", ", names));
-            found[name] = value;
-        }
-        return found;
-    }
-
-    private static YamlNode Required(Dictionary<string, YamlNode> mapping, string name, YamlNode at, string file) =>
-        mapping.GetValueOrDefault(name) ?? throw Fault(at, file, $"'{name}' is missing");
-
-    private static string Text(YamlNode node, string file) =>
-        node is YamlScalarNode { Value: { } value } ? value : throw Fault(node, file, "expected one value");
-
-    private static SettingsException Fault(YamlNode node, string file, string message, string? hint = null) =>
-        new(file, (int)node.Start.Line, (int)node.Start.Column, message, hint);
 }

@@ -166,7 +166,14 @@ internal sealed class SimulatedMember
         if (old.AsSpan().SequenceEqual(bytes.AsSpan(0, length)))
             return;
         target.Write(offset, bytes.AsSpan(0, length));
-        target.Flush();
+        try
+        {
+            target.Flush();
+        }
+        catch (IOException)
+        {
+            // A planned failure met this flush; what processes see is damaged all the same.
+        }
         IsRotten = true;
         _cluster.Misdirected++;
         _cluster.Trace(() => $"{Id} has a misdirected sector at {offset} of {path}");
