@@ -10,7 +10,9 @@ public sealed record Figure(
 /// <param name="Quick">A short run that shows whether the benchmark works; its figures say little.</param>
 /// <param name="Progress">Lines for standard error.</param>
 /// <param name="Part">Only this part, one of <see cref="IBenchmark.Parts"/>; null for all.</param>
-public sealed record BenchOptions(bool Quick, Action<string> Progress, string? Part = null)
+/// <param name="Rival">False: without the rival, to see what a change does.</param>
+/// <param name="Folder">Where data are kept from run to run, for what takes long to make; null for a folder that goes with the run.</param>
+public sealed record BenchOptions(bool Quick, Action<string> Progress, string? Part = null, bool Rival = true, string? Folder = null)
 {
     public bool Wants(string part) => Part is null || Part == part;
 }

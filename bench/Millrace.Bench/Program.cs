@@ -3,13 +3,13 @@ using System.Text.Json;
 using Millrace.Bench;
 using Spectre.Console;
 
-// usage: ./millrace bench list | NAME [--quick] [--json] [--part PART]
+const string usage = "usage: ./millrace bench list | NAME [--quick] [--json] [--part PART] [--rival no] [--folder FOLDER]";
 var json = args.Contains("--json");
 var quick = args.Contains("--quick");
 var partAt = Array.IndexOf(args, "--part");
-var part = partAt >= 0 && partAt + 1 < args.Length ? args[partAt + 1] : null;
-if (partAt >= 0)
-    args = [.. args[..partAt], .. args[Math.Min(args.Length, partAt + 2)..]];
+var part = TakeValue("--part");
+var rival = TakeValue("--rival") != "no";
+var folder = TakeValue("--folder");
 var names = args.Where(a => !a.StartsWith('-')).ToArray();
 var unknown = args.Where(a => a.StartsWith('-') && a is not ("--json" or "--quick")).ToArray();
 var all = typeof(IBenchmark).Assembly.GetTypes()
@@ -19,7 +19,7 @@ var all = typeof(IBenchmark).Assembly.GetTypes()
 
 if (unknown.Length > 0 || names.Length != 1)
 {
-    Console.Error.WriteLine(unknown.Length > 0 ? $"bench: unknown option {unknown[0]}" : "usage: ./millrace bench list | NAME [--quick] [--json] [--part PART]");
+    Console.Error.WriteLine(unknown.Length > 0 ? $"bench: unknown option {unknown[0]}; {usage}" : usage);
     return 2;
 }
 if (names[0] == "list")
@@ -46,7 +46,7 @@ Console.CancelKeyPress += (_, key) =>
     key.Cancel = true;
     stop.Cancel();
 };
-var figures = await benchmark.RunAsync(new BenchOptions(quick, line => Console.Error.WriteLine($"[{benchmark.Name}] {line}"), part), stop.Token);
+var figures = await benchmark.RunAsync(new BenchOptions(quick, line => Console.Error.WriteLine($"[{benchmark.Name}] {line}"), part, rival, folder), stop.Token);
 if (json)
 {
     Console.WriteLine(JsonSerializer.Serialize(new { bench = benchmark.Name, figures }, new JsonSerializerOptions(JsonSerializerDefaults.Web)
@@ -74,3 +74,14 @@ else
     AnsiConsole.Write(table);
 }
 return figures.Any(f => f.Met == false) ? 1 : 0;
+
+// The value behind an option, which is taken out of the arguments.
+string? TakeValue(string option)
+{
+    var at = Array.IndexOf(args, option);
+    if (at < 0)
+        return null;
+    var value = at + 1 < args.Length ? args[at + 1] : null;
+    args = [.. args[..at], .. args[Math.Min(args.Length, at + 2)..]];
+    return value;
+}

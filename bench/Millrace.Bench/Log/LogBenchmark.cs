@@ -8,7 +8,7 @@ namespace Millrace.Bench.Log;
 
 /// <summary>
 /// The log beside Apache Kafka, with Kafka's default settings (acknowledged from memory) and with flush.messages=1; the same client loads all
-/// three, one after another, in one run. MILLRACE_BENCH_PARTS picks parts: produce, latency, spread, consume, transactions, memory, start.
+/// three, one after another, in one run. Each part can be run alone by <c>--part</c> in less than 150 seconds.
 /// </summary>
 internal sealed class LogBenchmark : IBenchmark
 {
@@ -22,9 +22,14 @@ internal sealed class LogBenchmark : IBenchmark
 
     public string Name => "log";
 
-    public string Summary => "The log beside Apache Kafka: produce, latency, consume, transactions, memory, start";
+    public string Summary => "The log beside Apache Kafka: produce, latency, partitions, consume, transactions, memory, start";
 
-    private IEnumerable<Contender> All => new[] { _ours, _kafka, _flushed, _unflushed }.OfType<Contender>();
+    public IReadOnlyList<string> Parts => ["produce", "latency", "partitions", "consume", "transactions", "memory", "start"];
+
+    /// <summary>Always durable before acknowledged, beside the rival in its two settings.</summary>
+    private IEnumerable<Contender> Durable => new[] { _ours, _kafka, _flushed }.OfType<Contender>();
+
+    private IEnumerable<Contender> Brokers => new[] { _ours, _kafka }.OfType<Contender>();
 
     public async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation)
     {
@@ -37,42 +42,53 @@ internal sealed class LogBenchmark : IBenchmark
         var root = Directory.CreateTempSubdirectory("millrace-bench-log-").FullName;
         try
         {
-            await using var ours = new MillraceContender(PlatformProcess.Create(Path.Combine(root, "ours")), "Millrace");
-            await using var kafka = new KafkaContender(engines, Path.Combine(root, "kafka"), FreePortPair(), "Apache Kafka");
-            (_ours, _kafka) = (ours, kafka);
-            var starts = new Dictionary<Contender, TimeSpan>();
-            foreach (var contender in All)
-                starts[contender] = await contender.StartAsync(cancellation);
-            // The same broker: the flush is a setting of the topic.
-            _flushed = new WithTopics(kafka, "flush.messages=1");
-            _unflushed = new WithTopics(ours, "flush.messages=9223372036854775807");
-            var parts = Environment.GetEnvironmentVariable("MILLRACE_BENCH_PARTS")?.Split(',') ?? ["produce", "latency", "spread", "consume", "transactions", "memory", "start"];
-            Flush(root);
-            if (parts.Contains("memory"))
-                Compare("resident memory, idle", "MB", ours.ResidentMegabytes(), kafka.ResidentMegabytes(), "under 150", v => v < 150);
-            if (parts.Contains("produce"))
-                await ProduceAsync(cancellation);
-            if (parts.Contains("latency"))
-                await LatencyAsync(cancellation);
-            if (parts.Contains("spread"))
-                await SpreadAsync(cancellation);
-            if (parts.Contains("consume"))
-                await ConsumeAsync(cancellation);
-            if (parts.Contains("transactions"))
-                await TransactionsAsync(cancellation);
-            if (parts.Contains("memory"))
-            {
-                Compare("resident memory, after the load", "MB", ours.ResidentMegabytes(), kafka.ResidentMegabytes(), "under 300", v => v < 300);
-                await ConnectionsAsync(cancellation);
-            }
-            if (parts.Contains("start"))
-                await new StartFigures(_options, _kload, _figures).RunAsync(ours, kafka, starts, cancellation);
+            if (options.Part != "start")
+                await CompareAsync(engines, root, cancellation);
+            if (options.Wants("start"))
+                await new StartFigures(_options, _kload, _figures).RunAsync(engines, options.Folder ?? root, cancellation);
             return _figures;
         }
         finally
         {
             Directory.Delete(root, recursive: true);
         }
+    }
+
+    private async Task CompareAsync(string engines, string root, CancellationToken cancellation)
+    {
+        await using var ours = new MillraceContender(PlatformProcess.Create(Path.Combine(root, "ours")), "Millrace");
+        await using var kafka = _options.Rival ? new KafkaContender(engines, Path.Combine(root, "kafka"), FreePortPair(), "Apache Kafka") : null;
+        (_ours, _kafka) = (ours, kafka);
+        var starts = new Dictionary<Contender, double>();
+        foreach (var contender in Brokers)
+            starts[contender] = (await contender.StartAsync(cancellation)).TotalSeconds;
+        // The same broker: the flush is a setting of the topic.
+        _flushed = kafka is null ? null : new WithTopics(kafka, "flush.messages=1");
+        _unflushed = new WithTopics(ours, "flush.messages=9223372036854775807");
+        Flush(root);
+        Compare("start, empty", "s", starts, goal: null);
+        if (_options.Wants("memory"))
+            Compare("resident memory, idle", "MB", Resident(), "under 150", v => v < 150);
+        // Connections are made, and code that is compiled as it runs is.
+        foreach (var contender in Brokers)
+        {
+            await contender.CreateTopicAsync("warm", 6);
+            for (var round = 0; round < 3; round++)
+                await _kload.ProduceAsync(contender, "warm", 300_000, 0, "1ms", cancellation);
+            await _kload.ProduceAsync(contender, "warm", 20_000, 10_000, "0", cancellation);
+        }
+        if (_options.Wants("latency"))
+            await LatencyAsync(cancellation);
+        if (_options.Wants("partitions"))
+            await SpreadAsync(cancellation);
+        if (_options.Wants("produce"))
+            await ProduceAsync(cancellation);
+        if (_options.Wants("consume"))
+            await ConsumeAsync(cancellation);
+        if (_options.Wants("transactions"))
+            await TransactionsAsync(cancellation);
+        if (_options.Wants("memory"))
+            await MemoryAsync(cancellation);
     }
 
     /// <summary>What a flush costs on this disk, without any log: 64 KiB appended to a file and fsynced.</summary>
@@ -96,27 +112,20 @@ internal sealed class LogBenchmark : IBenchmark
     private async Task ProduceAsync(CancellationToken cancellation)
     {
         var count = _options.Quick ? 500_000 : 2_000_000;
-        var rates = All.ToDictionary(c => c, _ => new List<double>());
-        foreach (var contender in All)
-        {
-            await contender.CreateTopicAsync("warm-" + contender.GetHashCode(), 6);
-            await _kload.ProduceAsync(contender, "warm-" + contender.GetHashCode(), 200_000, 0, "1ms", cancellation);
-        }
+        var rates = new Dictionary<Contender, double>();
         for (var round = 0; round < (_options.Quick ? 1 : 3); round++)
         {
-            foreach (var contender in All)
+            foreach (var contender in Durable.Append(_unflushed!))
             {
                 var topic = $"produce-{Kind(contender)}-{round}";
                 await contender.CreateTopicAsync(topic, 6);
                 var outcome = await _kload.ProduceAsync(contender, topic, count, 0, "1ms", cancellation);
                 Say(contender, topic, outcome);
-                rates[contender].Add((double)outcome["per_s"]!);
+                rates[contender] = Math.Max(rates.GetValueOrDefault(contender), (double)outcome["per_s"]!);
             }
         }
-        var ours = rates[_ours].Max();
-        Compare($"produce {count:#,0} at full speed", "records/s", ours, rates[_kafka!].Max(), "above Kafka", v => v > rates[_kafka!].Max());
-        _figures.Add(new Figure($"produce {count:#,0}, without flushes", rates[_unflushed!].Max(), "records/s"));
-        Compare($"produce {count:#,0}, rival flushed", "records/s", ours, rates[_flushed!].Max(), "above Kafka", v => v > rates[_flushed!].Max(), rival: _flushed!.Name);
+        Compare($"produce {count:#,0} at full speed", "records/s", rates, "above Kafka", higherIsBetter: true);
+        _figures.Add(new Figure($"produce {count:#,0}, without flushes", rates[_unflushed!], "records/s"));
     }
 
     private async Task LatencyAsync(CancellationToken cancellation)
@@ -124,68 +133,67 @@ internal sealed class LogBenchmark : IBenchmark
         foreach (var (rate, linger) in new[] { (10_000, "1ms"), (10_000, "0"), (100_000, "1ms"), (400_000, "1ms") })
         {
             var p99 = new Dictionary<Contender, double>();
-            foreach (var contender in All)
+            foreach (var contender in Durable)
             {
                 var topic = $"latency-{Kind(contender)}-{rate}-{linger}";
                 await contender.CreateTopicAsync(topic, 6);
-                // Without the first second: connections, and code that is compiled as it runs.
-                await _kload.ProduceAsync(contender, topic, rate, rate, linger, cancellation);
-                var outcome = await _kload.ProduceAsync(contender, topic, rate * (_options.Quick ? 3 : 15), rate, linger, cancellation);
-                Say(contender, topic, outcome);
-                p99[contender] = (double)outcome["p99_ms"]!;
+                p99[contender] = await WorstButFewAsync(contender, topic, rate, linger, cancellation);
             }
             var name = $"P99 acknowledge at {rate:#,0}/s, linger {linger}";
             if (linger == "0")
-                Compare(name, "ms", p99[_ours], p99[_kafka!], "under 3", v => v < 3);
+                Compare(name, "ms", p99, "under 3", v => v < 3);
             else
-                Compare(name, "ms", p99[_ours], p99[_kafka!], "not above Kafka", v => v <= p99[_kafka!]);
-            _figures.Add(new Figure(name + ", Kafka flushed", p99[_flushed!], "ms"));
-            _figures.Add(new Figure(name + ", without flushes", p99[_unflushed!], "ms"));
+                Compare(name, "ms", p99, "not above Kafka's default", higherIsBetter: false);
         }
     }
 
     private async Task SpreadAsync(CancellationToken cancellation)
     {
         var p99 = new Dictionary<Contender, double>();
-        foreach (var contender in All)
+        foreach (var contender in Durable)
         {
             var topic = "spread-" + Kind(contender);
             await contender.CreateTopicAsync(topic, 1000);
-            await _kload.ProduceAsync(contender, topic, 100_000, 100_000, "1ms", cancellation);
-            var outcome = await _kload.ProduceAsync(contender, topic, _options.Quick ? 300_000 : 1_500_000, 100_000, "1ms", cancellation);
-            Say(contender, topic, outcome);
-            p99[contender] = (double)outcome["p99_ms"]!;
+            p99[contender] = await WorstButFewAsync(contender, topic, 100_000, "1ms", cancellation);
         }
-        Compare("P99 at 100,000/s over 1,000 partitions", "ms", p99[_ours], p99[_kafka!], "under 10", v => v < 10);
-        _figures.Add(new Figure("P99 at 100,000/s over 1,000 partitions, Kafka flushed", p99[_flushed!], "ms"));
+        Compare("P99 at 100,000/s over 1,000 partitions", "ms", p99, "under 10", v => v < 10);
+    }
+
+    /// <summary>The 99th percentile of the time from when a record was due to its acknowledgement, after a second that does not count.</summary>
+    private async Task<double> WorstButFewAsync(Contender contender, string topic, int rate, string linger, CancellationToken cancellation)
+    {
+        await _kload.ProduceAsync(contender, topic, rate, rate, linger, cancellation);
+        var outcome = await _kload.ProduceAsync(contender, topic, rate * (_options.Quick ? 3 : 8), rate, linger, cancellation);
+        Say(contender, topic, outcome);
+        return (double)outcome["p99_ms"]!;
     }
 
     private async Task ConsumeAsync(CancellationToken cancellation)
     {
         var count = _options.Quick ? 1_000_000 : 5_000_000;
         var rates = new Dictionary<Contender, double>();
-        foreach (var contender in new[] { _ours, _kafka! })
+        foreach (var contender in Brokers)
         {
             await contender.CreateTopicAsync("consume", 6);
             await _kload.ProduceAsync(contender, "consume", count, 0, "5ms", cancellation);
         }
         for (var round = 0; round < (_options.Quick ? 1 : 3); round++)
         {
-            foreach (var contender in new[] { _ours, _kafka! })
+            foreach (var contender in Brokers)
             {
                 var outcome = await _kload.ConsumeAsync(contender, "consume", count, cancellation);
                 Say(contender, "consume", outcome);
                 rates[contender] = Math.Max(rates.GetValueOrDefault(contender), (double)outcome["per_s"]!);
             }
         }
-        Compare($"consume {count:#,0}", "records/s", rates[_ours], rates[_kafka!], "above Kafka", v => v > rates[_kafka!]);
+        Compare($"consume {count:#,0}", "records/s", rates, "above Kafka", higherIsBetter: true);
     }
 
     private async Task TransactionsAsync(CancellationToken cancellation)
     {
         var span = TimeSpan.FromSeconds(_options.Quick ? 3 : 10);
         var rates = new Dictionary<Contender, double>();
-        foreach (var contender in new[] { _ours, _kafka! })
+        foreach (var contender in Brokers)
         {
             await contender.CreateTopicAsync("transactions", 6);
             await TransactionLoad.RunAsync(contender, "transactions", 24, TimeSpan.FromSeconds(2), cancellation);
@@ -193,15 +201,27 @@ internal sealed class LogBenchmark : IBenchmark
             _options.Progress($"{contender.Name}: {rates[contender]:0} transactions/s");
         }
         Compare(
-            "transactions of 100 records, 24 producers", "/s", rates[_ours], rates[_kafka!], "at least 2,000 and above Kafka",
-            v => v >= 2000 && v > rates[_kafka!]);
+            "transactions of 100 records, 24 producers", "/s", rates, "at least 2,000 and above Kafka",
+            v => v >= 2000 && (_kafka is null || v > rates[_kafka]));
+    }
+
+    private async Task MemoryAsync(CancellationToken cancellation)
+    {
+        foreach (var contender in Brokers)
+        {
+            await contender.CreateTopicAsync("load", 6);
+            await _kload.ProduceAsync(contender, "load", _options.Quick ? 500_000 : 2_000_000, 0, "1ms", cancellation);
+            await _kload.ConsumeAsync(contender, "load", _options.Quick ? 500_000 : 2_000_000, cancellation);
+        }
+        Compare("resident memory, after the load", "MB", Resident(), "under 300", v => v < 300);
+        await ConnectionsAsync(cancellation);
     }
 
     /// <summary>1,000 clients that have asked for metadata and stay, beside a topic of 1,000 partitions.</summary>
     private async Task ConnectionsAsync(CancellationToken cancellation)
     {
         var resident = new Dictionary<Contender, double>();
-        foreach (var contender in new[] { _ours, _kafka! })
+        foreach (var contender in Brokers)
         {
             await contender.CreateTopicAsync("many", 1000);
             var sockets = new List<Socket>();
@@ -225,13 +245,28 @@ internal sealed class LogBenchmark : IBenchmark
                 sockets.ForEach(s => s.Dispose());
             }
         }
-        Compare(
-            "resident memory, 1,000 connections, over 2,000 partitions", "MB", resident[_ours], resident[_kafka!], "under 400", v => v < 400);
+        Compare("resident memory, 1,000 connections, over 1,000 partitions", "MB", resident, "under 400", v => v < 400);
     }
 
-    private void Compare(string name, string unit, double ours, double kafka, string goal, Predicate<double> met, string? rival = null)
+    private Dictionary<Contender, double> Resident() => Brokers.ToDictionary(c => c, c => c.ResidentMegabytes());
+
+    /// <summary>Ours beside the rival's default settings, and beside its flushed topics where those were measured.</summary>
+    private void Compare(string name, string unit, IReadOnlyDictionary<Contender, double> values, string? goal, Predicate<double>? met = null)
     {
-        _figures.Add(new Figure(name, ours, unit, rival ?? _kafka!.Name, kafka, kafka == 0 ? null : ours / kafka, goal, met(ours)));
+        var ours = values[_ours];
+        var verdict = met is null ? (bool?)null : met(ours);
+        var rival = _kafka is null ? (double?)null : values[_kafka];
+        _figures.Add(new Figure(name, ours, unit, _kafka?.Name, rival, ours / rival, goal, verdict));
+        if (_flushed is not null && values.TryGetValue(_flushed, out var flushed))
+            _figures.Add(new Figure(name, ours, unit, _flushed.Name, flushed, ours / flushed));
+    }
+
+    private void Compare(string name, string unit, IReadOnlyDictionary<Contender, double> values, string goal, bool higherIsBetter)
+    {
+        if (_kafka is null)
+            Compare(name, unit, values, goal: null);
+        else
+            Compare(name, unit, values, goal, v => higherIsBetter ? v > values[_kafka] && v > values.GetValueOrDefault(_flushed!) : v <= values[_kafka]);
     }
 
     private void Say(Contender contender, string what, JsonNode outcome) =>
@@ -239,7 +274,7 @@ internal sealed class LogBenchmark : IBenchmark
 
     private string Kind(Contender contender) => contender == _flushed ? "flushed" : contender == _unflushed ? "unflushed" : "plain";
 
-    private static int FreePortPair()
+    internal static int FreePortPair()
     {
         // The broker takes the port behind its own too.
         for (var port = 19_110; port < 19_190; port += 2)
