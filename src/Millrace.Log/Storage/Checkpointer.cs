@@ -20,6 +20,7 @@ internal sealed partial class Checkpointer
     private HashSet<Partition> _dirty = [];
     private volatile Task _running = Task.CompletedTask;
     private volatile bool _failed;
+    private readonly FlushPace _pace = new();
 
     /// <param name="files">Where the checkpoint is.</param>
     /// <param name="folder">The data folder.</param>
@@ -91,15 +92,27 @@ internal sealed partial class Checkpointer
         _dirty = [];
         if (_inline)
         {
+            // Nobody else is there to be held up.
+            _pace.Hurry();
             Sync(work, replayFrom, done);
             return;
         }
+        _pace.Relax();
         _running = Task.Factory.StartNew(
             () => Sync(work, replayFrom, done), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
-    /// <summary>Waits for a running checkpoint.</summary>
-    public void Wait() => _running.GetAwaiter().GetResult();
+    /// <summary>Waits for a running checkpoint, which does not rest from now on.</summary>
+    public void Wait()
+    {
+        _pace.Hurry();
+        _running.GetAwaiter().GetResult();
+        if (!_inline)
+            _pace.Relax();
+    }
+
+    /// <summary>The journal grows faster than the checkpoint gets on.</summary>
+    public void Hurry() => _pace.Hurry();
 
     private void Sync(
         List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)> work, long replayFrom, Action<long> done)
@@ -109,7 +122,7 @@ internal sealed partial class Checkpointer
             try
             {
                 if (!Faults.FreeJournalEarly)
-                    PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names);
+                    PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names, _pace);
             }
             catch (IOException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
             {

@@ -142,11 +142,18 @@ internal sealed partial class Committer : IDisposable
             checkpoint = _checkpointWanted = false;
         while (_between.TryDequeue(out var action))
             action();
-        if ((checkpoint || _journal.Length > _options.JournalBytes) && _broken is null && _checkpointer.IsIdle)
+        if ((checkpoint || _journal.Length > _options.JournalBytes) && _broken is null)
         {
-            lock (_signal)
-                _checkpointWanted = false;
-            BeginCheckpoint();
+            if (_checkpointer.IsIdle)
+            {
+                lock (_signal)
+                    _checkpointWanted = false;
+                BeginCheckpoint();
+            }
+            else if (_journal.Length > 2 * _options.JournalBytes)
+            {
+                _checkpointer.Hurry();
+            }
         }
         return worked;
     }

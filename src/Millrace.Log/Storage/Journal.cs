@@ -127,6 +127,7 @@ internal sealed class Journal : IDisposable
     private long _position;
     private long _sequence;
     private long _flushed;
+    private long _sentOn;
     private Slot? _current;
 
     public LogFaults Faults { get; init; } = LogFaults.None;
@@ -184,6 +185,7 @@ internal sealed class Journal : IDisposable
         _current = slot;
         _position = 0;
         _sequence = _flushed = 0;
+        _sentOn = 0;
     }
 
     /// <summary>Lets files be used again whose generation is below the given one. Any thread.</summary>
@@ -241,7 +243,15 @@ internal sealed class Journal : IDisposable
         }
         WriteStaged();
         if (flush && !Faults.SkipFlush)
+        {
             Flush();
+        }
+        else if (_position - _sentOn >= FlushPace.PieceBytes)
+        {
+            // Whoever flushes in the end must not find all of it still to be written.
+            _current!.File.WriteBack(_sentOn, _position - _sentOn, wait: false);
+            _sentOn = _position;
+        }
     }
 
     /// <summary>Makes durable what has been committed without a flush.</summary>
@@ -254,6 +264,7 @@ internal sealed class Journal : IDisposable
         {
             _current.File.Flush();
             _flushed = _sequence;
+            _sentOn = _position;
         }
         catch (IOException error)
         {
@@ -265,6 +276,7 @@ internal sealed class Journal : IDisposable
     public void TakeBack()
     {
         _position = _groupStart;
+        _sentOn = Math.Min(_sentOn, _position);
         _staged = 0;
         _sequence--;
     }

@@ -170,7 +170,7 @@ internal sealed class PartitionSegments : IDisposable
     }
 
     /// <summary>Makes durable all that has been written. Any thread, on a copy that <see cref="TakeUnsynced"/> gave.</summary>
-    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names)
+    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names, FlushPace pace)
     {
         foreach (var segment in segments)
         {
@@ -178,7 +178,7 @@ internal sealed class PartitionSegments : IDisposable
                 continue;
             try
             {
-                segment.File.Flush();
+                segment.Flush(pace);
                 segment.TrySaveIndex();
             }
             finally

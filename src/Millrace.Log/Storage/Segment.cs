@@ -21,6 +21,9 @@ internal sealed class Segment
     private long _readable;
     private long _firstTimestamp = -1;
 
+    /// <summary>Only where to begin sending on: a flush covers the whole file.</summary>
+    private long _flushed;
+
     /// <param name="files">Where the file is.</param>
     /// <param name="folder">The partition's folder.</param>
     /// <param name="baseOffset">No batch in it begins before this offset.</param>
@@ -33,6 +36,7 @@ internal sealed class Segment
         Path = System.IO.Path.Combine(folder, NameOf(baseOffset) + FileSuffix);
         Written = length;
         _readable = length;
+        _flushed = length;
         if (isNew)
             _index = new SegmentIndex();
     }
@@ -143,6 +147,23 @@ internal sealed class Segment
     /// <summary>Lets readers see all that is written.</summary>
     public void Publish() => Volatile.Write(ref _readable, Written);
 
+    /// <summary>
+    /// Makes durable what is written when this is called, or more. In pieces: the disk works its queue off in order, and a journal's flush that
+    /// comes behind 64 MB of segments waits for all of them.
+    /// </summary>
+    public void Flush(FlushPace pace)
+    {
+        var end = Written;
+        for (var at = _flushed; at < end; at += FlushPace.PieceBytes)
+        {
+            var piece = Math.Min(FlushPace.PieceBytes, end - at);
+            File.WriteBack(at, piece, wait: true);
+            pace.Passed(piece);
+        }
+        File.Flush();
+        _flushed = end;
+    }
+
     /// <summary>Takes back what has been written and not published.</summary>
     public void TakeBack() => CutTo(Readable);
 
@@ -151,13 +172,17 @@ internal sealed class Segment
     {
         File.SetLength(length);
         Written = length;
+        _flushed = Math.Min(_flushed, length);
         Volatile.Write(ref _readable, Math.Min(_readable, length));
-        _index?.CutTo(length);
+        // Also one that was not loaded yet.
+        Index.CutTo(length);
     }
 
     /// <summary>Saves the index beside the file where that is possible; without it a look-up scans.</summary>
     public void TrySaveIndex()
     {
+        if (!Index.IsWorthSaving)
+            return;
         try
         {
             Index.Save(_files, System.IO.Path.ChangeExtension(Path, IndexSuffix));

@@ -16,9 +16,14 @@ internal sealed class SegmentIndex
     private const uint Magic = 0x4D52_4958; // "MRIX"
     private const int HeaderBytes = 32;
     private const int EntryBytes = 24;
+    private const int WorthEntries = 16;
+
+    /// <summary>The file speaks of more than there is: it must be replaced before the segment has grown that far again.</summary>
+    private const int FileIsWrong = -1;
     private readonly Lock _gate = new();
     private readonly List<Entry> _entries = [];
     private long _maxTimestamp = -1;
+    private int _saved;
 
     private readonly record struct Entry(long BaseOffset, long MaxTimestampBefore, int Position);
 
@@ -97,6 +102,7 @@ internal sealed class SegmentIndex
                 return;
             // The largest timestamp may have gone with the tail; a scan from the last full entry finds it again.
             _entries.RemoveAll(e => e.Position >= length);
+            _saved = FileIsWrong;
             if (_entries.Count == 0)
             {
                 Covered = 0;
@@ -110,6 +116,19 @@ internal sealed class SegmentIndex
         }
     }
 
+    /// <summary>
+    /// A quarter of it, or a megabyte's entries, is not in the file yet. What is left out is scanned on first use; a thousand partitions with
+    /// one entry more each do not write a thousand files at every checkpoint.
+    /// </summary>
+    public bool IsWorthSaving
+    {
+        get
+        {
+            lock (_gate)
+                return _saved < 0 || _entries.Count - _saved >= Math.Min(WorthEntries, 1 + _entries.Count / 4);
+        }
+    }
+
     /// <summary>Saves the index beside its segment. Losing it costs a scan, so it is not flushed.</summary>
     public void Save(IFileSystem files, string path)
     {
@@ -117,6 +136,7 @@ internal sealed class SegmentIndex
         lock (_gate)
         {
             bytes = new byte[HeaderBytes + _entries.Count * EntryBytes];
+            _saved = _entries.Count;
             BinaryPrimitives.WriteUInt32LittleEndian(bytes, Magic);
             BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(4), _entries.Count);
             BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8), Covered);
@@ -148,6 +168,7 @@ internal sealed class SegmentIndex
             || bytes.Length != HeaderBytes + (long)BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(4)) * EntryBytes
             || BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(8)) > segmentLength)
         {
+            index._saved = FileIsWrong;
             return index;
         }
         index.Covered = BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(8));
@@ -160,6 +181,7 @@ internal sealed class SegmentIndex
                 BinaryPrimitives.ReadInt64LittleEndian(entry[8..]),
                 (int)BinaryPrimitives.ReadInt64LittleEndian(entry[16..])));
         }
+        index._saved = index._entries.Count;
         return index;
     }
 

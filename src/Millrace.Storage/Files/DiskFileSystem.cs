@@ -105,6 +105,27 @@ public sealed class DiskFileSystem : IFileSystem
             }
         }
 
+        public void WriteBack(long offset, long length, bool wait)
+        {
+            var added = false;
+            _handle.DangerousAddRef(ref added);
+            try
+            {
+                var flags = wait ? Libc.WaitBefore | Libc.StartWrite | Libc.WaitAfter : Libc.StartWrite;
+                if (Libc.SyncFileRange((int)_handle.DangerousGetHandle(), offset, length, flags) == 0)
+                    return;
+                // Where the system cannot do this, nothing has happened. An error of the disk is told only once, so it must not get lost here.
+                var errno = Marshal.GetLastPInvokeError();
+                if (errno is Libc.InputOutputError or Libc.NoSpace or Libc.OverQuota)
+                    throw new IOException($"writing {Path} to the disk failed (errno {errno})");
+            }
+            finally
+            {
+                if (added)
+                    _handle.DangerousRelease();
+            }
+        }
+
         public void SetLength(long length) => RandomAccess.SetLength(_handle, length);
 
         public void Preallocate(long length)
@@ -133,6 +154,13 @@ public sealed class DiskFileSystem : IFileSystem
     {
         public const int ReadOnlyDirectory = 0x10000 | 0x80000; // O_DIRECTORY | O_CLOEXEC on x86-64; see Open for arm64.
 
+        public const uint WaitBefore = 1;
+        public const uint StartWrite = 2;
+        public const uint WaitAfter = 4;
+        public const int InputOutputError = 5;
+        public const int NoSpace = 28;
+        public const int OverQuota = 122;
+
         public static int Open(string path, int flags)
         {
             if (RuntimeInformation.ProcessArchitecture == Architecture.Arm64)
@@ -151,6 +179,9 @@ public sealed class DiskFileSystem : IFileSystem
 
         [DllImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
         public static extern int Fdatasync(int descriptor);
+
+        [DllImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+        public static extern int SyncFileRange(int descriptor, long offset, long length, uint flags);
 
         [DllImport("libc", EntryPoint = "fallocate", SetLastError = true)]
         public static extern int Fallocate(int descriptor, int mode, long offset, long length);

@@ -60,6 +60,15 @@ public interface IFile : IDisposable
     /// <exception cref="IOException">It failed. The pages may be lost: never call it again and go on (style 12).</exception>
     void Flush();
 
+    /// <summary>
+    /// Sends written bytes of a range on to the disk, so that a later <see cref="Flush"/> has less to do. Promises nothing about durability.
+    /// </summary>
+    /// <param name="offset">Where the range begins.</param>
+    /// <param name="length">Its bytes.</param>
+    /// <param name="wait">Returns when the disk has taken them; else as soon as they are on their way.</param>
+    /// <exception cref="IOException">They could not be written: as a failed <see cref="Flush"/>.</exception>
+    void WriteBack(long offset, long length, bool wait);
+
     void SetLength(long length);
 
     /// <summary>Reserves room without changing <see cref="Length"/> where the file system can; a hint.</summary>

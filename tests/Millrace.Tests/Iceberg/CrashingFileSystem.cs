@@ -66,6 +66,8 @@ internal sealed class CrashingFileSystem(IFileSystem inner) : IFileSystem
 
         public void SetLength(long length) => owner.Do(() => file.SetLength(length));
 
+        public void WriteBack(long offset, long length, bool wait) => file.WriteBack(offset, length, wait);
+
         public void Preallocate(long length) => file.Preallocate(length);
 
         public void Dispose() => file.Dispose();

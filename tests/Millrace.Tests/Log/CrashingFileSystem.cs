@@ -108,6 +108,8 @@ internal sealed class CrashingFileSystem(IFileSystem disk, int crashAt = int.Max
             file.SetLength(length);
         }
 
+        public void WriteBack(long offset, long length, bool wait) => file.WriteBack(offset, length, wait);
+
         public void Preallocate(long length) => file.Preallocate(length);
 
         public void Dispose() => file.Dispose();

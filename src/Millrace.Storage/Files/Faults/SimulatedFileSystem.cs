@@ -388,6 +388,13 @@ public sealed class SimulatedFileSystem : IFileSystem
             }
         }
 
+        /// <summary>Which of the unflushed bytes a crash leaves is chosen at the crash; sending them on earlier changes nothing.</summary>
+        public void WriteBack(long offset, long length, bool wait)
+        {
+            lock (disk._lock)
+                RequireOpen();
+        }
+
         public void SetLength(long length)
         {
             lock (disk._lock)
