@@ -76,6 +76,7 @@ public sealed class Broker : IAsyncDisposable
             Folder = options.DataFolder,
             Files = options.Files,
             JournalBytes = options.JournalBytes,
+            TailMemoryBytes = options.TailMemoryBytes,
             CompactionKeys = options.CompactionKeys,
             TopicDefaults = TopicSettingsDefaults.Of(options),
         };

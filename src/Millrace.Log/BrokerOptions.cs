@@ -77,6 +77,12 @@ public sealed record BrokerOptions
     /// <summary>Journal size after which a checkpoint is made: bounds what a restart reads.</summary>
     public long JournalBytes { get; init; } = 64 << 20;
 
+    /// <summary>
+    /// Memory for records that are acknowledged, and in the journal, but not in their segment's file yet. What has no room goes to the file at
+    /// once, which with many partitions is slower.
+    /// </summary>
+    public long TailMemoryBytes { get; init; } = 32 << 20;
+
     /// <summary>How long the first members of a new group are waited for.</summary>
     public TimeSpan GroupInitialRebalanceDelay { get; init; } = TimeSpan.FromMilliseconds(50);
 

@@ -277,7 +277,7 @@ internal sealed class PartitionCompactor(
         {
             for (long position = 0; position < length;)
             {
-                var read = segment.File.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - position)));
+                var read = segment.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - position)));
                 var used = 0;
                 while (RecordBatch.WholeBytes(buffer.AsSpan(used, read - used)) is > 0 and var whole && whole <= read - used)
                 {

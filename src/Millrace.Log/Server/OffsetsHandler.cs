@@ -139,12 +139,12 @@ internal static class TimestampLookup
     private static (long Timestamp, long Offset) InBatch(Segment segment, ref long position, Func<long, long, bool> wanted, int maxUncompressed)
     {
         var header = new byte[RecordBatch.HeaderBytes];
-        segment.File.Read(position, header);
+        segment.Read(position, header);
         var whole = RecordBatch.WholeBytes(header);
         if (whole < 0 || position + whole > segment.Readable)
             throw new SegmentDamagedException(segment.Path, position, "no record batch begins here");
         var bytes = new byte[whole];
-        segment.File.Read(position, bytes);
+        segment.Read(position, bytes);
         position += whole;
         var batch = new RecordBatch(bytes);
         if (batch.IsControl)

@@ -18,6 +18,8 @@ internal sealed partial class Checkpointer
     private readonly Dictionary<(Guid TopicId, int Partition), PartitionCheckpoint> _known = [];
     private readonly Dictionary<(Guid TopicId, int Partition), (long ActiveBase, long CleanedThrough)> _durable = [];
     private HashSet<Partition> _dirty = [];
+    /// <summary>Work of a checkpoint that could not be done; touched by the checkpoint's thread, and by the committer only when none runs.</summary>
+    private readonly List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)> _unfinished = [];
     private volatile Task _running = Task.CompletedTask;
     private volatile bool _failed;
     private readonly FlushPace _pace = new();
@@ -80,6 +82,12 @@ internal sealed partial class Checkpointer
     /// <param name="done">Called with that generation when the checkpoint is durable.</param>
     public void Begin(long replayFrom, Action<long> done)
     {
+        foreach (var (partition, _, segments, names) in _unfinished)
+        {
+            partition.Segments.PutBackUnsynced(segments, names);
+            _dirty.Add(partition);
+        }
+        _unfinished.Clear();
         var work = new List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)>();
         foreach (var partition in _dirty)
         {
@@ -122,7 +130,15 @@ internal sealed partial class Checkpointer
             try
             {
                 if (!Faults.FreeJournalEarly)
-                    PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names, _pace);
+                    PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names, _pace, !Faults.LeaveTails);
+            }
+            catch (TailNotWrittenException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
+            {
+                // Disk full, say: as below, but these segments must come again.
+                LogPostponed(error);
+                _unfinished.AddRange(work);
+                _postponed = true;
+                return;
             }
             catch (IOException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
             {

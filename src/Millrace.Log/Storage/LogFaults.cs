@@ -20,6 +20,9 @@ internal sealed record LogFaults
     /// <summary>A journal file is used again before the segments are synced.</summary>
     public bool FreeJournalEarly { get; init; }
 
+    /// <summary>A checkpoint speaks for bytes that are not in the segment's file yet.</summary>
+    public bool LeaveTails { get; init; }
+
     /// <summary>A new journal file's name is not made durable.</summary>
     public bool SkipFolderFlush { get; init; }
 

@@ -20,6 +20,12 @@ internal sealed record LogStoreOptions
     /// <summary>Journal size after which a checkpoint is made.</summary>
     public long JournalBytes { get; init; } = 64 << 20;
 
+    /// <summary>Memory for what is acknowledged, and in the journal, but not in its segment's file yet; 0: everything is written there at once.</summary>
+    public long TailMemoryBytes { get; init; } = 32 << 20;
+
+    /// <summary>Of that, the most of one partition.</summary>
+    public int TailBytes { get; init; } = TailMemory.DefaultEach;
+
     /// <summary>Keys that one round of compaction remembers, about 50 bytes each; a topic with more takes several rounds.</summary>
     public int CompactionKeys { get; init; } = 1_000_000;
 
@@ -54,6 +60,7 @@ internal sealed partial class LogStore : IDisposable
     private readonly Lock _changes = new();
     private readonly Journal _journal;
     private readonly Checkpointer _checkpointer;
+    private readonly TailMemory _tails;
     private ClusterFile _cluster;
     private long _nextProducerId;
     private long _topicsVersion;
@@ -63,6 +70,7 @@ internal sealed partial class LogStore : IDisposable
         _options = options;
         _files = options.Files;
         _log = log;
+        _tails = new TailMemory(options.TailMemoryBytes, options.TailBytes);
         _lock = _files is DiskFileSystem ? FolderLock.Take(options.Folder) : null;
         try
         {
@@ -316,7 +324,8 @@ internal sealed partial class LogStore : IDisposable
                 topic.Id,
                 i,
                 () => topic.Settings.Partition,
-                p => Committer.Enqueue(p));
+                p => Committer.Enqueue(p),
+                _tails);
         }
         topic.SetPartitions(all);
         _topics[topic.Name] = topic;

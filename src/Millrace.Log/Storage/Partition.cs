@@ -35,13 +35,15 @@ internal sealed class Partition : IDisposable
     /// <param name="index">Its number in the topic.</param>
     /// <param name="settings">The topic's settings as they are at each moment.</param>
     /// <param name="enqueue">Called when there is something to flush.</param>
-    public Partition(IFileSystem files, string folder, Guid topicId, int index, Func<PartitionSettings> settings, Action<Partition> enqueue)
+    /// <param name="tails">Memory for what is acknowledged and not in its segment yet.</param>
+    public Partition(
+        IFileSystem files, string folder, Guid topicId, int index, Func<PartitionSettings> settings, Action<Partition> enqueue, TailMemory? tails)
     {
         TopicId = topicId;
         Index = index;
         Settings = settings;
         _enqueue = enqueue;
-        _segments = new PartitionSegments(files, folder);
+        _segments = new PartitionSegments(files, folder, tails);
     }
 
     public Guid TopicId { get; }

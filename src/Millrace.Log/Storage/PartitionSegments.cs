@@ -24,12 +24,15 @@ internal sealed class PartitionSegments : IDisposable
     private Segment[] _segments;
     private bool _namesUnsynced;
     private int _nextHint;
+    private readonly TailMemory? _tails;
+    private readonly List<ReadOnlyMemory<byte>> _parts = [];
 
     private record struct ReadHint(long Offset, Segment Segment, long Position);
 
-    public PartitionSegments(IFileSystem files, string folder)
+    public PartitionSegments(IFileSystem files, string folder, TailMemory? tails)
     {
         _files = files;
+        _tails = tails;
         Folder = folder;
         FinishSwaps();
         var bases = new List<long>();
@@ -43,7 +46,7 @@ internal sealed class PartitionSegments : IDisposable
         for (var i = 0; i < bases.Count; i++)
         {
             using var file = files.Open(Path.Combine(folder, Segment.NameOf(bases[i]) + Segment.FileSuffix));
-            _segments[i] = new Segment(files, folder, bases[i], file.Length, isNew: false);
+            _segments[i] = new Segment(files, folder, bases[i], file.Length, isNew: false, tails);
         }
     }
 
@@ -73,7 +76,7 @@ internal sealed class PartitionSegments : IDisposable
     /// <exception cref="IOException">Part may be written: <see cref="TakeBack"/>.</exception>
     public void Write(List<PendingBatch> batches, int segmentBytes)
     {
-        var parts = new List<ReadOnlyMemory<byte>>();
+        _parts.Clear();
         long bytes = 0;
         for (var i = 0; i < batches.Count; i++)
         {
@@ -82,14 +85,14 @@ internal sealed class PartitionSegments : IDisposable
                 continue;
             if (Active is not { } active || active.Written + bytes + batch.Bytes.Length > segmentBytes && active.Written + bytes > 0)
             {
-                WriteParts(parts, bytes);
+                WriteParts(bytes);
                 bytes = 0;
                 Roll(batch.BaseOffset);
             }
-            parts.Add(batch.Bytes);
+            _parts.Add(batch.Bytes);
             bytes += batch.Bytes.Length;
         }
-        WriteParts(parts, bytes);
+        WriteParts(bytes);
     }
 
     /// <summary>Lets readers see what was written.</summary>
@@ -161,7 +164,7 @@ internal sealed class PartitionSegments : IDisposable
     /// <summary>Starts a new segment; the one before is complete.</summary>
     public Segment Roll(long baseOffset)
     {
-        var segment = new Segment(_files, Folder, baseOffset, 0, isNew: true);
+        var segment = new Segment(_files, Folder, baseOffset, 0, isNew: true, _tails);
         if (segment.File.Length > 0)
             Cut(segment, 0);
         Volatile.Write(ref _segments, [.. _segments, segment]);
@@ -170,7 +173,7 @@ internal sealed class PartitionSegments : IDisposable
     }
 
     /// <summary>Makes durable all that has been written. Any thread, on a copy that <see cref="TakeUnsynced"/> gave.</summary>
-    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names, FlushPace pace)
+    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names, FlushPace pace, bool tails)
     {
         foreach (var segment in segments)
         {
@@ -178,7 +181,7 @@ internal sealed class PartitionSegments : IDisposable
                 continue;
             try
             {
-                segment.Flush(pace);
+                segment.Flush(pace, tails);
                 segment.TrySaveIndex();
             }
             finally
@@ -197,6 +200,17 @@ internal sealed class PartitionSegments : IDisposable
         _unsynced.Clear();
         _namesUnsynced = false;
         return taken;
+    }
+
+    /// <summary>What <see cref="TakeUnsynced"/> gave could not be synced.</summary>
+    public void PutBackUnsynced(List<Segment> segments, bool names)
+    {
+        foreach (var segment in segments)
+        {
+            if (!_unsynced.Contains(segment) && Array.IndexOf(_segments, segment) >= 0)
+                _unsynced.Add(segment);
+        }
+        _namesUnsynced |= names;
     }
 
     /// <summary>Takes a segment out of the list and deletes its files; readers that are in it may finish.</summary>
@@ -342,18 +356,15 @@ internal sealed class PartitionSegments : IDisposable
         }
     }
 
-    private void WriteParts(List<ReadOnlyMemory<byte>> parts, long bytes)
+    private void WriteParts(long bytes)
     {
-        if (parts.Count == 0)
+        if (_parts.Count == 0)
             return;
         var active = Active!;
         if (!_unsynced.Contains(active))
             _unsynced.Add(active);
-        if (parts.Count == 1)
-            active.Write(parts[0].Span);
-        else
-            active.Write(parts, bytes);
-        parts.Clear();
+        active.Write(_parts, bytes);
+        _parts.Clear();
     }
 
     private Segment? After(Segment segment)
@@ -392,7 +403,7 @@ internal sealed class PartitionSegments : IDisposable
         var buffer = ArrayPool<byte>.Shared.Rent(wanted);
         try
         {
-            var read = segment.File.Read(position, buffer.AsSpan(0, wanted));
+            var read = segment.Read(position, buffer.AsSpan(0, wanted));
             var whole = RecordBatch.WholeBytes(buffer.AsSpan(0, read));
             if (whole < 0 || whole > available)
                 throw new SegmentDamagedException(segment.Path, position, "no record batch begins here");
@@ -405,7 +416,7 @@ internal sealed class PartitionSegments : IDisposable
             {
                 ArrayPool<byte>.Shared.Return(buffer);
                 buffer = ArrayPool<byte>.Shared.Rent(whole);
-                read = segment.File.Read(position, buffer.AsSpan(0, whole));
+                read = segment.Read(position, buffer.AsSpan(0, whole));
             }
             var used = WholeBatches(segment, position, buffer.AsSpan(0, read), end, ref offset);
             Remember(offset, segment, position + used);

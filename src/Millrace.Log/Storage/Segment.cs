@@ -15,6 +15,7 @@ internal sealed class Segment
 
     private readonly IFileSystem _files;
     private readonly Lock _gate = new();
+    private readonly SegmentTail? _tail;
     private SegmentIndex? _index;
     private IFile? _file;
     private int _users = 1;
@@ -29,9 +30,11 @@ internal sealed class Segment
     /// <param name="baseOffset">No batch in it begins before this offset.</param>
     /// <param name="length">Bytes that are written and may be read.</param>
     /// <param name="isNew">There is no index to load.</param>
-    public Segment(IFileSystem files, string folder, long baseOffset, long length, bool isNew)
+    /// <param name="tails">Where the end waits for its file; null: what is written is in the file at once.</param>
+    public Segment(IFileSystem files, string folder, long baseOffset, long length, bool isNew, TailMemory? tails)
     {
         _files = files;
+        _tail = tails is null ? null : new SegmentTail(tails, length);
         BaseOffset = baseOffset;
         Path = System.IO.Path.Combine(folder, NameOf(baseOffset) + FileSuffix);
         Written = length;
@@ -43,7 +46,7 @@ internal sealed class Segment
 
     /// <summary>A finished file with an index made while it was written.</summary>
     public Segment(IFileSystem files, string folder, long baseOffset, long length, SegmentIndex index)
-        : this(files, folder, baseOffset, length, isNew: false)
+        : this(files, folder, baseOffset, length, isNew: false, tails: null)
     {
         _index = index;
         MaxTimestamp = index.MaxTimestamp;
@@ -53,7 +56,7 @@ internal sealed class Segment
 
     public string Path { get; }
 
-    /// <summary>Bytes handed to the file; the committer's own view.</summary>
+    /// <summary>Bytes handed to the file or its tail; the committer's own view.</summary>
     public long Written { get; private set; }
 
     /// <summary>Bytes that readers may see: acknowledged ones.</summary>
@@ -104,6 +107,7 @@ internal sealed class Segment
             _file?.Dispose();
             _file = null;
         }
+        _tail?.Release();
     }
 
     /// <summary>Gives up the owner's own hold; the file closes when the last reader is done.</summary>
@@ -131,16 +135,19 @@ internal sealed class Segment
         }
     }
 
-    /// <summary>Appends bytes that readers do not see yet.</summary>
-    public void Write(ReadOnlySpan<byte> bytes)
-    {
-        File.Write(Written, bytes);
-        Written += bytes.Length;
-    }
+    /// <summary>Reads what is in the file and what is still on its way there, until the buffer is full or the segment ends.</summary>
+    public int Read(long position, Span<byte> buffer) =>
+        _tail is { } tail ? tail.Read(this, position, buffer) : File.Read(position, buffer);
 
-    public void Write(IReadOnlyList<ReadOnlyMemory<byte>> parts, long bytes)
+    /// <summary>Appends bytes that readers do not see yet.</summary>
+    /// <param name="parts">May be changed.</param>
+    /// <param name="bytes">Of all parts.</param>
+    public void Write(List<ReadOnlyMemory<byte>> parts, long bytes)
     {
-        File.Write(Written, parts);
+        if (_tail is not { } tail)
+            File.Write(Written, parts);
+        else if (!tail.TryAdd(parts, bytes))
+            tail.WriteOut(File, parts, bytes);
         Written += bytes;
     }
 
@@ -151,9 +158,19 @@ internal sealed class Segment
     /// Makes durable what is written when this is called, or more. In pieces: the disk works its queue off in order, and a journal's flush that
     /// comes behind 64 MB of segments waits for all of them.
     /// </summary>
-    public void Flush(FlushPace pace)
+    /// <exception cref="TailNotWrittenException">The disk is full, say; nothing is lost.</exception>
+    public void Flush(FlushPace pace, bool tail = true)
     {
         var end = Written;
+        try
+        {
+            if (tail)
+                _tail?.WriteOut(File);
+        }
+        catch (IOException error)
+        {
+            throw new TailNotWrittenException(Path, error);
+        }
         for (var at = _flushed; at < end; at += FlushPace.PieceBytes)
         {
             var piece = Math.Min(FlushPace.PieceBytes, end - at);
@@ -170,7 +187,10 @@ internal sealed class Segment
     /// <summary>Cuts the file; only at start-up and when a write is taken back.</summary>
     public void CutTo(long length)
     {
-        File.SetLength(length);
+        if (_tail is { } tail)
+            tail.CutTo(File, length);
+        else
+            File.SetLength(length);
         Written = length;
         _flushed = Math.Min(_flushed, length);
         Volatile.Write(ref _readable, Math.Min(_readable, length));
@@ -294,7 +314,7 @@ internal ref struct BatchScanner : IDisposable
         if (position < _bufferFrom || position + RecordBatch.HeaderBytes > _bufferFrom + _bufferLength)
         {
             var wanted = (int)Math.Min(_buffer.Length, _end - position);
-            _bufferLength = _segment.File.Read(position, _buffer.AsSpan(0, wanted));
+            _bufferLength = _segment.Read(position, _buffer.AsSpan(0, wanted));
             _bufferFrom = position;
         }
         var at = (int)(position - _bufferFrom);

@@ -25,7 +25,7 @@ internal static class SegmentRebuild
             var length = segment.Written;
             while (position < length)
             {
-                var read = segment.File.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - position)));
+                var read = segment.Read(position, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - position)));
                 var used = 0;
                 while (TryTake(buffer.AsSpan(used, read - used), expected, out var batch))
                 {
@@ -70,17 +70,17 @@ internal static class SegmentRebuild
     private static bool SoundBatchBehind(Segment segment, long position, long length, long expected)
     {
         var header = new byte[RecordBatch.HeaderBytes];
-        segment.File.Read(position, header);
+        segment.Read(position, header);
         var whole = RecordBatch.WholeBytes(header);
         if (whole < RecordBatch.HeaderBytes || position + whole + RecordBatch.HeaderBytes > length)
             return false;
         var next = new byte[RecordBatch.HeaderBytes];
-        segment.File.Read(position + whole, next);
+        segment.Read(position + whole, next);
         var nextWhole = RecordBatch.WholeBytes(next);
         if (nextWhole < 0 || position + whole + nextWhole > length)
             return false;
         var bytes = new byte[nextWhole];
-        segment.File.Read(position + whole, bytes);
+        segment.Read(position + whole, bytes);
         return TryTake(bytes, expected, out _);
     }
 }

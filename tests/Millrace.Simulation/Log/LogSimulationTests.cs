@@ -14,6 +14,7 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
         ["acknowledge early"] = (new LogFaults { AcknowledgeEarly = true }, 200, p => p),
         ["ignore failed flush"] = (new LogFaults { IgnoreFailedFlush = true }, 400, p => p with { FailedFlush = 1, PowerFailures = 1 }),
         ["free journal early"] = (new LogFaults { FreeJournalEarly = true }, 100, p => p with { JournalBytes = 2_000 }),
+        ["leave tails"] = (new LogFaults { LeaveTails = true }, 100, p => p with { JournalBytes = 2_000 }),
         ["skip folder flush"] = (new LogFaults { SkipFolderFlush = true }, 400, p => p),
         ["forget producers"] = (new LogFaults { ForgetProducers = true }, 200, p => p with { JournalBytes = 2_000 }),
         ["drop marker"] = (new LogFaults { DropMarker = true }, 50, p => p),

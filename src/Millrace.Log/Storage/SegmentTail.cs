@@ -1,0 +1,163 @@
+using System.Buffers;
+using Millrace.Storage.Files;
+
+namespace Millrace.Log.Storage;
+
+/// <summary>
+/// Memory that all tails share. Without room in it a tail goes to its file, so it bounds memory and refuses nothing.
+/// </summary>
+/// <param name="total">Bytes of all tails (BrokerOptions.TailMemoryBytes).</param>
+/// <param name="each">The most of one segment.</param>
+internal sealed class TailMemory(long total, int each)
+{
+    public const int DefaultEach = 64 << 10;
+
+    private long _left = total;
+
+    public int Each { get; } = each;
+
+    public bool TryTake(int bytes)
+    {
+        if (Interlocked.Add(ref _left, -bytes) >= 0)
+            return true;
+        Interlocked.Add(ref _left, bytes);
+        return false;
+    }
+
+    public void Give(int bytes) => Interlocked.Add(ref _left, bytes);
+}
+
+/// <summary>
+/// The end of a segment that is in the journal, and so acknowledged, but not in the segment's file yet. A thousand partitions with a record
+/// each would cost a thousand writes before one acknowledgement; so they gather here until they are worth a write or a checkpoint wants
+/// them in the file. Readers see file and tail as one. Thread-safe.
+/// </summary>
+internal sealed class SegmentTail(TailMemory memory, long from)
+{
+    private const int FirstBytes = 2 << 10;
+    private readonly Lock _gate = new();
+    private byte[] _bytes = [];
+    private int _length;
+    private long _from = from;
+
+    /// <summary>Takes bytes that follow what is there; false when they should go to the file, with what is there.</summary>
+    public bool TryAdd(List<ReadOnlyMemory<byte>> parts, long bytes)
+    {
+        lock (_gate)
+        {
+            if (_length + bytes > memory.Each || !HasRoom((int)(_length + bytes)))
+                return false;
+            foreach (var part in parts)
+            {
+                part.Span.CopyTo(_bytes.AsSpan(_length));
+                _length += part.Length;
+            }
+            return true;
+        }
+    }
+
+    /// <summary>Reads up to the end of file and tail.</summary>
+    /// <param name="segment">Whose tail this is; its file is opened only when it is needed.</param>
+    /// <param name="position">In the segment.</param>
+    /// <param name="buffer">Filled as far as there are bytes.</param>
+    public int Read(Segment segment, long position, Span<byte> buffer)
+    {
+        long inFile;
+        var count = 0;
+        lock (_gate)
+        {
+            inFile = _from;
+            var first = Math.Max(position, _from);
+            var end = Math.Min(position + buffer.Length, _from + _length);
+            if (end > first)
+            {
+                count = (int)(end - first);
+                _bytes.AsSpan((int)(first - _from), count).CopyTo(buffer[(int)(first - position)..]);
+            }
+        }
+        // What was in the file then is there still: only bytes that no reader may see are ever cut.
+        if (position >= inFile)
+            return count;
+        var wanted = (int)Math.Min(buffer.Length, inFile - position);
+        var read = segment.File.Read(position, buffer[..wanted]);
+        return read < wanted ? read : read + count;
+    }
+
+    /// <summary>Writes to the file what is here, and more that follows.</summary>
+    /// <exception cref="IOException">The disk is full or failing; all that was here is here still.</exception>
+    public void WriteOut(IFile file, List<ReadOnlyMemory<byte>> more, long bytes)
+    {
+        lock (_gate)
+        {
+            if (_length > 0)
+                more.Insert(0, _bytes.AsMemory(0, _length));
+            if (more.Count == 1)
+                file.Write(_from, more[0].Span);
+            else
+                file.Write(_from, more);
+            _from += _length + bytes;
+            _length = 0;
+        }
+    }
+
+    /// <summary>Writes to the file what is here, and gives the memory back.</summary>
+    /// <exception cref="IOException">As above.</exception>
+    public void WriteOut(IFile file)
+    {
+        lock (_gate)
+        {
+            if (_length > 0)
+                file.Write(_from, _bytes.AsSpan(0, _length));
+            _from += _length;
+            GiveBack();
+        }
+    }
+
+    /// <summary>Forgets what is behind a length, in memory and in the file, where a failed write may have left some of it.</summary>
+    public void CutTo(IFile file, long length)
+    {
+        lock (_gate)
+        {
+            _length = (int)Math.Clamp(length - _from, 0, _length);
+            _from = Math.Min(_from, length);
+            file.SetLength(_from);
+        }
+    }
+
+    /// <summary>The segment is gone.</summary>
+    public void Release()
+    {
+        lock (_gate)
+            GiveBack();
+    }
+
+    private void GiveBack()
+    {
+        _length = 0;
+        if (_bytes.Length == 0)
+            return;
+        memory.Give(_bytes.Length);
+        ArrayPool<byte>.Shared.Return(_bytes);
+        _bytes = [];
+    }
+
+    private bool HasRoom(int wanted)
+    {
+        if (wanted <= _bytes.Length)
+            return true;
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(FirstBytes, Math.Max(wanted, Math.Min(memory.Each, 4 * _bytes.Length))));
+        if (!memory.TryTake(larger.Length - _bytes.Length))
+        {
+            ArrayPool<byte>.Shared.Return(larger);
+            return false;
+        }
+        _bytes.AsSpan(0, _length).CopyTo(larger);
+        if (_bytes.Length > 0)
+            ArrayPool<byte>.Shared.Return(_bytes);
+        _bytes = larger;
+        return true;
+    }
+}
+
+/// <summary>What a tail holds could not be written to its segment's file. It is in the journal, so nothing is lost: the checkpoint waits.</summary>
+internal sealed class TailNotWrittenException(string path, Exception inner) : IOException($"{path} could not be written: {inner.Message}", inner);
