@@ -22,6 +22,7 @@ internal sealed partial class Checkpointer
     private readonly List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)> _unfinished = [];
     private volatile Task _running = Task.CompletedTask;
     private volatile bool _failed;
+    private volatile Journal? _spares;
     private readonly FlushPace _pace = new();
 
     /// <param name="files">Where the checkpoint is.</param>
@@ -119,38 +120,20 @@ internal sealed partial class Checkpointer
             _pace.Relax();
     }
 
+    /// <summary>The log ends: no journal file is prepared for later.</summary>
+    public void PrepareNoMore() => _spares = null;
+
     /// <summary>The journal grows faster than the checkpoint gets on.</summary>
     public void Hurry() => _pace.Hurry();
 
     private void Sync(
         List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)> work, long replayFrom, Action<long> done)
     {
-        foreach (var (partition, _, segments, names) in work)
+        // First all bytes, then all flushes: the file system makes the files' new lengths durable together with the first flush.
+        if (!ForEach(work, (partition, segments, names) => PartitionSegments.WriteBack(segments, _pace, !Faults.LeaveTails))
+            || !ForEach(work, (partition, segments, names) => PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names)))
         {
-            try
-            {
-                if (!Faults.FreeJournalEarly)
-                    PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names, _pace, !Faults.LeaveTails);
-            }
-            catch (TailNotWrittenException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
-            {
-                // Disk full, say: as below, but these segments must come again.
-                LogPostponed(error);
-                _unfinished.AddRange(work);
-                _postponed = true;
-                return;
-            }
-            catch (IOException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
-            {
-                _failed = true;
-                LogFailed(partition.Segments.Folder, error);
-                partition.Close(ErrorCode.StorageError);
-                return;
-            }
-            catch (IOException)
-            {
-                // The topic was deleted meanwhile, with its files.
-            }
+            return;
         }
         List<PartitionCheckpoint> all;
         lock (_gate)
@@ -180,6 +163,70 @@ internal sealed partial class Checkpointer
         }
         _postponed = false;
         done(replayFrom);
+        PrepareSpare();
+    }
+
+    /// <summary>There is work for prepared journal files: one is made now, others after each checkpoint. Committer only.</summary>
+    /// <param name="journal">Whose.</param>
+    /// <param name="done">Called when the first is there.</param>
+    public void BeginSpare(Journal journal, Action done)
+    {
+        _spares = journal;
+        _pace.Relax();
+        _running = Task.Factory.StartNew(
+            () =>
+            {
+                PrepareSpare();
+                done();
+            },
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
+
+    private void PrepareSpare()
+    {
+        try
+        {
+            _spares?.PrepareSpare(_pace);
+        }
+        catch (IOException error)
+        {
+            // No room, say: the journal then does without.
+            LogNotPrepared(error);
+        }
+    }
+
+    private bool ForEach(
+        List<(Partition Partition, PartitionCheckpoint Description, List<Segment> Segments, bool Names)> work, Action<Partition, List<Segment>, bool> step)
+    {
+        if (Faults.FreeJournalEarly)
+            return true;
+        foreach (var (partition, _, segments, names) in work)
+        {
+            try
+            {
+                step(partition, segments, names);
+            }
+            catch (TailNotWrittenException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
+            {
+                // Disk full, say: as below, but these segments must come again.
+                LogPostponed(error);
+                _unfinished.AddRange(work);
+                _postponed = true;
+                return false;
+            }
+            catch (IOException error) when (partition.Fault != ErrorCode.UnknownTopicOrPartition)
+            {
+                _failed = true;
+                LogFailed(partition.Segments.Folder, error);
+                partition.Close(ErrorCode.StorageError);
+                return false;
+            }
+            catch (IOException)
+            {
+                // The topic was deleted meanwhile, with its files.
+            }
+        }
+        return true;
     }
 
     private volatile bool _postponed;
@@ -189,6 +236,9 @@ internal sealed partial class Checkpointer
 
     [LoggerMessage(Level = LogLevel.Error, Message = "fsync of a segment in {Folder} failed: its partition takes nothing more until a restart has read the journal back")]
     private partial void LogFailed(string folder, Exception error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The next journal file could not be prepared; flushes take a little longer without")]
+    private partial void LogNotPrepared(Exception error);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A checkpoint could not be saved and will be tried again; the journal grows meanwhile")]
     private partial void LogPostponed(Exception error);

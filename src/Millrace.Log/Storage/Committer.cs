@@ -11,6 +11,9 @@ namespace Millrace.Log.Storage;
 /// </summary>
 internal sealed partial class Committer : IDisposable
 {
+    /// <summary>Bytes of a journal from which it is worth a file of full length: who writes less keeps a small folder.</summary>
+    private const long SpareFrom = 1 << 20;
+
     private readonly object _signal = new();
     private readonly Lock _taking = new();
     private readonly Journal _journal;
@@ -27,6 +30,7 @@ internal sealed partial class Committer : IDisposable
     private volatile string? _broken;
     private bool _failing;
     private bool _together;
+    private bool _sparePrepared;
     private long _flushes;
     private long _flushDue = long.MaxValue;
 
@@ -142,6 +146,13 @@ internal sealed partial class Committer : IDisposable
             checkpoint = _checkpointWanted = false;
         while (_between.TryDequeue(out var action))
             action();
+        if (!_sparePrepared && _journal.Length > SpareFrom && !_options.Inline && _broken is null && _checkpointer.IsIdle)
+        {
+            _sparePrepared = true;
+            // Over to it as soon as it is there: until then flushes take longer.
+            var isPrepared = _journal.IsPrepared;
+            _checkpointer.BeginSpare(_journal, isPrepared ? static () => { } : RequestCheckpoint);
+        }
         if ((checkpoint || _journal.Length > _options.JournalBytes) && _broken is null)
         {
             if (_checkpointer.IsIdle)
@@ -402,6 +413,9 @@ internal sealed partial class Committer : IDisposable
 internal sealed record CommitterOptions(long JournalBytes = 64 << 20)
 {
     public LogFaults Faults { get; init; } = LogFaults.None;
+
+    /// <summary>Everything runs on the caller's thread: simulators.</summary>
+    public bool Inline { get; init; }
 }
 
 /// <summary>Counters of the committer; read by any thread.</summary>

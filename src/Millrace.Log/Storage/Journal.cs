@@ -121,6 +121,7 @@ internal sealed class Journal : IDisposable
     private readonly IFileSystem _files;
     private readonly string _folder;
     private readonly uint _salt;
+    private readonly long _preparedBytes;
     private readonly List<Slot> _slots = [];
     private readonly byte[] _staging = new byte[StagingBytes];
     private int _staged;
@@ -136,6 +137,9 @@ internal sealed class Journal : IDisposable
     {
         public IFile File { get; } = file;
 
+        /// <summary>Of the file; not kept up when a generation makes it longer.</summary>
+        public long Length { get; set; } = file.Length;
+
         public long Generation { get; set; }
 
         public volatile bool Busy;
@@ -145,8 +149,10 @@ internal sealed class Journal : IDisposable
     /// <param name="folder">Exists.</param>
     /// <param name="salt">Of this data folder.</param>
     /// <param name="generation">Above any that may still be in the files.</param>
-    public Journal(IFileSystem files, string folder, uint salt, long generation)
+    /// <param name="preparedBytes">How long <see cref="PrepareSpare"/> makes a file: somewhat more than a generation gets.</param>
+    public Journal(IFileSystem files, string folder, uint salt, long generation, long preparedBytes)
     {
+        _preparedBytes = preparedBytes;
         _salt = salt;
         _files = files;
         _folder = folder;
@@ -171,30 +177,76 @@ internal sealed class Journal : IDisposable
     {
         // The next file goes on from this one, so nothing of it may be missing.
         Flush();
-        var slot = _slots.Find(s => !s.Busy);
-        if (slot is null)
+        lock (_slots)
         {
-            slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true));
-            // The name must outlive a crash before the first acknowledgement rests on it.
-            if (!Faults.SkipFolderFlush)
-                _files.FlushFolder(_folder);
-            _slots.Add(slot);
+            // A prepared one if there is one.
+            var slot = _slots.Find(s => !s.Busy && s.Length >= _preparedBytes) ?? _slots.Find(s => !s.Busy);
+            if (slot is null)
+            {
+                slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true));
+                // The name must outlive a crash before the first acknowledgement rests on it.
+                if (!Faults.SkipFolderFlush)
+                    _files.FlushFolder(_folder);
+                _slots.Add(slot);
+            }
+            slot.Busy = true;
+            slot.Generation = ++Generation;
+            _current = slot;
         }
-        slot.Busy = true;
-        slot.Generation = ++Generation;
-        _current = slot;
         _position = 0;
         _sequence = _flushed = 0;
         _sentOn = 0;
     }
 
+    /// <summary>
+    /// Whether this generation's file is as long as it will get: then a flush has bytes to write and no length or blocks to note, which takes half
+    /// the time, and does not wait for what other files make the file system note (bench log).
+    /// </summary>
+    public bool IsPrepared => _current!.Length >= _preparedBytes;
+
+    /// <summary>Makes a free file, or a new one, as long as a generation gets. Any thread, one at a time.</summary>
+    public void PrepareSpare(FlushPace pace)
+    {
+        Slot? slot;
+        lock (_slots)
+        {
+            slot = _slots.Find(s => !s.Busy);
+            if (slot is null && _slots.Count < 2)
+                _slots.Add(slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true)));
+            if (slot is null || slot.Length >= _preparedBytes)
+                return;
+            // Nobody begins a generation in it meanwhile.
+            slot.Busy = true;
+        }
+        try
+        {
+            var zeros = new byte[FlushPace.PieceBytes];
+            for (var at = slot.Length; at < _preparedBytes; at += zeros.Length)
+            {
+                slot.File.Write(at, zeros);
+                slot.File.WriteBack(at, zeros.Length, wait: true);
+                pace.Passed(zeros.Length);
+            }
+            slot.File.Flush();
+            _files.FlushFolder(_folder);
+            slot.Length = _preparedBytes;
+        }
+        finally
+        {
+            slot.Busy = false;
+        }
+    }
+
     /// <summary>Lets files be used again whose generation is below the given one. Any thread.</summary>
     public void Free(long belowGeneration)
     {
-        foreach (var slot in _slots)
+        lock (_slots)
         {
-            if (slot.Busy && slot.Generation < belowGeneration)
-                slot.Busy = false;
+            foreach (var slot in _slots)
+            {
+                if (slot.Busy && slot.Generation < belowGeneration)
+                    slot.Busy = false;
+            }
         }
     }
 

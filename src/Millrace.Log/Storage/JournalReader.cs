@@ -22,7 +22,8 @@ internal static class JournalReader
             var path = Path.Combine(folder, name);
             var generation = NewestGeneration(files, path, salt);
             highest = Math.Max(highest, generation);
-            if (generation >= fromGeneration)
+            // A file without any group was made and not used yet.
+            if (generation > 0 && generation >= fromGeneration)
                 found.Add((generation, path));
         }
         found.Sort();

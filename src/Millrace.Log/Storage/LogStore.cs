@@ -83,8 +83,8 @@ internal sealed partial class LogStore : IDisposable
             _nextProducerId = _cluster.ProducerIdsFrom;
             _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log) { Faults = options.Faults };
             var highest = Recover(journalFolder, out var replayed);
-            _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1) { Faults = options.Faults };
-            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes) { Faults = options.Faults }, log);
+            _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1, options.JournalBytes + options.JournalBytes / 8) { Faults = options.Faults };
+            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes) { Faults = options.Faults, Inline = options.Inline }, log);
             // What was replayed is made durable before anything new is, so that the old generations are free.
             foreach (var partition in AllPartitions())
             {
@@ -270,6 +270,7 @@ internal sealed partial class LogStore : IDisposable
     /// <summary>Flushes, writes a last checkpoint and lets the folder go.</summary>
     public void Dispose()
     {
+        _checkpointer.PrepareNoMore();
         Committer.Stop();
         foreach (var partition in AllPartitions())
             partition.Close(ErrorCode.NotLeaderOrFollower);

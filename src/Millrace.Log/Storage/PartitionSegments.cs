@@ -165,15 +165,17 @@ internal sealed class PartitionSegments : IDisposable
     public Segment Roll(long baseOffset)
     {
         var segment = new Segment(_files, Folder, baseOffset, 0, isNew: true, _tails);
-        if (segment.File.Length > 0)
-            Cut(segment, 0);
+        if (_tails is null && segment.File.Length > 0)
+            segment.CutTo(0);
+        // Also an empty one has its name after the next checkpoint, which will speak of it.
+        _unsynced.Add(segment);
         Volatile.Write(ref _segments, [.. _segments, segment]);
         _namesUnsynced = true;
         return segment;
     }
 
-    /// <summary>Makes durable all that has been written. Any thread, on a copy that <see cref="TakeUnsynced"/> gave.</summary>
-    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names, FlushPace pace, bool tails)
+    /// <summary>Brings to the disk all that has been written. Any thread, on a copy that <see cref="TakeUnsynced"/> gave.</summary>
+    public static void WriteBack(List<Segment> segments, FlushPace pace, bool tails)
     {
         foreach (var segment in segments)
         {
@@ -181,7 +183,25 @@ internal sealed class PartitionSegments : IDisposable
                 continue;
             try
             {
-                segment.Flush(pace, tails);
+                segment.WriteBack(pace, tails);
+            }
+            finally
+            {
+                segment.Release();
+            }
+        }
+    }
+
+    /// <summary>Makes durable what <see cref="WriteBack"/> has brought to the disk, and the files' names.</summary>
+    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names)
+    {
+        foreach (var segment in segments)
+        {
+            if (!segment.TryAcquire())
+                continue;
+            try
+            {
+                segment.Flush();
                 segment.TrySaveIndex();
             }
             finally
@@ -252,7 +272,8 @@ internal sealed class PartitionSegments : IDisposable
     /// <summary>Deletes the files of a detached segment. Any thread.
     public void DeleteFiles(Segment segment)
     {
-        _files.DeleteFile(segment.Path);
+        if (_files.FileExists(segment.Path))
+            _files.DeleteFile(segment.Path);
         var index = Path.ChangeExtension(segment.Path, Segment.IndexSuffix);
         if (_files.FileExists(index))
             _files.DeleteFile(index);

@@ -22,8 +22,8 @@ internal sealed class Segment
     private long _readable;
     private long _firstTimestamp = -1;
 
-    /// <summary>Only where to begin sending on: a flush covers the whole file.</summary>
-    private long _flushed;
+    /// <summary>Only where to begin next time: a flush covers the whole file.</summary>
+    private long _sentOn;
 
     /// <param name="files">Where the file is.</param>
     /// <param name="folder">The partition's folder.</param>
@@ -34,12 +34,12 @@ internal sealed class Segment
     public Segment(IFileSystem files, string folder, long baseOffset, long length, bool isNew, TailMemory? tails)
     {
         _files = files;
-        _tail = tails is null ? null : new SegmentTail(tails, length);
+        _tail = tails is null ? null : new SegmentTail(tails, length, isNew);
         BaseOffset = baseOffset;
         Path = System.IO.Path.Combine(folder, NameOf(baseOffset) + FileSuffix);
         Written = length;
         _readable = length;
-        _flushed = length;
+        _sentOn = length;
         if (isNew)
             _index = new SegmentIndex();
     }
@@ -155,11 +155,11 @@ internal sealed class Segment
     public void Publish() => Volatile.Write(ref _readable, Written);
 
     /// <summary>
-    /// Makes durable what is written when this is called, or more. In pieces: the disk works its queue off in order, and a journal's flush that
-    /// comes behind 64 MB of segments waits for all of them.
+    /// Brings to the disk what is written when this is called, or more, so that <see cref="Flush"/> has little left to do. In pieces: the disk works
+    /// its queue off in order, and a journal's flush that comes behind 64 MB of segments waits for all of them.
     /// </summary>
     /// <exception cref="TailNotWrittenException">The disk is full, say; nothing is lost.</exception>
-    public void Flush(FlushPace pace, bool tail = true)
+    public void WriteBack(FlushPace pace, bool tail = true)
     {
         var end = Written;
         try
@@ -171,15 +171,17 @@ internal sealed class Segment
         {
             throw new TailNotWrittenException(Path, error);
         }
-        for (var at = _flushed; at < end; at += FlushPace.PieceBytes)
+        for (var at = _sentOn; at < end; at += FlushPace.PieceBytes)
         {
             var piece = Math.Min(FlushPace.PieceBytes, end - at);
             File.WriteBack(at, piece, wait: true);
             pace.Passed(piece);
         }
-        File.Flush();
-        _flushed = end;
+        _sentOn = end;
     }
+
+    /// <summary>Makes durable what <see cref="WriteBack"/> has brought to the disk.</summary>
+    public void Flush() => File.Flush();
 
     /// <summary>Takes back what has been written and not published.</summary>
     public void TakeBack() => CutTo(Readable);
@@ -192,7 +194,7 @@ internal sealed class Segment
         else
             File.SetLength(length);
         Written = length;
-        _flushed = Math.Min(_flushed, length);
+        _sentOn = Math.Min(_sentOn, length);
         Volatile.Write(ref _readable, Math.Min(_readable, length));
         // Also one that was not loaded yet.
         Index.CutTo(length);

@@ -32,13 +32,17 @@ internal sealed class TailMemory(long total, int each)
 /// each would cost a thousand writes before one acknowledgement; so they gather here until they are worth a write or a checkpoint wants
 /// them in the file. Readers see file and tail as one. Thread-safe.
 /// </summary>
-internal sealed class SegmentTail(TailMemory memory, long from)
+/// <param name="memory">Shared.</param>
+/// <param name="from">Bytes that are in the file.</param>
+/// <param name="isNew">The file is made with the first write; one that a crash left under its name is emptied.</param>
+internal sealed class SegmentTail(TailMemory memory, long from, bool isNew)
 {
     private const int FirstBytes = 2 << 10;
     private readonly Lock _gate = new();
     private byte[] _bytes = [];
     private int _length;
     private long _from = from;
+    private bool _isNew = isNew;
 
     /// <summary>Takes bytes that follow what is there; false when they should go to the file, with what is there.</summary>
     public bool TryAdd(List<ReadOnlyMemory<byte>> parts, long bytes)
@@ -89,6 +93,7 @@ internal sealed class SegmentTail(TailMemory memory, long from)
     {
         lock (_gate)
         {
+            BeginFile(file);
             if (_length > 0)
                 more.Insert(0, _bytes.AsMemory(0, _length));
             if (more.Count == 1)
@@ -106,6 +111,7 @@ internal sealed class SegmentTail(TailMemory memory, long from)
     {
         lock (_gate)
         {
+            BeginFile(file);
             if (_length > 0)
                 file.Write(_from, _bytes.AsSpan(0, _length));
             _from += _length;
@@ -121,6 +127,7 @@ internal sealed class SegmentTail(TailMemory memory, long from)
             _length = (int)Math.Clamp(length - _from, 0, _length);
             _from = Math.Min(_from, length);
             file.SetLength(_from);
+            _isNew = false;
         }
     }
 
@@ -129,6 +136,15 @@ internal sealed class SegmentTail(TailMemory memory, long from)
     {
         lock (_gate)
             GiveBack();
+    }
+
+    private void BeginFile(IFile file)
+    {
+        if (!_isNew)
+            return;
+        if (file.Length > 0)
+            file.SetLength(0);
+        _isNew = false;
     }
 
     private void GiveBack()
