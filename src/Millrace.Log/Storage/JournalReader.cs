@@ -27,7 +27,17 @@ internal static class JournalReader
                 found.Add((generation, path));
         }
         found.Sort();
-        // Without a checkpoint all segments have been read, and whatever generations are left only add to that.
+        // Without a checkpoint all segments have been read, and the newest generations only add to that; behind a gap stand files that were free.
+        if (fromGeneration == 0)
+        {
+            for (var i = found.Count - 1; i > 0; i--)
+            {
+                if (found[i].Generation == found[i - 1].Generation + 1)
+                    continue;
+                found.RemoveRange(0, i);
+                break;
+            }
+        }
         var expected = fromGeneration > 0 || found.Count == 0 ? fromGeneration : found[0].Generation;
         foreach (var (generation, path) in found)
         {

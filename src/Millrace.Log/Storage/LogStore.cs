@@ -109,6 +109,9 @@ internal sealed partial class LogStore : IDisposable
 
     public LogFaults Faults => _options.Faults;
 
+    /// <summary>No checkpoint is being made.</summary>
+    public bool IsCheckpointIdle => _checkpointer.IsIdle;
+
     public string ClusterId => _cluster.ClusterId;
 
     public IReadOnlyDictionary<string, string> TopicDefaults => _options.TopicDefaults;
