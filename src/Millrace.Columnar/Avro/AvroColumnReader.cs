@@ -15,6 +15,13 @@ internal sealed unsafe class AvroColumnReader
     private readonly TypeKind _kind;
     private readonly AvroKind _written;
     private readonly string? _logical;
+    private readonly Way _way;
+
+    // Microseconds in a unit of the writer's times; below zero: units in a microsecond; 0 where the number itself must tell.
+    private readonly long _factor;
+
+    // Decimals of the column stay below it.
+    private readonly Int128 _bound;
     private readonly AvroColumnReader[] _branches;
     private readonly AvroJsonText _json;
 
@@ -29,6 +36,17 @@ internal sealed unsafe class AvroColumnReader
         _written = node.Writer.Kind;
         // What the writer says of its numbers is true of them; the reader's word counts where the writer has none.
         _logical = node.Writer.LogicalType ?? node.Reader.LogicalType;
+        _factor = _logical switch
+        {
+            "timestamp-millis" or "local-timestamp-millis" => 1000,
+            "timestamp-micros" or "local-timestamp-micros" => 1,
+            "timestamp-nanos" or "local-timestamp-nanos" => -1000,
+            _ => 0,
+        };
+        _bound = 1;
+        for (var i = 0; i < field.Type.Precision; i++)
+            _bound *= 10;
+        _way = WayOf();
         _branches = [.. node.Branches.Select(b => new AvroColumnReader(b, field, builder, json))];
         if (node.Fault is null && _branches.Length == 0 && !Fits())
             throw new AvroException($"column {field.Name}: {node.Writer} does not go into {field.Type}; declare it {AvroTypes.TypeOf(node.Reader)}");
@@ -36,13 +54,37 @@ internal sealed unsafe class AvroColumnReader
 
     public void Read(ref AvroReader reader)
     {
-        if (_branches.Length > 0)
+        // A column that may be null is a union: its branch is found here, so that most values take one call.
+        var at = this;
+        while (at._way == Way.Branches)
+            at = at._branches[reader.ReadIndex(at._branches.Length)];
+        at.ReadValue(ref reader);
+    }
+
+    private void ReadValue(ref AvroReader reader)
+    {
+        switch (_way)
         {
-            _branches[reader.ReadIndex(_branches.Length)].Read(ref reader);
-            return;
+            case Way.Null:
+                _builder.AppendNull();
+                return;
+            case Way.Long:
+                _builder.Append(reader.ReadLong());
+                return;
+            case Way.Int:
+                _builder.Append(reader.ReadInt());
+                return;
+            case Way.Double:
+                _builder.Append(reader.ReadDouble());
+                return;
+            case Way.Text when reader.ReadBytes() is var text && Utf8.IsValid(text):
+                _builder.AppendBytes(text);
+                return;
+            case Way.Text:
+                throw new AvroException($"column {_field.Name}: the text is not UTF-8");
+            case Way.Fault:
+                throw new AvroException($"column {_field.Name}: {_node.Fault}");
         }
-        if (_node.Fault is not null)
-            throw new AvroException($"column {_field.Name}: {_node.Fault}");
         switch (_written)
         {
             case AvroKind.Null:
@@ -79,6 +121,32 @@ internal sealed unsafe class AvroColumnReader
                 break;
         }
     }
+
+    /// <summary>The common ways, told once instead of at each value.</summary>
+    private enum Way : byte
+    {
+        Other,
+        Long,
+        Int,
+        Double,
+        Text,
+        Null,
+        Branches,
+        Fault,
+    }
+
+    private Way WayOf() => _node.Branches.Length > 0 ? Way.Branches
+        : _node.Fault is not null ? Way.Fault
+        : (_written, _kind) switch
+        {
+            (AvroKind.Null, _) when _field.Nullable => Way.Null,
+            (AvroKind.Long, TypeKind.Int64) => Way.Long,
+            (AvroKind.Long, TypeKind.Timestamp or TypeKind.TimestampTz) when _factor == 1 => Way.Long,
+            (AvroKind.Int, TypeKind.Int32) => Way.Int,
+            (AvroKind.Double, TypeKind.Float64) => Way.Double,
+            (AvroKind.String, TypeKind.Utf8) => Way.Text,
+            _ => Way.Other,
+        };
 
     private bool Fits() => _written switch
     {
@@ -168,19 +236,13 @@ internal sealed unsafe class AvroColumnReader
 
     private long Micros(long value)
     {
-        var factor = _logical switch
+        // A bare number: as in JSON, told apart by its size (seconds, milliseconds, microseconds, nanoseconds).
+        var factor = _factor != 0 ? _factor : value switch
         {
-            "timestamp-millis" or "local-timestamp-millis" => 1000L,
-            "timestamp-micros" or "local-timestamp-micros" => 1,
-            "timestamp-nanos" or "local-timestamp-nanos" => -1000,
-            // A bare number: as in JSON, told apart by its size (seconds, milliseconds, microseconds, nanoseconds).
-            _ => Math.Abs(value) switch
-            {
-                < 100_000_000_000 => 1_000_000,
-                < 100_000_000_000_000 => 1000,
-                < 100_000_000_000_000_000 => 1,
-                _ => -1000,
-            },
+            > -100_000_000_000 and < 100_000_000_000 => 1_000_000,
+            > -100_000_000_000_000 and < 100_000_000_000_000 => 1000,
+            > -100_000_000_000_000_000 and < 100_000_000_000_000_000 => 1,
+            _ => -1000,
         };
         if (factor < 0)
             return (long)Math.Floor(value / (decimal)-factor);
@@ -190,7 +252,7 @@ internal sealed unsafe class AvroColumnReader
 
     private long TimeOfDay(long value)
     {
-        var micros = _logical == "time-millis" && Math.Abs(value) <= 86_400_000 ? value * 1000 : value;
+        var micros = _logical == "time-millis" && value is >= 0 and <= 86_400_000 ? value * 1000 : value;
         return micros is >= 0 and <= 86_400_000_000 ? micros : throw OutOfRange(value.ToString(CultureInfo.InvariantCulture));
     }
 
@@ -270,7 +332,7 @@ internal sealed unsafe class AvroColumnReader
         var fits = true;
         for (; scale < _field.Type.Scale && fits; scale++)
         {
-            fits = Int128.Abs(value) < Int128.MaxValue / 10;
+            fits = value < Int128.MaxValue / 10 && value > Int128.MinValue / 10;
             value *= 10;
         }
         for (; scale > _field.Type.Scale && fits; scale--)
@@ -279,10 +341,7 @@ internal sealed unsafe class AvroColumnReader
             value /= 10;
         }
         // Precision is the number of digits that are kept.
-        Int128 bound = 1;
-        for (var i = 0; i < _field.Type.Precision; i++)
-            bound *= 10;
-        if (!fits || value >= bound || value <= -bound)
+        if (!fits || value >= _bound || value <= -_bound)
             throw new AvroException($"column {_field.Name}: the decimal does not fit {_field.Type}");
         _builder.Append(value);
     }

@@ -374,11 +374,7 @@ public sealed class SchemaRegistry : IDisposable
             }
             else
             {
-                var other = Parse(old.Content);
-                if (backward)
-                    faults.AddRange(schema.FaultsReading(other, "new", "old"));
-                if (forward)
-                    faults.AddRange(other.FaultsReading(schema, "old", "new"));
+                AddFaults(faults, schema, old, backward, forward);
             }
             if (faults.Count > before)
             {
@@ -390,6 +386,22 @@ public sealed class SchemaRegistry : IDisposable
             }
         }
         return faults;
+    }
+
+    private void AddFaults(List<string> faults, ParsedSchema schema, RegisteredSchema old, bool backward, bool forward)
+    {
+        try
+        {
+            var other = Parse(old.Content);
+            if (backward)
+                faults.AddRange(schema.FaultsReading(other, "new", "old"));
+            if (forward)
+                faults.AddRange(other.FaultsReading(schema, "old", "new"));
+        }
+        catch (Exception error) when (error is SchemaFormatException or RegistryException)
+        {
+            faults.Add($"{{errorType:'COMPATIBILITY_NOT_CHECKED', description:'it cannot be compared with version {old.Version}: {error.Message}; set the compatibility of the subject to NONE to register it'}}");
+        }
     }
 
     private ParsedSchema Parse(SchemaContent content)

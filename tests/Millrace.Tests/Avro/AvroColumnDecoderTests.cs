@@ -217,4 +217,34 @@ public sealed class AvroColumnDecoderTests(ITestOutputHelper output)
     }
 
     private static string Row(ColumnBatch batch, int row) => string.Join('|', batch.Columns.Select(c => c.IsNull(row) ? "NULL" : ColumnText.Format(c, row)));
+
+    [Fact]
+    public void The_least_numbers_that_there_are_are_refused_or_taken_and_break_nothing()
+    {
+        using var decoder = new AvroColumnDecoder(new Schema(
+            new Field("at", DataType.TimestampTz), new Field("day", new DataType(TypeKind.Time64)), new Field("m", new DataType(TypeKind.Decimal128, 38, 2))));
+        var schema = AvroSchema.Parse("""
+            {"type":"record","name":"r","fields":[{"name":"at","type":"long"},{"name":"day","type":{"type":"int","logicalType":"time-millis"}},
+              {"name":"m","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":0}}]}
+            """);
+        var plan = decoder.Plan(schema);
+        var writer = new AvroWriter();
+        writer.WriteLong(long.MinValue);
+        writer.WriteInt(0);
+        writer.WriteBytes([0]);
+        Assert.True(decoder.TryDecode(plan, writer.Written, out var reason), reason);
+        writer.Clear();
+        writer.WriteLong(0);
+        writer.WriteInt(int.MinValue);
+        writer.WriteBytes([0]);
+        Assert.False(decoder.TryDecode(plan, writer.Written, out reason));
+        Assert.Contains("day", reason, StringComparison.Ordinal);
+        writer.Clear();
+        writer.WriteLong(0);
+        writer.WriteInt(0);
+        writer.WriteBytes([0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        Assert.False(decoder.TryDecode(plan, writer.Written, out reason));
+        Assert.Contains("does not fit", reason, StringComparison.Ordinal);
+        Assert.Equal(1, decoder.RowCount);
+    }
 }

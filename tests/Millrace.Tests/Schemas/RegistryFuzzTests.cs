@@ -13,6 +13,8 @@ public sealed class RegistryFuzzTests(ITestOutputHelper output)
         Body("""{"type":"fixed","name":"F","size":16,"logicalType":"decimal","precision":20,"scale":2,"aliases":["G"]}"""),
         Body("syntax = \"proto3\"; package a; message A { repeated int32 x = 1; oneof o { string s = 2; A a = 3; } map<string, A> m = 4; enum E { Z = 0; } }", "PROTOBUF"),
         Body("""{"type":"object","properties":{"a":{"enum":[1,{"b":2}]},"c":{"$ref":"#/definitions/d"}},"required":["a"],"definitions":{"d":{"not":{"type":"null"}}}}""", "JSON"),
+        Body("""{"type":"object","properties":{"t":{"type":["string","null"],"maxLength":5,"pattern":"^a"},"n":{"type":"number","multipleOf":0.5,"minimum":-1e300},"next":{"$ref":"#"},"u":{"oneOf":[{"$ref":"#/$defs/x"},{"type":"array","items":[{"const":[1]}],"additionalItems":false,"uniqueItems":true}]}},"patternProperties":{"^s_":{"type":"string"}},"additionalProperties":{"anyOf":[{"type":"integer"},{"type":"boolean"}]},"dependencies":{"t":["n"]},"$defs":{"x":{"allOf":[{"type":"string"},{"minLength":1}]}}}""", "JSON"),
+        Body("""{"type":"object","properties":{"t":{"type":"string"},"s_x":{"type":"string"}},"if":{"required":["t"]},"unevaluatedProperties":{"type":"string"},"minProperties":1}""", "JSON"),
         Body("\"string\"", "AVRO", """[{"name":"n","subject":"s1","version":1}]"""),
         """{"compatibility":"BACKWARD_TRANSITIVE"}""",
         """{"mode":"READWRITE"}""",
