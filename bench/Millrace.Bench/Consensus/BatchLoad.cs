@@ -9,20 +9,22 @@ internal static class BatchLoad
     private const int PutsPerTransaction = 128;
 
     /// <summary>Puts per second of 256 bytes.</summary>
-    public static async Task<double> RunAsync(StoreGroup group, int transactions, int inFlight, CancellationToken cancellation)
+    public static async Task<double> RunAsync(
+        StoreGroup group, int transactions, int inFlight, CancellationToken cancellation, int valueBytes = 256, bool warmUp = true)
     {
         // All to the leader, as a client does that cares.
         using var client = new CoordinationClient([group.AddressOf(await group.LeaderAsync(cancellation))], TimeSpan.FromSeconds(30));
-        await SendAsync(client, 50, inFlight, cancellation);
+        if (warmUp)
+            await SendAsync(client, 50, inFlight, valueBytes, cancellation);
         var clock = Stopwatch.StartNew();
-        await SendAsync(client, transactions, inFlight, cancellation);
+        await SendAsync(client, transactions, inFlight, valueBytes, cancellation);
         return transactions * (double)PutsPerTransaction / clock.Elapsed.TotalSeconds;
     }
 
-    private static Task SendAsync(CoordinationClient client, int transactions, int inFlight, CancellationToken cancellation)
+    private static Task SendAsync(CoordinationClient client, int transactions, int inFlight, int valueBytes, CancellationToken cancellation)
     {
         var next = 0;
-        var value = new byte[256];
+        var value = new byte[valueBytes];
         return Task.WhenAll(Enumerable.Range(0, inFlight).Select(async _ =>
         {
             for (int number; (number = Interlocked.Increment(ref next)) <= transactions;)

@@ -9,13 +9,15 @@ namespace Millrace.Bench.Consensus;
 /// <param name="P50">Milliseconds.</param>
 /// <param name="P99">Milliseconds.</param>
 /// <param name="CpuMicros">Processor time of all members for each request.</param>
-internal sealed record ToolRun(double PerSecond, double P50, double P99, double CpuMicros);
+/// <param name="ClientMicros">Processor time of the tool for each request.</param>
+internal sealed record ToolRun(double PerSecond, double P50, double P99, double CpuMicros, double ClientMicros);
 
 /// <summary>Runs <c>etcd-benchmark</c>, so that the client is the same program for both sides.</summary>
 internal sealed partial class EtcdBenchmarkTool(string program)
 {
-    public Task<ToolRun> PutAsync(StoreGroup group, int clients, int total, CancellationToken cancellation) => RunAsync(
-        group, clients, total, ["put", "--total", Text(total), "--val-size", "256", "--key-space-size", "100000"], "Requests/sec", cancellation);
+    /// <param name="perSecond">0: as many as go.</param>
+    public Task<ToolRun> PutAsync(StoreGroup group, int clients, int total, CancellationToken cancellation, int perSecond = 0) => RunAsync(
+        group, clients, total, ["put", "--total", Text(total), "--val-size", "256", "--key-space-size", "100000", "--rate", Text(perSecond)], "Requests/sec", cancellation);
 
     public Task<ToolRun> RangeAsync(StoreGroup group, int clients, int total, string consistency, CancellationToken cancellation) => RunAsync(
         group, clients, total, ["range", "bench/alive", "--total", Text(total), "--consistency", consistency], "Requests/sec", cancellation);
@@ -24,27 +26,27 @@ internal sealed partial class EtcdBenchmarkTool(string program)
     public async Task<ToolRun> WatchAsync(StoreGroup group, int streams, int watchersPerStream, int puts, CancellationToken cancellation)
     {
         var before = group.CpuSeconds();
-        var output = await OutputAsync(
+        var (output, cpu) = await OutputAsync(
             [
                 "--endpoints", group.Endpoints, "--conns", "100", "--clients", "100", "watch", "--streams", Text(streams), "--watch-per-stream",
                 Text(watchersPerStream), "--watched-key-total", "1", "--put-total", Text(puts), "--put-rate", "1000000", "--key-space-size", "1",
             ], cancellation);
         var received = output[output.LastIndexOf("Summary:", StringComparison.Ordinal)..];
         var events = (double)streams * watchersPerStream * puts;
-        return new ToolRun(Number(received, "Requests/sec"), Percentile(received, 50), Percentile(received, 99), (group.CpuSeconds() - before) * 1e6 / events);
+        return new ToolRun(Number(received, "Requests/sec"), Percentile(received, 50), Percentile(received, 99), (group.CpuSeconds() - before) * 1e6 / events, cpu * 1e6 / events);
     }
 
     private async Task<ToolRun> RunAsync(
         StoreGroup group, int clients, int total, string[] command, string rate, CancellationToken cancellation)
     {
         var before = group.CpuSeconds();
-        var output = await OutputAsync(
+        var (output, cpu) = await OutputAsync(
             ["--endpoints", group.Endpoints, "--conns", Text(Math.Min(clients, 100)), "--clients", Text(clients), .. command], cancellation);
         return new ToolRun(
-            Number(output, rate), Percentile(output, 50), Percentile(output, 99), (group.CpuSeconds() - before) * 1e6 / total);
+            Number(output, rate), Percentile(output, 50), Percentile(output, 99), (group.CpuSeconds() - before) * 1e6 / total, cpu * 1e6 / total);
     }
 
-    private async Task<string> OutputAsync(string[] arguments, CancellationToken cancellation)
+    private async Task<(string Output, double CpuSeconds)> OutputAsync(string[] arguments, CancellationToken cancellation)
     {
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in arguments)
@@ -54,7 +56,7 @@ internal sealed partial class EtcdBenchmarkTool(string program)
         var output = await process.StandardOutput.ReadToEndAsync(cancellation);
         await process.WaitForExitAsync(cancellation);
         return process.ExitCode == 0
-            ? output
+            ? (output, process.TotalProcessorTime.TotalSeconds)
             : throw new InvalidOperationException($"etcd-benchmark {string.Join(' ', arguments)} ended with {process.ExitCode}: {await errors}");
     }
 

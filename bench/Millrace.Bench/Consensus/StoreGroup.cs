@@ -5,15 +5,19 @@ using Millrace.Coordination.Client;
 
 namespace Millrace.Bench.Consensus;
 
-/// <summary>Three processes on loopback that speak etcd's API: ours as <c>cluster start</c> runs them, or etcd.</summary>
+/// <summary>Three processes that speak etcd's API, on loopback or apart: ours as <c>cluster start</c> runs them, or etcd.</summary>
 internal abstract class StoreGroup : IAsyncDisposable
 {
     public static readonly string[] Names = ["a", "b", "c"];
     private readonly Dictionary<string, Process> _running = [];
+    private readonly DelayedNetwork? _network;
 
-    protected StoreGroup(string folder)
+    /// <param name="folder">For their data.</param>
+    /// <param name="network">Where each has an address and namespace of its own; null: loopback.</param>
+    protected StoreGroup(string folder, DelayedNetwork? network)
     {
         Folder = folder;
+        _network = network;
         Directory.CreateDirectory(folder);
         var ports = PlatformProcess.FreePorts(6);
         for (var i = 0; i < Names.Length; i++)
@@ -31,11 +35,13 @@ internal abstract class StoreGroup : IAsyncDisposable
 
     public Dictionary<string, int> Peers { get; } = [];
 
-    public string Endpoints => string.Join(',', Clients.Values.Select(p => $"127.0.0.1:{p}"));
+    public string Endpoints => string.Join(',', Clients.Select(c => $"{HostOf(c.Key)}:{c.Value}"));
 
-    public Uri[] Addresses => [.. Clients.Values.Select(p => new Uri($"http://127.0.0.1:{p}"))];
+    public Uri[] Addresses => [.. Clients.Keys.Select(AddressOf)];
 
-    public Uri AddressOf(string name) => new($"http://127.0.0.1:{Clients[name]}");
+    public Uri AddressOf(string name) => new($"http://{HostOf(name)}:{Clients[name]}");
+
+    public string HostOf(string name) => _network?.HostOf(name) ?? "127.0.0.1";
 
     public async Task StartAsync(CancellationToken cancellation)
     {
@@ -47,6 +53,19 @@ internal abstract class StoreGroup : IAsyncDisposable
     public void Start(string name)
     {
         var start = Command(name);
+        if (_network is not null)
+        {
+            string[] arguments = [.. _network.Within(name), start.FileName, .. start.ArgumentList];
+            start.FileName = "ip";
+            start.ArgumentList.Clear();
+            foreach (var argument in arguments)
+                start.ArgumentList.Add(argument);
+        }
+        Start(name, start);
+    }
+
+    protected void Start(string name, ProcessStartInfo start)
+    {
         start.RedirectStandardOutput = start.RedirectStandardError = true;
         var process = Process.Start(start)!;
         process.OutputDataReceived += static (_, _) => { };
@@ -128,6 +147,8 @@ internal abstract class StoreGroup : IAsyncDisposable
             using var process = Kill(name);
             await process.WaitForExitAsync();
         }
+        if (_network is not null)
+            await _network.EndProcessesAsync();
         Directory.Delete(Folder, recursive: true);
     }
 
@@ -136,22 +157,38 @@ internal abstract class StoreGroup : IAsyncDisposable
 
 /// <param name="reads">How members answer linearizable reads: index, lease or quorum.</param>
 /// <param name="consensus">The algorithm.</param>
-internal sealed class MillraceGroup(string folder, string reads = "index", string consensus = "raft") : StoreGroup(folder)
+/// <param name="network">Null: loopback.</param>
+internal sealed class MillraceGroup(string folder, string reads = "index", string consensus = "raft", DelayedNetwork? network = null)
+    : StoreGroup(folder, network)
 {
     public override string Label => "Millrace";
+
+    /// <summary>Starts one more, which the group was told of.</summary>
+    public void Join(string name, int client, string peer)
+    {
+        Clients[name] = client;
+        var start = Command(name);
+        start.ArgumentList.Add("--join");
+        start.ArgumentList[start.ArgumentList.IndexOf("--members") + 1] = MemberList + $",{name}={peer}";
+        Start(name, start);
+    }
+
+    private string MemberList => string.Join(',', Names.Select(n => $"{n}={HostOf(n)}:{Peers[n]}"));
 
     protected override ProcessStartInfo Command(string name) => new("dotnet")
     {
         ArgumentList =
         {
-            typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location, "cluster", "start", "--name", name, "--data", Path.Combine(Folder, name),
-            "--listen", string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{Clients[name]}"), "--members",
-            string.Join(',', Names.Select(n => $"{n}=127.0.0.1:{Peers[n]}")), "--reads", reads, "--consensus", consensus,
+            PlatformProcess.Program, "cluster", "start", "--name", name, "--data", Path.Combine(Folder, name),
+            "--listen", string.Create(CultureInfo.InvariantCulture, $"{HostOf(name)}:{Clients[name]}"), "--members", MemberList, "--reads", reads,
+            "--consensus", consensus,
         },
+        // As ./millrace runs members.
+        Environment = { ["DOTNET_TieredPGO"] = "0" },
     };
 }
 
-internal sealed class EtcdGroup(string folder, string program) : StoreGroup(folder)
+internal sealed class EtcdGroup(string folder, string program, DelayedNetwork? network = null) : StoreGroup(folder, network)
 {
     public override string Label => "etcd";
 
@@ -160,9 +197,9 @@ internal sealed class EtcdGroup(string folder, string program) : StoreGroup(fold
         ArgumentList =
         {
             "--name", name, "--data-dir", Path.Combine(Folder, name), "--log-level", "error",
-            "--listen-client-urls", $"http://127.0.0.1:{Clients[name]}", "--advertise-client-urls", $"http://127.0.0.1:{Clients[name]}",
-            "--listen-peer-urls", $"http://127.0.0.1:{Peers[name]}", "--initial-advertise-peer-urls", $"http://127.0.0.1:{Peers[name]}",
-            "--initial-cluster", string.Join(',', Names.Select(n => $"{n}=http://127.0.0.1:{Peers[n]}")),
+            "--listen-client-urls", $"http://{HostOf(name)}:{Clients[name]}", "--advertise-client-urls", $"http://{HostOf(name)}:{Clients[name]}",
+            "--listen-peer-urls", $"http://{HostOf(name)}:{Peers[name]}", "--initial-advertise-peer-urls", $"http://{HostOf(name)}:{Peers[name]}",
+            "--initial-cluster", string.Join(',', Names.Select(n => $"{n}=http://{HostOf(n)}:{Peers[n]}")),
         },
     };
 }

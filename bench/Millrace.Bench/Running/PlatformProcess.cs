@@ -28,10 +28,11 @@ public sealed class PlatformProcess : IAsyncDisposable
         HttpPort = http;
         PostgresPort = postgres;
         EtcdPort = etcd;
-        // What a user runs, with its native code, before the copy beside this assembly.
-        var built = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "Millrace", "release", "Millrace.dll"));
-        _program = File.Exists(built) ? built : typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location;
+        _program = Program;
     }
+
+    /// <summary>What a user runs, with its native code if it was built so, before the copy beside this assembly.</summary>
+    public static string Program { get; } = FindProgram();
 
     public string Folder { get; }
 
@@ -207,5 +208,11 @@ public sealed class PlatformProcess : IAsyncDisposable
         foreach (var listener in listeners)
             listener.Dispose();
         return ports;
+    }
+
+    private static string FindProgram()
+    {
+        var built = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "Millrace", "release", "Millrace.dll"));
+        return File.Exists(built) ? built : typeof(Millrace.Host.Demo.RetailReplay).Assembly.Location;
     }
 }

@@ -13,6 +13,7 @@ internal sealed class KeyValueStore
 {
     private readonly OrderedKeys<KeyRecord> _keys = new();
     private readonly RevisionHistory _history = new();
+    private readonly KeyValue[] _only = new KeyValue[1];
     private readonly List<KeyValue> _changes = [];
     private ByteString? _compactedUpTo;
     private int _holds;
@@ -114,12 +115,16 @@ internal sealed class KeyValueStore
         return victims;
     }
 
-    /// <summary>Ends the revision under way; returns its changes in order, none when nothing was changed and no revision used.</summary>
+    /// <summary>
+    /// Ends the revision under way; returns its changes in order, none when nothing was changed and no revision used. Good until the next.
+    /// </summary>
     public IReadOnlyList<KeyValue> Commit()
     {
         if (_changes.Count == 0)
             return [];
-        var changes = _changes.ToArray();
+        // One change is the rule and gets no list of its own.
+        _only[0] = _changes[0];
+        var changes = _changes.Count == 1 ? _only : _changes.ToArray();
         _changes.Clear();
         Revision++;
         _history.Add(changes);

@@ -87,8 +87,11 @@ public sealed record RaftOptions
     /// <summary>Bytes of entries that a leader has taken and not committed; proposals past it are refused. Default 256 MiB.</summary>
     public long MaxUncommittedBytes { get; init; } = 256 << 20;
 
-    /// <summary>Bytes of durable entries kept in memory for followers. Default 32 MiB.</summary>
-    public long CachedLogBytes { get; init; } = 32 << 20;
+    /// <summary>
+    /// Bytes of durable entries kept in memory for followers; one that is further behind is read for from the disk. Default 4 MiB: what is kept
+    /// longer than the garbage collector's young generation lasts costs more than it saves.
+    /// </summary>
+    public long CachedLogBytes { get; init; } = 4 << 20;
 
     /// <summary>Bytes of committed entries handed out to be applied at once. Default 4 MiB.</summary>
     public int MaxApplyBytes { get; init; } = 4 << 20;

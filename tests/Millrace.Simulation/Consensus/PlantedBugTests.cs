@@ -27,7 +27,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         ["commit beyond match"] = (new Faults { CommitBeyondMatch = true }, 100, p => Crashes(p) with { MaxAppendBytes = 1, ChangeEvery = 0 }),
         ["read without round"] = (new Faults { ReadWithoutRound = true }, 400, p => p with
         {
-            Members = 3, QuorumReads = 0, PauseEvery = 200_000, PartitionEvery = 400_000, Keys = 1, Clients = 6, Reads = 0.5, Leases = false,
+            Members = 3, QuorumReads = 0, PauseEvery = 200_000, PartitionEvery = 300_000, CrashEvery = 0, Keys = 1, Clients = 10, Reads = 0.5, Leases = false,
         }),
         ["read before first commit"] = (new Faults { ReadBeforeFirstCommit = true }, 400, p => Crashes(p) with { QuorumReads = 0 }),
         ["lease without drift bound"] = (new Faults { LeaseWithoutDriftBound = true }, 400, Leases),

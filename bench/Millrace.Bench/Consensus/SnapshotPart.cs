@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using Millrace.Bench.Running;
+using Millrace.Coordination.Client;
+
+namespace Millrace.Bench.Consensus;
+
+/// <summary>A new member gets a large state while clients write: what that does to their latency.</summary>
+internal static class SnapshotPart
+{
+    private const string NewName = "d";
+    private const int ValueBytes = 16 << 10;
+
+    public static async Task RunAsync(BenchOptions options, EtcdBenchmarkTool tool, string folder, List<Figure> figures, CancellationToken cancellation)
+    {
+        await using var group = new MillraceGroup(Path.Combine(folder, "millrace-snapshot"));
+        await group.StartAsync(cancellation);
+        var megabytes = options.Quick ? 128 : 1024;
+        options.Progress($"filling the store with {megabytes} MB");
+        await BatchLoad.RunAsync(group, megabytes / 2, 8, cancellation, ValueBytes, warmUp: false);
+        await tool.PutAsync(group, 20, 5_000, cancellation);
+        var normal = await tool.PutAsync(group, 20, options.Quick ? 3_000 : 8_000, cancellation, perSecond: 1000);
+
+        options.Progress("a member joins under the same load");
+        var leader = await group.LeaderAsync(cancellation);
+        using var client = new ClusterClient([group.AddressOf(leader)], TimeSpan.FromSeconds(30));
+        var ports = PlatformProcess.FreePorts(2);
+        var peer = $"127.0.0.1:{ports[1]}";
+        await client.AddAsync("http://" + peer, isLearner: true, cancellation);
+        var clock = Stopwatch.StartNew();
+        group.Join(NewName, ports[0], peer);
+        var caughtUp = CaughtUpAsync(group, leader, clock, cancellation);
+        var worst = 0d;
+        do
+        {
+            // In runs of three seconds, of which the worst counts: the transfer fills some of them.
+            var run = await tool.PutAsync(group, 20, 3_000, cancellation, perSecond: 1000);
+            worst = Math.Max(worst, run.P99);
+        }
+        while (!caughtUp.IsCompleted);
+        var seconds = await caughtUp;
+        figures.Add(new Figure($"put P99 at 1,000/s with {megabytes} MB of state", normal.P99, "ms"));
+        figures.Add(new Figure(
+            $"put P99 while a new member gets {megabytes} MB", worst, "ms", "without it", normal.P99, worst / normal.P99, "under 3x", worst < 3 * normal.P99));
+        figures.Add(new Figure("until the new member had all", seconds, "s"));
+    }
+
+    private static async Task<double> CaughtUpAsync(StoreGroup group, string leader, Stopwatch clock, CancellationToken cancellation)
+    {
+        using var client = new ClusterClient([group.AddressOf(NewName)], TimeSpan.FromSeconds(5));
+        while (true)
+        {
+            try
+            {
+                var theirs = await client.ReportAsync(group.AddressOf(leader), cancellation);
+                var mine = await client.ReportAsync(group.AddressOf(NewName), cancellation);
+                if (mine.AppliedIndex + 2_000 >= theirs.AppliedIndex)
+                    return clock.Elapsed.TotalSeconds;
+            }
+            catch (CoordinationException)
+            {
+                // Not up yet.
+            }
+            await Task.Delay(100, cancellation);
+        }
+    }
+}
