@@ -46,7 +46,9 @@ internal sealed class Callers(Replica replica)
         var (key, user) = replica.Read(machine => machine.Auth.IsEnabled
             ? (machine.Auth.TokenKey.ToByteArray(), machine.Auth.FindUser(request.Name)?.Clone())
             : throw StoreErrors.AuthNotEnabled);
-        if (user is null || user.NoPassword || !IsPassword(user, request.Password))
+        if (user is { NoPassword: true })
+            throw StoreErrors.NoPasswordUser;
+        if (user is null || !IsPassword(user, request.Password))
             throw StoreErrors.AuthFailed;
         var ends = replica.Time.GetUtcNow().Add(replica.Options.TokenLifetime).ToUnixTimeSeconds();
         return $"{Base64Url(Encoding.UTF8.GetBytes(request.Name))}.{ends:x}.{Base64Url(Mac(key, request.Name, ends))}";

@@ -64,8 +64,8 @@ internal sealed class ClusterService(Replica replica, Callers callers)
     private async ValueTask<MemberUpdateResponse> UpdateAsync(GrpcCall call, MemberUpdateRequest request)
     {
         callers.RequireAdmin(call);
-        CheckUrls(request.PeerURLs);
         var member = new Member(await FindAsync(request.ID).ConfigureAwait(false));
+        CheckUrls(request.PeerURLs);
         if (Members().Any(m => m.ID != request.ID && m.PeerURLs.Intersect(request.PeerURLs).Any()))
             throw StoreErrors.PeerUrlExists;
         member.PeerURLs.Clear();
@@ -96,7 +96,8 @@ internal sealed class ClusterService(Replica replica, Callers callers)
 
     private Member[] Members() => replica.Read(static machine => machine.Members.ToArray());
 
-    private ResponseHeader Header() => replica.Header(replica.Read(static machine => machine.Store.Revision));
+    /// <summary>Without a revision, as etcd: members are not part of the keys' history.</summary>
+    private ResponseHeader Header() => replica.Header(0);
 
     private static void CheckUrls(IEnumerable<string> urls)
     {

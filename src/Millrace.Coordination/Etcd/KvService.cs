@@ -10,9 +10,12 @@ namespace Millrace.Coordination.Etcd;
 /// <summary>etcdserverpb.KV.</summary>
 internal sealed class KvService(Replica replica, Callers callers)
 {
+    private const int StreamPieceBytes = 1 << 20;
+
     public void Register(GrpcServer server)
     {
         server.Unary("/etcdserverpb.KV/Range", RangeRequest.Parser, RangeAsync, isQuick: true);
+        server.Streaming("/etcdserverpb.KV/RangeStream", RangeStreamAsync);
         server.Unary("/etcdserverpb.KV/Put", PutRequest.Parser, PutAsync, isQuick: true);
         server.Unary("/etcdserverpb.KV/DeleteRange", DeleteRangeRequest.Parser, DeleteRangeAsync, isQuick: true);
         server.Unary("/etcdserverpb.KV/Txn", TxnRequest.Parser, TxnAsync, isQuick: true);
@@ -30,6 +33,33 @@ internal sealed class KvService(Replica replica, Callers callers)
         else if (!isLight)
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         return Range(request, user);
+    }
+
+    /// <summary>The same in pieces, for answers that one message should not hold; the last piece has header, count and whether there is more.</summary>
+    private async Task RangeStreamAsync(GrpcCall call)
+    {
+        var request = await call.ReadAsync(RangeRequest.Parser).ConfigureAwait(false)
+            ?? throw new GrpcException(GrpcCodes.Unknown, "EOF");
+        if (request.SortOrder != RangeRequest.Types.SortOrder.None || request.SortTarget != RangeRequest.Types.SortTarget.Key)
+            throw new GrpcException(GrpcCodes.Unimplemented, "RangeStream does not support custom sort orders");
+        var whole = await RangeAsync(call, request).ConfigureAwait(false);
+        var piece = new RangeResponse();
+        long bytes = 0;
+        foreach (var version in whole.Kvs)
+        {
+            piece.Kvs.Add(version);
+            bytes += version.Key.Length + version.Value.Length + 64;
+            if (bytes < StreamPieceBytes)
+                continue;
+            call.Write(new RangeStreamResponse { RangeResponse = piece });
+            await call.FlushAsync().ConfigureAwait(false);
+            piece = new RangeResponse();
+            bytes = 0;
+        }
+        piece.Header = whole.Header;
+        piece.More = whole.More;
+        piece.Count = whole.Count;
+        call.Write(new RangeStreamResponse { RangeResponse = piece });
     }
 
     public async ValueTask<PutResponse> PutAsync(GrpcCall call, PutRequest request)
@@ -82,7 +112,6 @@ internal sealed class KvService(Replica replica, Callers callers)
         return response.From(replica.Header(0));
     }
 
-    /// <summary>Our own clients may ask that the leader be left out; etcd's do not know this.</summary>
     /// <summary>A caller may ask for another way than the member's own.</summary>
     private static ReadMode? ModeOf(GrpcCall call) => call.Metadata("millrace-read") switch
     {

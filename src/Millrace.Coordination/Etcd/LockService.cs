@@ -79,7 +79,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
     private async Task ObserveAsync(GrpcCall call)
     {
         var request = await call.ReadAsync(LeaderRequest.Parser).ConfigureAwait(false)
-            ?? throw new GrpcException(GrpcCodes.Internal, "the request has no message");
+            ?? throw new GrpcException(GrpcCodes.Unknown, "EOF");
         var user = callers.UserOf(call);
         await replica.WaitForReadAsync().ConfigureAwait(false);
         long seen = 0;

@@ -14,7 +14,7 @@ namespace Millrace.Coordination.Etcd;
 internal sealed class MaintenanceService(Replica replica, Callers callers)
 {
     /// <summary>The version of etcd whose API this is; clients look at it.</summary>
-    public const string ApiVersion = "3.6.0";
+    public const string ApiVersion = "3.7.0";
     private const int SnapshotPieceBytes = 32 << 10;
 
     public void Register(GrpcServer server)
@@ -22,6 +22,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         server.Unary("/etcdserverpb.Maintenance/Status", StatusRequest.Parser, StatusAsync);
         server.Unary("/etcdserverpb.Maintenance/Alarm", AlarmRequest.Parser, AlarmAsync);
         server.Unary("/etcdserverpb.Maintenance/Defragment", DefragmentRequest.Parser, DefragmentAsync);
+        server.Unary("/etcdserverpb.Maintenance/Downgrade", DowngradeRequest.Parser, DowngradeAsync);
         server.Unary("/etcdserverpb.Maintenance/Hash", HashRequest.Parser, HashAsync);
         server.Unary("/etcdserverpb.Maintenance/HashKV", HashKVRequest.Parser, HashKvAsync);
         server.Unary("/etcdserverpb.Maintenance/MoveLeader", MoveLeaderRequest.Parser, MoveLeaderAsync);
@@ -31,9 +32,10 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
 
     public async ValueTask<AlarmResponse> AlarmAsync(GrpcCall call, AlarmRequest request)
     {
-        callers.RequireAdmin(call);
+        // Looking needs no rights, as with etcd, whose health checks look.
         if (request.Action != AlarmRequest.Types.AlarmAction.Get)
         {
+            callers.RequireAdmin(call);
             var done = await replica.ProposeAsync(CommandKind.Alarm, request, callers.UserOf(call)).ConfigureAwait(false);
             return ((AlarmResponse)done).From(replica.Header(0));
         }
@@ -54,7 +56,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         {
             var r = new StatusResponse
             {
-                Header = replica.Header(machine.Store.Revision), Version = ApiVersion, StorageVersion = "3.6.0", DbSize = machine.Store.Bytes,
+                Header = replica.Header(machine.Store.Revision), Version = ApiVersion, StorageVersion = ApiVersion, DbSize = machine.Store.Bytes,
                 DbSizeInUse = machine.Store.Bytes, DbSizeQuota = replica.Options.QuotaBytes,
                 IsLearner = machine.FindMember(replica.Id)?.IsLearner ?? false,
             };
@@ -70,6 +72,24 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         if (replica.Healing is { } damage)
             response.Errors.Add("healing: " + damage);
         return ValueTask.FromResult(response);
+    }
+
+    /// <summary>etcd's rules for what may be asked: one minor version back. What it would prepare needs no preparing here.</summary>
+    private ValueTask<DowngradeResponse> DowngradeAsync(GrpcCall call, DowngradeRequest request)
+    {
+        callers.RequireAdmin(call);
+        const string cluster = "3.7";
+        if (request.Action != DowngradeRequest.Types.DowngradeAction.Cancel)
+        {
+            var parts = request.Version.Split('.');
+            if (parts.Length is < 2 or > 3 || !parts.All(p => p.Length > 0 && p.All(char.IsAsciiDigit)))
+                throw StoreErrors.DowngradeFormat;
+            if (parts[0] != "3" || parts[1] != "6")
+                throw StoreErrors.DowngradeTarget;
+            if (request.Action == DowngradeRequest.Types.DowngradeAction.Enable)
+                throw StoreErrors.NoDowngrade;
+        }
+        return ValueTask.FromResult(new DowngradeResponse { Header = replica.Header(replica.Read(static m => m.Store.Revision)), Version = cluster });
     }
 
     /// <summary>There are no holes in our files to close; a snapshot now is what comes next to it.</summary>
@@ -124,7 +144,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
     private async Task SnapshotAsync(GrpcCall call)
     {
         if (await call.ReadAsync(SnapshotRequest.Parser).ConfigureAwait(false) is null)
-            throw new GrpcException(GrpcCodes.Internal, "the request has no message");
+            throw new GrpcException(GrpcCodes.Unknown, "EOF");
         callers.RequireAdmin(call);
         var content = new MemoryStream();
         replica.SaveTo(content);

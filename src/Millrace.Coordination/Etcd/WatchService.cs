@@ -123,7 +123,8 @@ internal sealed class WatchService(Replica replica, Callers callers)
             }
             catch (StoreException error)
             {
-                return error.Message;
+                // As etcd puts it, which hands on the words of its gRPC library.
+                return $"rpc error: code = {GrpcCodes.NameOf(error.Code)} desc = {error.Message}";
             }
         }
 

@@ -65,6 +65,8 @@ internal abstract class GrpcCall(int maxMessageBytes)
     protected ReadOnlySequence<byte> Decompress(ReadOnlySequence<byte> body)
     {
         var encoding = Metadata("grpc-encoding");
+        if (encoding is null or "" or "identity")
+            throw new GrpcException(GrpcCodes.Internal, "grpc: compressed flag set with identity or empty encoding");
         if (encoding is not "gzip")
         {
             throw new GrpcException(

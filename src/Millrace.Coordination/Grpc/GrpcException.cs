@@ -12,6 +12,25 @@ internal static class GrpcCodes
     public const int Unimplemented = 12;
     public const int Internal = 13;
     public const int Unavailable = 14;
+
+    /// <summary>As the gRPC libraries spell it.</summary>
+    public static string NameOf(int code) => code switch
+    {
+        Ok => "OK",
+        Canceled => "Canceled",
+        InvalidArgument => "InvalidArgument",
+        DeadlineExceeded => "DeadlineExceeded",
+        5 => "NotFound",
+        7 => "PermissionDenied",
+        ResourceExhausted => "ResourceExhausted",
+        9 => "FailedPrecondition",
+        11 => "OutOfRange",
+        Unimplemented => "Unimplemented",
+        Internal => "Internal",
+        Unavailable => "Unavailable",
+        16 => "Unauthenticated",
+        _ => "Unknown",
+    };
 }
 
 /// <summary>Ends a call with a status.</summary>

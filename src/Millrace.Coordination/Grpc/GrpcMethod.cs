@@ -43,7 +43,7 @@ internal sealed class UnaryMethod<TRequest, TResponse>(
     public override async Task RunAsync(GrpcCall call)
     {
         var request = await call.ReadAsync(parser).ConfigureAwait(false)
-            ?? throw new GrpcException(GrpcCodes.Internal, "the request has no message");
+            ?? throw new GrpcException(GrpcCodes.Unknown, "EOF");
         call.Respond(await handler(call, request).ConfigureAwait(false));
     }
 

@@ -177,10 +177,13 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         }
     }
 
-    private static string UnknownMethod(string path)
+    private string UnknownMethod(string path)
     {
         var parts = path.Split('/');
-        return parts.Length == 3 ? $"unknown method {parts[2]} for service {parts[1]}" : "malformed method name";
+        if (parts.Length != 3)
+            return $"malformed method name: \"{path}\"";
+        var isService = _methods.Keys.Any(m => m.StartsWith($"/{parts[1]}/", StringComparison.Ordinal));
+        return isService ? $"unknown method {parts[2]} for service {parts[1]}" : $"unknown service {parts[1]}";
     }
 
     private KestrelServer CreateKestrel()

@@ -50,7 +50,7 @@ internal sealed class KestrelCall : GrpcCall
             if (result.IsCompleted)
             {
                 if (!buffer.IsEmpty)
-                    throw new GrpcException(GrpcCodes.Internal, "the request ends within a message");
+                    throw new GrpcException(GrpcCodes.Unknown, "unexpected EOF");
                 _input.AdvanceTo(buffer.End);
                 return null;
             }

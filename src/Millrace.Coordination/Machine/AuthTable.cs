@@ -8,6 +8,7 @@ namespace Millrace.Coordination.Machine;
 internal sealed class AuthTable
 {
     public const string Root = "root";
+    private static readonly Comparer<ByteString> ByBytes = Comparer<ByteString>.Create(static (a, b) => a.Span.SequenceCompareTo(b.Span));
     private readonly SortedDictionary<string, AuthUser> _users = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, AuthRole> _roles = new(StringComparer.Ordinal);
 
@@ -33,7 +34,6 @@ internal sealed class AuthTable
             throw StoreErrors.RootRoleNotExist;
         IsEnabled = true;
         TokenKey = tokenKey;
-        Revision++;
     }
 
     public void Disable()
@@ -133,6 +133,10 @@ internal sealed class AuthTable
             same.PermType = permission.PermType;
         else
             role.Permissions.Add(permission);
+        // As etcd lists them.
+        var ordered = role.Permissions.OrderBy(p => p.Key, ByBytes).ToArray();
+        role.Permissions.Clear();
+        role.Permissions.AddRange(ordered);
         Revision++;
     }
 

@@ -156,6 +156,7 @@ internal sealed class CoordinationMachine
                     RequireSpace();
                 return Transactions.Run(Store, txn);
             case CommandKind.Compact:
+                Auth.RequireAdmin(command.User);
                 Store.Compact(CompactionRequest.Parser.ParseFrom(request).Revision);
                 return new CompactionResponse { Header = new ResponseHeader() };
             case CommandKind.LeaseGrant:

@@ -21,20 +21,17 @@ internal static class ResponseHeaders
                 txn.Header.Revision = revision;
                 foreach (var op in txn.Responses)
                 {
+                    // A range within it says at which revision it read, which is the one before until the transaction has written.
                     IMessage? inner = op.ResponseCase switch
                     {
                         ResponseOp.ResponseOneofCase.ResponsePut => op.ResponsePut,
                         ResponseOp.ResponseOneofCase.ResponseDeleteRange => op.ResponseDeleteRange,
                         ResponseOp.ResponseOneofCase.ResponseTxn => op.ResponseTxn,
-                        ResponseOp.ResponseOneofCase.ResponseRange => op.ResponseRange,
                         _ => null,
                     };
                     if (inner is not null)
                         SetRevision(inner, revision);
                 }
-                break;
-            case RangeResponse range:
-                range.Header.Revision = revision;
                 break;
             default:
                 if (HeaderOf(response) is { } header)

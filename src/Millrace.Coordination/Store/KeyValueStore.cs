@@ -21,6 +21,9 @@ internal sealed class KeyValueStore
     /// <summary>The last revision; a fresh store has 1.</summary>
     public long Revision { get; private set; } = 1;
 
+    /// <summary>What reads see: in a transaction that has written, the revision under way.</summary>
+    public long ReadRevision => Revision + (_changes.Count > 0 ? 1 : 0);
+
     /// <summary>Reads before this revision fail; 0 before any compaction.</summary>
     public long CompactedRevision { get; private set; }
 

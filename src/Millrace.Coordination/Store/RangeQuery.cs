@@ -11,7 +11,7 @@ internal static class RangeQuery
     public static RangeResponse Run(KeyValueStore store, RangeRequest request)
     {
         store.RequireReadable(request.Revision);
-        var response = new RangeResponse { Header = new ResponseHeader { Revision = store.Revision } };
+        var response = new RangeResponse { Header = new ResponseHeader { Revision = store.ReadRevision } };
         var sorted = request.SortOrder != RangeRequest.Types.SortOrder.None || request.SortTarget != RangeRequest.Types.SortTarget.Key;
         var filtered = request.MinModRevision != 0 || request.MaxModRevision != 0 || request.MinCreateRevision != 0
             || request.MaxCreateRevision != 0;

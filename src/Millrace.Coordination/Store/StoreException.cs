@@ -29,6 +29,16 @@ internal static class StoreErrors
 
     public static StoreException AuthFailed => Invalid("authentication failed, invalid user ID or password");
 
+    /// <summary>etcd gives this one without its prefix and without a code.</summary>
+    public static StoreException NoPasswordUser => new(2, "auth: authentication failed, password was given for no password user");
+
+    public static StoreException DowngradeFormat => Invalid("wrong downgrade target version format");
+
+    public static StoreException DowngradeTarget => Invalid("invalid downgrade target version");
+
+    /// <summary>Ours alone: no older Millrace reads another format than this one, so there is nothing to enable.</summary>
+    public static StoreException NoDowngrade => New(9, "a downgrade needs no preparation here: formats on disk carry their own version");
+
     public static StoreException UserEmpty => Invalid("user name is empty");
 
     public static StoreException RoleEmpty => Invalid("role name is empty");

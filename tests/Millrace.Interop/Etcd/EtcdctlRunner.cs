@@ -38,7 +38,13 @@ internal sealed class EtcdctlRunner(string program, string endpoints)
     public string this[string captured] => _captured[captured];
 
     /// <summary>Starts a command that goes on; wait for its lines, then dispose it.</summary>
-    public Streaming Start(string command) => new(StartProcess(command));
+    public Streaming Start(string command, string? input = null)
+    {
+        var process = StartProcess(command);
+        process.StandardInput.Write(input ?? "");
+        process.StandardInput.Flush();
+        return new Streaming(process);
+    }
 
     public async Task<(int Code, string Output, string Error)> RunAsync(string command, string? input = null)
     {
@@ -98,6 +104,40 @@ internal sealed class EtcdctlRunner(string program, string endpoints)
                 }
                 Assert.Matches("^" + expected + "$", line ?? "(end) " + await process.StandardError.ReadToEndAsync());
             }
+        }
+
+        public async Task<IReadOnlyList<string>> ReadLinesAsync(int count)
+        {
+            var lines = new List<string>();
+            using var patience = new CancellationTokenSource(Patience);
+            while (lines.Count < count)
+            {
+                try
+                {
+                    if (await process.StandardOutput.ReadLineAsync(patience.Token) is { } line)
+                    {
+                        lines.Add(line);
+                        continue;
+                    }
+                    lines.Add("(end) " + await process.StandardError.ReadToEndAsync(CancellationToken.None));
+                }
+                catch (OperationCanceledException)
+                {
+                    lines.Add("(nothing in time)");
+                }
+                break;
+            }
+            return lines;
+        }
+
+        /// <summary>SIGINT, upon which a lock or seat is given back.</summary>
+        public async Task InterruptAsync()
+        {
+            using (var kill = Process.Start("kill", ["-INT", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
+                await kill.WaitForExitAsync();
+            using var patience = new CancellationTokenSource(Patience);
+            await process.WaitForExitAsync(patience.Token);
+            await DisposeAsync();
         }
 
         public async ValueTask DisposeAsync()

@@ -139,7 +139,7 @@ public sealed class EtcdctlTests
         await ctl.ExpectAsync("put a b", "OK");
         await member.PublishedAsync(ctl);
         await ctl.ExpectAsync("member list", "[0-9a-f]+, started, default, http://[^,]+, http://127.0.0.1:[0-9]+, false");
-        await ctl.ExpectAsync("endpoint status", "127.0.0.1:[0-9]+, [0-9a-f]+, 3.6.0, .*true, false, .*");
+        await ctl.ExpectAsync("endpoint status", "127.0.0.1:[0-9]+, [0-9a-f]+, 3.7.0, .*true, false, .*");
         await ctl.ExpectAsync("endpoint hashkv", "127.0.0.1:[0-9]+, [0-9]+.*");
         await ctl.ExpectAsync("alarm list", "");
         await ctl.ExpectAsync("defrag", "Finished defragmenting etcd member.*");

@@ -116,7 +116,7 @@ internal sealed class Http2Stream(Http2Connection connection, int id, RequestHea
         if (head.Target is { IsStreaming: false } && !_isStarted)
         {
             Refuse(new GrpcException(
-                GrpcCodes.Internal, _partialLength > 0 ? "the request ends within a message" : "the request has no message"));
+                GrpcCodes.Unknown, _partialLength > 0 ? "unexpected EOF" : "EOF"));
             return;
         }
         TaskCompletionSource? reader;
@@ -173,7 +173,7 @@ internal sealed class Http2Stream(Http2Connection connection, int id, RequestHea
                 if (_isAborted)
                     throw new OperationCanceledException("the client went away");
                 if (_isInputEnded)
-                    return _partialLength == 0 ? null : throw new GrpcException(GrpcCodes.Internal, "the request ends within a message");
+                    return _partialLength == 0 ? null : throw new GrpcException(GrpcCodes.Unknown, "unexpected EOF");
                 _reader = reader = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             }
             await reader.Task.WaitAsync(Canceled).ConfigureAwait(false);
