@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using Millrace.Coordination.Grpc;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Client;
 
@@ -9,12 +10,14 @@ internal sealed class ClientChannels : IDisposable
     private readonly GrpcChannel[] _channels;
     private readonly TimeSpan _timeout;
     private readonly TimeProvider _time;
+    private readonly TlsIdentity? _tls;
     private int _preferred;
 
-    public ClientChannels(IReadOnlyList<Uri> endpoints, TimeSpan timeout, TimeProvider time)
+    public ClientChannels(IReadOnlyList<Uri> endpoints, TimeSpan timeout, TimeProvider time, TlsFiles? tls)
     {
         ArgumentOutOfRangeException.ThrowIfZero(endpoints.Count);
-        _channels = endpoints.Select(static e => new GrpcChannel(e)).ToArray();
+        _tls = tls is null ? null : TlsIdentity.Load(tls, "TLS of the store's clients");
+        _channels = endpoints.Select(e => new GrpcChannel(e, _tls)).ToArray();
         _timeout = timeout;
         _time = time;
     }
@@ -25,7 +28,7 @@ internal sealed class ClientChannels : IDisposable
     public GrpcChannel Preferred => _channels[Volatile.Read(ref _preferred) % _channels.Length];
 
     /// <summary>The one for this address, which need not be among those of the group.</summary>
-    public GrpcChannel For(Uri endpoint) => Array.Find(_channels, c => c.Endpoint == endpoint) ?? new GrpcChannel(endpoint);
+    public GrpcChannel For(Uri endpoint) => Array.Find(_channels, c => c.Endpoint == endpoint) ?? new GrpcChannel(endpoint, _tls);
 
     /// <summary>Calls the next one from now on.</summary>
     public void PassOver(GrpcChannel channel)

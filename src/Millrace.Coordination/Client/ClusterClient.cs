@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Google.Protobuf;
 using Millrace.Coordination.Grpc;
 using Millrace.Coordination.Wire;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Client;
 
@@ -22,11 +23,12 @@ public sealed class ClusterClient : IDisposable
 {
     private readonly ClientChannels _channels;
 
-    /// <param name="endpoints">Of members, as <c>http://host:port</c>; the first that answers serves.</param>
+    /// <param name="endpoints">Of members, as <c>http://host:port</c> or <c>https://</c>; the first that answers serves.</param>
     /// <param name="timeout">For each call; 10 s when null.</param>
     /// <param name="time">For that timeout.</param>
-    public ClusterClient(IReadOnlyList<Uri> endpoints, TimeSpan? timeout = null, TimeProvider? time = null) =>
-        _channels = new ClientChannels(endpoints, timeout ?? TimeSpan.FromSeconds(10), time ?? TimeProvider.System);
+    /// <param name="tls">What the client trusts and proves over https; null: what the system trusts.</param>
+    public ClusterClient(IReadOnlyList<Uri> endpoints, TimeSpan? timeout = null, TimeProvider? time = null, TlsFiles? tls = null) =>
+        _channels = new ClientChannels(endpoints, timeout ?? TimeSpan.FromSeconds(10), time ?? TimeProvider.System, tls);
 
     public async Task<IReadOnlyList<ListedMember>> MembersAsync(CancellationToken cancellation)
     {

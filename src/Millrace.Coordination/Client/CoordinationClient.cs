@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Millrace.Coordination.Wire;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Client;
 
@@ -27,13 +28,14 @@ public sealed class CoordinationClient : IDisposable
     private readonly ClientChannels _channels;
     private readonly TimeProvider _time;
 
-    /// <param name="endpoints">Of members, as <c>http://host:port</c>; the first that answers serves.</param>
+    /// <param name="endpoints">Of members, as <c>http://host:port</c> or <c>https://</c>; the first that answers serves.</param>
     /// <param name="timeout">For each call; 10 s when null.</param>
     /// <param name="time">For timeouts and for keeping leases alive.</param>
-    public CoordinationClient(IReadOnlyList<Uri> endpoints, TimeSpan? timeout = null, TimeProvider? time = null)
+    /// <param name="tls">What the client trusts and proves over https; null: what the system trusts.</param>
+    public CoordinationClient(IReadOnlyList<Uri> endpoints, TimeSpan? timeout = null, TimeProvider? time = null, TlsFiles? tls = null)
     {
         _time = time ?? TimeProvider.System;
-        _channels = new ClientChannels(endpoints, timeout ?? TimeSpan.FromSeconds(10), _time);
+        _channels = new ClientChannels(endpoints, timeout ?? TimeSpan.FromSeconds(10), _time, tls);
     }
 
     internal TimeProvider Time => _time;
@@ -133,6 +135,18 @@ public sealed class CoordinationClient : IDisposable
     /// <summary>Waits until nobody else holds the name, then holds it until disposed of, or until this process is silent for the time given.</summary>
     /// <exception cref="CoordinationException">The store refused or cannot be reached.</exception>
     public Task<HeldLock> LockAsync(string name, TimeSpan ttl, CancellationToken cancellation) => HeldLock.AcquireAsync(this, name, ttl, cancellation);
+
+    /// <summary>Waits until this process is elected to a seat, then holds it as a lock is held.</summary>
+    /// <param name="seat">The seat's name, as <c>etcdctl elect</c> takes it.</param>
+    /// <param name="value">What others see of whoever sits there.</param>
+    /// <param name="ttl">How long this process may be silent.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public Task<HeldSeat> CampaignAsync(string seat, string value, TimeSpan ttl, CancellationToken cancellation) =>
+        HeldSeat.CampaignAsync(this, seat, value, ttl, cancellation);
+
+    /// <summary>Who sits there now: the oldest candidate; null when the seat is empty.</summary>
+    public async Task<KeyVersion?> LeaderAsync(string seat, CancellationToken cancellation) =>
+        (await ListAsync(seat + "/", cancellation).ConfigureAwait(false)).Keys.MinBy(static k => k.CreateRevision);
 
     /// <summary>
     /// Every change of keys with a prefix from a revision on, in order and without holes, also over lost connections, for as long as the

@@ -5,20 +5,30 @@ using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Millrace.Coordination.Grpc;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Client;
 
-/// <summary>gRPC to one server over HTTP/2 without TLS. Thread-safe.</summary>
+/// <summary>gRPC to one server over HTTP/2, with TLS where its address says https. Thread-safe.</summary>
 internal sealed class GrpcChannel : IDisposable
 {
     private static readonly MediaTypeHeaderValue ContentType = new("application/grpc");
-    private readonly HttpMessageInvoker _http = new(new SocketsHttpHandler
-    {
-        UseProxy = false, UseCookies = false, AllowAutoRedirect = false, EnableMultipleHttp2Connections = true,
-        ConnectTimeout = TimeSpan.FromSeconds(3), InitialHttp2StreamWindowSize = 1 << 20,
-    });
+    private readonly HttpMessageInvoker _http;
 
-    public GrpcChannel(Uri endpoint) => Endpoint = endpoint;
+    /// <param name="endpoint">Of the server.</param>
+    /// <param name="tls">What the client trusts and proves; null: what the system trusts.</param>
+    public GrpcChannel(Uri endpoint, TlsIdentity? tls = null)
+    {
+        Endpoint = endpoint;
+        var handler = new SocketsHttpHandler
+        {
+            UseProxy = false, UseCookies = false, AllowAutoRedirect = false, EnableMultipleHttp2Connections = true,
+            ConnectTimeout = TimeSpan.FromSeconds(3), InitialHttp2StreamWindowSize = 1 << 20,
+        };
+        if (tls is not null)
+            handler.SslOptions = tls.ForClient(endpoint.Host);
+        _http = new HttpMessageInvoker(handler);
+    }
 
     public Uri Endpoint { get; }
 

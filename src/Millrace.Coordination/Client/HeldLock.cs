@@ -36,7 +36,8 @@ public sealed class HeldLock : IAsyncDisposable
     /// <summary>Canceled when the lease is over or cannot be renewed in time.</summary>
     public CancellationToken Lost => _lost.Token;
 
-    internal static async Task<HeldLock> AcquireAsync(CoordinationClient client, string name, TimeSpan ttl, CancellationToken cancellation)
+    internal static async Task<HeldLock> AcquireAsync(CoordinationClient client, string name, TimeSpan ttl, CancellationToken cancellation,
+        ReadOnlyMemory<byte> value = default)
     {
         var lease = await client.GrantLeaseAsync(ttl, cancellation).ConfigureAwait(false);
         // etcd's recipe, so that etcdctl lock and other clients wait in the same row: the oldest key under the name holds.
@@ -44,7 +45,7 @@ public sealed class HeldLock : IAsyncDisposable
         HeldLock? held = null;
         try
         {
-            var created = await client.PutAsync(key, ReadOnlyMemory<byte>.Empty, lease, cancellation).ConfigureAwait(false);
+            var created = await client.PutAsync(key, value, lease, cancellation).ConfigureAwait(false);
             held = new HeldLock(client, key, lease, created, ttl);
             using var gone = CancellationTokenSource.CreateLinkedTokenSource(cancellation, held.Lost);
             await WaitForOlderAsync(client, name + "/", created, gone.Token).ConfigureAwait(false);

@@ -28,7 +28,11 @@ internal sealed class Callers(Replica replica)
             return "";
         var token = call.Metadata("token") ?? call.Metadata("authorization");
         if (string.IsNullOrEmpty(token))
-            throw StoreErrors.UserEmpty;
+        {
+            // As etcd: whoever gave no token is who its certificate says, where clients must have one.
+            var certified = replica.Options.ClientTls?.RequireClientCertificate == true ? call.CertifiedName : null;
+            return string.IsNullOrEmpty(certified) ? throw StoreErrors.UserEmpty : certified;
+        }
         return Verify(auth, token) ?? throw StoreErrors.InvalidToken;
     }
 

@@ -21,6 +21,9 @@ internal abstract class GrpcCall(int maxMessageBytes)
 
     protected int MaxMessageBytes => maxMessageBytes;
 
+    /// <summary>The name in the certificate that the client proved to have; null without one.</summary>
+    public virtual string? CertifiedName => null;
+
     /// <summary>A header of the request; null when absent.</summary>
     public abstract string? Metadata(string name);
 

@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Millrace.Coordination.Grpc.Http2;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Grpc;
 
@@ -19,6 +20,7 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
 {
     private readonly Dictionary<string, GrpcMethod> _methods = new(StringComparer.Ordinal);
     private readonly IPEndPoint _address;
+    private readonly TlsIdentity? _tls;
     private readonly ILoggerFactory _loggers;
     private KestrelServer? _kestrel;
     private Http2Listener? _listener;
@@ -30,8 +32,10 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
     /// <param name="maxMessageBytes">Of a request's message.</param>
     /// <param name="time">For deadlines.</param>
     /// <param name="loggers">For the server's own words too.</param>
-    public GrpcServer(IPEndPoint address, int maxMessageBytes, TimeProvider time, ILoggerFactory loggers)
+    /// <param name="tls">Null: in the clear.</param>
+    public GrpcServer(IPEndPoint address, int maxMessageBytes, TimeProvider time, ILoggerFactory loggers, TlsIdentity? tls = null)
     {
+        _tls = tls;
         _maxMessageBytes = maxMessageBytes;
         _address = address;
         _loggers = loggers;
@@ -61,7 +65,7 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
 
     public async Task StartAsync(CancellationToken cancel)
     {
-        if (Http2Listener.IsSupported)
+        if (_tls is null && Http2Listener.IsSupported)
         {
             _listener = new Http2Listener(_address, new ConnectionLimits { MaxMessageBytes = _maxMessageBytes }, this, _logger);
             Port = _listener.Port;
@@ -196,7 +200,12 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         options.Limits.Http2.InitialConnectionWindowSize = 8 << 20;
         options.Limits.Http2.InitialStreamWindowSize = 1 << 20;
         options.Limits.KeepAliveTimeout = TimeSpan.FromHours(2);
-        options.Listen(_address, listen => listen.Protocols = HttpProtocols.Http2);
+        options.Listen(_address, listen =>
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            if (_tls is not null)
+                listen.UseTls(_tls, _time);
+        });
         return new KestrelServer(
             Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, UnsafePreferInlineScheduling = true }), _loggers), _loggers);
     }

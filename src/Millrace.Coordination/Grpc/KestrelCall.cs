@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
+using System.Security.Cryptography.X509Certificates;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -32,6 +33,8 @@ internal sealed class KestrelCall : GrpcCall
     public override bool IsAborted => _aborted.IsCancellationRequested;
 
     public override string Path => _request.Path;
+
+    public override string? CertifiedName => _features.Get<ITlsConnectionFeature>()?.ClientCertificate?.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
 
     public override string? Metadata(string name) => _request.Headers.TryGetValue(name, out var values) ? values.ToString() : null;
 

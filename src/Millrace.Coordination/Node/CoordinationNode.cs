@@ -7,6 +7,7 @@ using Millrace.Coordination.Machine;
 using Millrace.Coordination.Store;
 using Millrace.Coordination.Wire;
 using Millrace.Raft.Consensus;
+using Millrace.Raft.Transport;
 using Millrace.Storage.Files;
 
 namespace Millrace.Coordination.Node;
@@ -77,7 +78,8 @@ public sealed partial class CoordinationNode : IAsyncDisposable
         var replica = await Replica.StartAsync(options, DiskFileSystem.Instance, time, logger, cancel).ConfigureAwait(false);
         try
         {
-            var server = new GrpcServer(new IPEndPoint(options.Address, options.ClientPort), options.MaxRequestBytes + (512 << 10), time, loggers)
+            var server = new GrpcServer(new IPEndPoint(options.Address, options.ClientPort), options.MaxRequestBytes + (512 << 10), time, loggers,
+                options.ClientTls is null ? null : TlsIdentity.Load(options.ClientTls, "TLS of clients"))
             {
                 StatusOf = StatusOf,
             };
@@ -157,11 +159,11 @@ public sealed partial class CoordinationNode : IAsyncDisposable
 
     private async Task PublishAsync()
     {
-        var url = _replica.Options.AdvertisedClientUrl ?? $"http://{_replica.Options.Address}:{ClientPort}";
+        var url = _replica.Options.AdvertisedClientUrl ?? $"{(_replica.Options.ClientTls is null ? "http" : "https")}://{_replica.Options.Address}:{ClientPort}";
         var name = _replica.Options.Name;
         var mine = _replica.Read(machine => machine.FindMember(_replica.Id));
         var self = _replica.Options.Members.FirstOrDefault(m => m.Name == name);
-        var peerUrl = self is null ? null : NodeIdentity.PeerUrlOf(self);
+        var peerUrl = self is null ? null : NodeIdentity.PeerUrlOf(self, _replica.Options.PeerTls is not null);
         var isFull = _replica.Read(machine => machine.Store.Bytes > _replica.Options.QuotaBytes
             && !machine.Alarms.Contains((_replica.Id, AlarmType.Nospace)));
         try

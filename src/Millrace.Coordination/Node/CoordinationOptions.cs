@@ -1,6 +1,7 @@
 using System.Net;
 using Millrace.Raft.Consensus;
 using Millrace.Raft.Log;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Node;
 
@@ -50,7 +51,13 @@ public sealed record CoordinationOptions
     /// <summary>For the other members; 0 for any free one, -1 for none. Default 2380.</summary>
     public int PeerPort { get; init; } = 2380;
 
-    /// <summary>Where clients are told to find this member; null: http://, the address and port.</summary>
+    /// <summary>Clients must speak TLS; null: in the clear. With <see cref="TlsFiles.RequireClientCertificate"/> the name in a client's certificate is its user.</summary>
+    public TlsFiles? ClientTls { get; init; }
+
+    /// <summary>Members speak TLS with each other, and each proves itself by its certificate; null: in the clear. The same on all members.</summary>
+    public TlsFiles? PeerTls { get; init; }
+
+    /// <summary>Where clients are told to find this member; null: http:// or https://, the address and port.</summary>
     public string? AdvertisedClientUrl { get; init; }
 
     /// <summary>How linearizable reads are answered; the same on all members. Default: by read index.</summary>

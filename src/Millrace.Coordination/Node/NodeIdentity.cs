@@ -15,7 +15,7 @@ internal static class NodeIdentity
 {
     private const string FileName = "identity";
 
-    public static string PeerUrlOf(CoordinationMember member) => $"http://{member.Host}:{member.PeerPort}";
+    public static string PeerUrlOf(CoordinationMember member, bool isSecure) => $"{(isSecure ? "https" : "http")}://{member.Host}:{member.PeerPort}";
 
     /// <summary>Reads the identity, or makes one: from the options for a new group, from the running group when joining.</summary>
     /// <exception cref="InvalidOperationException">The options do not fit to a running group, or no member of it answers.</exception>
@@ -57,7 +57,7 @@ internal static class NodeIdentity
         var identity = new Identity { Name = options.Name };
         foreach (var member in members.OrderBy(m => m.Name, StringComparer.Ordinal))
         {
-            var url = PeerUrlOf(member);
+            var url = PeerUrlOf(member, options.PeerTls is not null);
             var wire = new Member { ID = MemberIdOf(options.GroupToken, member.Name + url, 0), Name = member.Name };
             wire.PeerURLs.Add(url);
             identity.FirstMembers.Add(wire);
@@ -71,14 +71,15 @@ internal static class NodeIdentity
     private static async Task<Identity> JoinAsync(CoordinationOptions options, CancellationToken cancel)
     {
         var self = options.Members.FirstOrDefault(m => m.Name == options.Name);
-        var url = self is null ? $"http://{options.Address}:{options.PeerPort}" : PeerUrlOf(self);
+        var url = self is null ? $"http://{options.Address}:{options.PeerPort}" : PeerUrlOf(self, options.PeerTls is not null);
         var failures = new List<string>();
+        var tls = options.PeerTls is null ? null : TlsIdentity.Load(options.PeerTls, "TLS between members");
         foreach (var member in options.Members.Where(m => m.Name != options.Name))
         {
             try
             {
                 var answer = JoinAnswer.Parser.ParseFrom(await PeerQuestion.AskAsync(
-                    member.Host, member.PeerPort, new JoinQuestion { PeerUrl = url }.ToByteArray(), cancel).ConfigureAwait(false));
+                    member.Host, member.PeerPort, new JoinQuestion { PeerUrl = url }.ToByteArray(), tls, cancel).ConfigureAwait(false));
                 var mine = answer.Members.FirstOrDefault(m => m.PeerURLs.Contains(url));
                 if (mine is null)
                 {

@@ -60,7 +60,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         }
         Leases = new LeaseKeeper(time);
         _pending = new PendingRequests(options.MaxPendingRequests);
-        _transport = new PeerTransport(identity.ClusterId, new MemberId(Id), this, time, logger);
+        _transport = new PeerTransport(
+            identity.ClusterId, new MemberId(Id), this, time, logger, new PeerTransportOptions { Tls = options.PeerTls is null ? null : TlsIdentity.Load(options.PeerTls, "TLS between members") });
         _writer = new LogWriter(storage.Log, time, options.QuickFlush, Written, Fail);
         _snapshots = new SnapshotWorker(storage.Snapshots, Fail) { Post = action => _loop!.Post(action) };
         _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, Fail)

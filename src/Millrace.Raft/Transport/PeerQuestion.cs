@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 
 namespace Millrace.Raft.Transport;
 
@@ -9,13 +11,16 @@ public static class PeerQuestion
     private const int MaxBytes = 4 << 20;
 
     /// <exception cref="IOException">The member could not be reached or did not answer.</exception>
-    public static async Task<byte[]> AskAsync(string host, int port, ReadOnlyMemory<byte> question, CancellationToken cancel)
+    public static async Task<byte[]> AskAsync(string host, int port, ReadOnlyMemory<byte> question, TlsIdentity? tls, CancellationToken cancel)
     {
         try
         {
             using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             await socket.ConnectAsync(host, port, cancel).ConfigureAwait(false);
-            await using var stream = new NetworkStream(socket);
+            await using var plain = new NetworkStream(socket);
+            await using var stream = tls is null ? (Stream)plain : new SslStream(plain);
+            if (stream is SslStream secure)
+                await secure.AuthenticateAsClientAsync(tls!.ForClient(host), cancel).ConfigureAwait(false);
             var words = new byte[Hello.Bytes];
             new Hello(0, MemberId.None, MemberId.None).Write(words);
             await stream.WriteAsync(words, cancel).ConfigureAwait(false);
@@ -23,6 +28,10 @@ public static class PeerQuestion
             await stream.ReadExactlyAsync(welcome, cancel).ConfigureAwait(false);
             await WriteAsync(stream, question, cancel).ConfigureAwait(false);
             return await ReadAsync(stream, cancel).ConfigureAwait(false);
+        }
+        catch (AuthenticationException error)
+        {
+            throw new IOException($"{host}:{port} and this member do not trust each other's certificates: {error.Message}", error);
         }
         catch (SocketException error)
         {

@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using Microsoft.Extensions.Logging;
 using Millrace.Raft.Messages;
 
@@ -24,6 +26,7 @@ internal sealed partial class PeerSender
     private long _queuedBytes;
     private int _sent;
     private Socket? _socket;
+    private Stream? _secure;
     private CancellationTokenSource? _broken;
     private bool _isLeftToTask;
     private string _host;
@@ -79,6 +82,17 @@ internal sealed partial class PeerSender
         {
             if (_socket is null || _isLeftToTask)
                 return;
+            if (_secure is not null)
+            {
+                // TLS writes only as a whole, so it is the task's.
+                if (_queue.Count == 0)
+                    return;
+                _buffer.ResetWrittenCount();
+                _sent = 0;
+                _isLeftToTask = true;
+                _leftOver.Release();
+                return;
+            }
             while (EncodeSome())
             {
                 while (_sent < _buffer.WrittenCount)
@@ -133,12 +147,14 @@ internal sealed partial class PeerSender
         {
             try
             {
-                using var socket = await ConnectAsync().ConfigureAwait(false);
+                var (socket, secure) = await ConnectAsync().ConfigureAwait(false);
+                using var connection = socket;
+                await using var session = secure;
                 pause = _options.ReconnectMin;
                 LogConnected(_logger, _hello.From, _hello.To);
-                await SendLeftOversAsync(socket).ConfigureAwait(false);
+                await SendLeftOversAsync(socket, secure).ConfigureAwait(false);
             }
-            catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or InvalidDataException)
+            catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or InvalidDataException or AuthenticationException)
             {
                 if (_stop.IsCancellationRequested)
                     return;
@@ -156,7 +172,7 @@ internal sealed partial class PeerSender
         }
     }
 
-    private async Task<Socket> ConnectAsync()
+    private async Task<(Socket Socket, SslStream? Secure)> ConnectAsync()
     {
         string host;
         int port;
@@ -165,31 +181,47 @@ internal sealed partial class PeerSender
         using var timeout = new CancellationTokenSource(_options.HandshakeTimeout, _time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        SslStream? secure = null;
         try
         {
             await socket.ConnectAsync(host, port, both.Token).ConfigureAwait(false);
+            if (_options.Tls is not null)
+            {
+                secure = new SslStream(new NetworkStream(socket));
+                await secure.AuthenticateAsClientAsync(_options.Tls.ForClient(host), both.Token).ConfigureAwait(false);
+            }
             var words = new byte[Hello.Bytes];
             _hello.Write(words);
-            await socket.SendAsync(words, both.Token).ConfigureAwait(false);
-            if (await socket.ReceiveAsync(words.AsMemory(0, 1), both.Token).ConfigureAwait(false) != 1 || words[0] != 1)
+            if (secure is null)
+                await socket.SendAsync(words, both.Token).ConfigureAwait(false);
+            else
+                await secure.WriteAsync(words, both.Token).ConfigureAwait(false);
+            var welcome = words.AsMemory(0, 1);
+            var read = secure is null
+                ? await socket.ReceiveAsync(welcome, both.Token).ConfigureAwait(false)
+                : await secure.ReadAsync(welcome, both.Token).ConfigureAwait(false);
+            if (read != 1 || words[0] != 1)
                 throw new InvalidDataException($"{host}:{port} is not member {_hello.To} of this group");
         }
         catch
         {
+            if (secure is not null)
+                await secure.DisposeAsync().ConfigureAwait(false);
             socket.Dispose();
             throw;
         }
-        return socket;
+        return (socket, secure);
     }
 
-    private async Task SendLeftOversAsync(Socket socket)
+    private async Task SendLeftOversAsync(Socket socket, SslStream? secure)
     {
         using var broken = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        socket.Blocking = false;
-        var watching = WatchAsync(socket, broken);
+        socket.Blocking = secure is not null;
+        var watching = WatchAsync(socket, secure, broken);
         lock (_lock)
         {
             _broken = broken;
+            _secure = secure;
             _socket = socket;
         }
         try
@@ -200,7 +232,10 @@ internal sealed partial class PeerSender
                 while (true)
                 {
                     // The buffer belongs to this task until it says otherwise.
-                    await SendAsync(socket, _buffer.WrittenMemory[_sent..], broken.Token).ConfigureAwait(false);
+                    if (secure is null)
+                        await SendAsync(socket, _buffer.WrittenMemory[_sent..], broken.Token).ConfigureAwait(false);
+                    else
+                        await secure.WriteAsync(_buffer.WrittenMemory[_sent..], broken.Token).ConfigureAwait(false);
                     lock (_lock)
                     {
                         if (EncodeSome())
@@ -216,6 +251,7 @@ internal sealed partial class PeerSender
             lock (_lock)
             {
                 _socket = null;
+                _secure = null;
                 _broken = null;
                 _isLeftToTask = false;
                 _queue.Clear();
@@ -229,14 +265,17 @@ internal sealed partial class PeerSender
     }
 
     /// <summary>The other side never says more than its welcome, so anything readable is the end.</summary>
-    private static async Task WatchAsync(Socket socket, CancellationTokenSource broken)
+    private static async Task WatchAsync(Socket socket, SslStream? secure, CancellationTokenSource broken)
     {
         try
         {
-            await socket.ReceiveAsync(new byte[1], broken.Token).ConfigureAwait(false);
+            if (secure is null)
+                await socket.ReceiveAsync(new byte[1], broken.Token).ConfigureAwait(false);
+            else
+                _ = await secure.ReadAsync(new byte[1], broken.Token).ConfigureAwait(false);
             await broken.CancelAsync().ConfigureAwait(false);
         }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
+        catch (Exception error) when (error is OperationCanceledException or SocketException or IOException or ObjectDisposedException)
         {
             await broken.CancelAsync().ConfigureAwait(false);
         }

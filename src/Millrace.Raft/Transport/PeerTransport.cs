@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using Microsoft.Extensions.Logging;
 using Millrace.Raft.Messages;
 
@@ -153,12 +155,13 @@ public sealed partial class PeerTransport : IAsyncDisposable
         {
             socket.NoDelay = true;
             socket.ReceiveTimeout = (int)_options.HandshakeTimeout.TotalMilliseconds;
-            var hello = Greet(socket);
+            var stream = Secured(socket);
+            var hello = Greet(stream);
             socket.ReceiveTimeout = 0;
             if (hello.From.IsNone)
             {
                 isAnswering = true;
-                var answering = AnswerAsync(socket);
+                var answering = AnswerAsync(stream);
                 _answering[answering] = true;
                 _ = answering.ContinueWith(t => _answering.TryRemove(t, out _), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
                 return;
@@ -166,7 +169,7 @@ public sealed partial class PeerTransport : IAsyncDisposable
             LogConnected(_logger, _self, hello.From);
             try
             {
-                Receive(socket, hello.From);
+                Receive(stream, hello.From);
             }
             finally
             {
@@ -174,7 +177,7 @@ public sealed partial class PeerTransport : IAsyncDisposable
                     _receiver.Lost(hello.From);
             }
         }
-        catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or InvalidDataException)
+        catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or InvalidDataException or AuthenticationException)
         {
             if (!_stop.IsCancellationRequested)
                 LogBroken(_logger, _self, error.Message);
@@ -187,12 +190,22 @@ public sealed partial class PeerTransport : IAsyncDisposable
         }
     }
 
-    private Hello Greet(Socket socket)
+    private Stream Secured(Socket socket)
+    {
+        var stream = new NetworkStream(socket, ownsSocket: true);
+        if (_options.Tls is null)
+            return stream;
+        var secure = new SslStream(stream);
+        secure.AuthenticateAsServer(_options.Tls.ForServer(null));
+        return secure;
+    }
+
+    private Hello Greet(Stream stream)
     {
         var words = new byte[Hello.Bytes];
         for (var read = 0; read < words.Length;)
         {
-            var count = socket.Receive(words, read, words.Length - read, SocketFlags.None);
+            var count = stream.Read(words.AsSpan(read));
             if (count == 0)
                 throw new InvalidDataException("a caller went away before its first words");
             read += count;
@@ -200,13 +213,13 @@ public sealed partial class PeerTransport : IAsyncDisposable
         if (!Hello.TryRead(words, out var hello))
             throw new InvalidDataException("a caller is no member of a Millrace group, or of another version");
         var isWelcome = hello.From.IsNone || (hello.Group == _group && hello.To == _self);
-        socket.Send([isWelcome ? (byte)1 : (byte)2]);
+        stream.WriteByte(isWelcome ? (byte)1 : (byte)2);
         if (!isWelcome)
             throw new InvalidDataException($"a caller asked for member {hello.To} of group {hello.Group:x}; this is {_self} of {_group:x}");
         return hello;
     }
 
-    private void Receive(Socket socket, MemberId from)
+    private void Receive(Stream stream, MemberId from)
     {
         var buffer = new byte[64 << 10];
         var (start, end) = (0, 0);
@@ -221,7 +234,7 @@ public sealed partial class PeerTransport : IAsyncDisposable
                     _receiver.Receive(from, body[0], body.AsMemory(1));
             }
             (buffer, start, end) = MakeRoom(buffer, start, end);
-            var count = socket.Receive(buffer, end, buffer.Length - end, SocketFlags.None);
+            var count = stream.Read(buffer.AsSpan(end));
             if (count == 0)
                 return;
             end += count;
@@ -257,13 +270,13 @@ public sealed partial class PeerTransport : IAsyncDisposable
         return body;
     }
 
-    private async Task AnswerAsync(Socket socket)
+    private async Task AnswerAsync(Stream connection)
     {
         try
         {
             using var timeout = new CancellationTokenSource(_options.HandshakeTimeout, _time);
             using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
-            await using var stream = new NetworkStream(socket, ownsSocket: true);
+            await using var stream = connection;
             var question = await PeerQuestion.ReadAsync(stream, both.Token).ConfigureAwait(false);
             await PeerQuestion.WriteAsync(stream, _receiver.Answer(question), both.Token).ConfigureAwait(false);
         }

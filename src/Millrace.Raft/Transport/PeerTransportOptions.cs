@@ -3,6 +3,9 @@ namespace Millrace.Raft.Transport;
 /// <summary>The bounds of the connections between members.</summary>
 public sealed record PeerTransportOptions
 {
+    /// <summary>Connections are encrypted, and both sides prove who they are; null: in the clear.</summary>
+    public TlsIdentity? Tls { get; init; }
+
     /// <summary>Largest frame that is believed. Default 64 MiB.</summary>
     public int MaxFrameBytes { get; init; } = 64 << 20;
 

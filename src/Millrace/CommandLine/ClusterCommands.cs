@@ -42,9 +42,11 @@ internal static class ClusterCommands
             Description = "The algorithm, the same on all members from the first day", HelpName = "raft|multi-paxos|fast-paxos", DefaultValueFactory = _ => "raft",
         };
         consensus.AcceptOnlyFromAmong("raft", "multi-paxos", "fast-paxos");
+        var tls = new StartTls();
         var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads, consensus }.WithExamples(
             "./millrace cluster start",
             "./millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
+        tls.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             var listen = EndPoint(parsed.GetValue(client)!);
@@ -55,7 +57,7 @@ internal static class ClusterCommands
             {
                 DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
                 Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
-                PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads),
+                PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads), ClientTls = tls.OfClients(parsed), PeerTls = tls.OfMembers(parsed),
                 Consensus = parsed.GetValue(consensus) switch
                 {
                     "multi-paxos" => ConsensusAlgorithm.MultiPaxos,
@@ -68,7 +70,7 @@ internal static class ClusterCommands
             if (parsed.GetValue(MillraceCommand.Json))
                 Terminal.WriteJson(new JsonObject { ["name"] = name, ["client"] = node.ClientPort, ["peer"] = node.PeerPort, ["pid"] = Environment.ProcessId });
             else
-                Console.Out.WriteLine($"member {name} serves etcd's API at http://{listen.Address}:{node.ClientPort}, data in {options.DataFolder}");
+                Console.Out.WriteLine($"member {name} serves etcd's API at {(options.ClientTls is null ? "http" : "https")}://{listen.Address}:{node.ClientPort}, data in {options.DataFolder}");
             var stopped = UpCommands.UntilStoppedAsync(cancellation);
             if (await Task.WhenAny(stopped, node.Completion) != stopped && node.Completion.Exception is { } failure)
                 throw new CommandException(failure.InnerException!.Message);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Millrace.Coordination.Client;
+using Millrace.Raft.Transport;
 using static Millrace.Host.CommandLine.Values;
 
 namespace Millrace.Host.CommandLine;
@@ -16,6 +17,12 @@ internal static class ClusterManagement
     {
         Description = "Client addresses of members, host:port,... [default: from the settings]", HelpName = "LIST",
     };
+
+    private static readonly Option<string?> CaCert = new("--cacert") { Description = "Roots that the members' certificates come from; they are spoken to by TLS", HelpName = "FILE" };
+
+    private static readonly Option<string?> Cert = new("--cert") { Description = "This client's certificate", HelpName = "FILE" };
+
+    private static readonly Option<string?> Key = new("--key") { Description = "Its key", HelpName = "FILE" };
 
     public static IEnumerable<Command> All() => [Status(), Add(), Promote(), Remove(), Transfer(), Snapshot()];
 
@@ -113,9 +120,10 @@ internal static class ClusterManagement
 
     private static Command Asking(Command command, Func<ParseResult, ClusterClient, CancellationToken, Task<int>> act)
     {
+        AddTls(command);
         command.SetAction(async (parsed, cancellation) =>
         {
-            using var client = new ClusterClient(Addresses(parsed));
+            using var client = new ClusterClient(Addresses(parsed), tls: TlsOf(parsed));
             try
             {
                 return await act(parsed, client, cancellation);
@@ -130,11 +138,31 @@ internal static class ClusterManagement
         return command;
     }
 
+    /// <summary>Gives a command the options of clients that speak TLS.</summary>
+    public static void AddTls(Command command)
+    {
+        foreach (var option in new[] { CaCert, Cert, Key })
+            command.Options.Add(option);
+    }
+
+    /// <summary>By the options, else by the settings.</summary>
+    public static TlsFiles? TlsOf(ParseResult parsed)
+    {
+        var (ca, certificate, key) = (parsed.GetValue(CaCert), parsed.GetValue(Cert), parsed.GetValue(Key));
+        if (ca is not null || certificate is not null)
+            return new TlsFiles { Ca = ca, Certificate = certificate, Key = key };
+        var settings = parsed.Settings().Coordination;
+        // A server's own certificate proves it to itself where no ca is given.
+        return settings?.Tls is { } tls ? tls with { Ca = tls.Ca ?? (settings.Endpoints.Count == 0 ? tls.Certificate : null), RequireClientCertificate = false } : null;
+    }
+
     public static Uri[] Addresses(ParseResult parsed)
     {
-        var list = parsed.GetValue(Endpoints) ?? parsed.Settings().Coordination?.Listener.ToString() ?? "127.0.0.1:2379";
-        return list.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(static text =>
-            Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text, UriKind.Absolute, out var address)
+        if (parsed.GetValue(Endpoints) is not { } list)
+            return [.. parsed.Settings().Coordination?.Addresses ?? [new Uri("http://127.0.0.1:2379")]];
+        var scheme = TlsOf(parsed) is null ? "http://" : "https://";
+        return list.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(text =>
+            Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : scheme + text, UriKind.Absolute, out var address)
                 ? address
                 : throw new CommandException($"'{text}' is no address", "write it as 127.0.0.1:2379", ExitCode.Usage)).ToArray();
     }

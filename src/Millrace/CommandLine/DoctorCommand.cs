@@ -28,7 +28,7 @@ internal static class DoctorCommand
             findings.Add(Disk(settings));
             foreach (var (name, listener) in new[] { ("Kafka", settings.Kafka), ("HTTP", settings.Http), ("PostgreSQL", settings.Postgres) })
                 findings.Add(Port(name, listener, up));
-            if (settings.Coordination is { } member)
+            if (settings.Coordination is { Endpoints.Count: 0 } member)
                 findings.Add(Port("etcd's API", member.Listener, up));
             findings.Add(new Finding("platform", true, up ? "running" : "not running", up ? null : "start it with: ./millrace up"));
             return Report(parsed, findings);

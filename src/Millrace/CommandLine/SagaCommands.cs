@@ -24,6 +24,7 @@ internal static class SagaCommands
         var id = new Option<string?>("--id") { Description = "Names this run; one that is done is not done again [default: the saga's name]", HelpName = "ID" };
         var command = new Command("run", "Run a saga, or go on with one that was begun") { file, id, ClusterManagement.Endpoints }.WithExamples(
             "./millrace saga run order.yaml --id order-4711");
+        ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) =>
         {
             var path = parsed.GetValue(file)!;
@@ -40,6 +41,7 @@ internal static class SagaCommands
     private static Command List()
     {
         var command = new Command("list", "Sagas that the store knows") { ClusterManagement.Endpoints }.WithExamples("./millrace saga list --json");
+        ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) => FinishAsync(parsed, runner => runner.ListAsync(cancellation)));
         return command;
     }
@@ -48,6 +50,7 @@ internal static class SagaCommands
     {
         var command = new Command("resume", "Go on with every saga that is neither done nor undone") { ClusterManagement.Endpoints }.WithExamples(
             "./millrace saga resume");
+        ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) => FinishAsync(parsed, async runner =>
         {
             var resumed = new List<(string, SagaRecord)>();
@@ -70,7 +73,7 @@ internal static class SagaCommands
 
     private static async Task<int> FinishAsync(ParseResult parsed, Func<SagaRunner, Task<IReadOnlyList<(string Id, SagaRecord Record)>>> act)
     {
-        using var store = new CoordinationClient(ClusterManagement.Addresses(parsed));
+        using var store = new CoordinationClient(ClusterManagement.Addresses(parsed), tls: ClusterManagement.TlsOf(parsed));
         IReadOnlyList<(string Id, SagaRecord Record)> sagas;
         try
         {

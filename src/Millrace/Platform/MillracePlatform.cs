@@ -89,6 +89,9 @@ internal sealed class MillracePlatform : IAsyncDisposable
         OnStop(broker.DisposeAsync);
         Kafka = broker.BootstrapServers;
         var coordination = await CoordinateAsync(settings, logs, time, cancellation);
+        var outer = settings.Coordination is { Endpoints.Count: > 0 } elsewhere ? new OuterClusterSeam(elsewhere) : null;
+        if (outer is not null)
+            OnStop(outer.Dispose);
         settings = settings with { Kafka = settings.Kafka with { Port = broker.Endpoint.Port } };
         var logins = LoginsOf(settings, broker, security);
 
@@ -128,7 +131,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
                 Sql = new SqlSeam(engine),
                 Iceberg = new RestCatalog(catalog),
                 Schemas = new RegistryApi(schemas),
-                Cluster = coordination is null ? null : new ClusterSeam(coordination),
+                Cluster = coordination is not null ? new ClusterSeam(coordination) : outer,
                 Process = new ProcessFacts(settings.Data, time),
                 Ready = () =>
                 {
@@ -165,6 +168,11 @@ internal sealed class MillracePlatform : IAsyncDisposable
     {
         if (settings.Coordination is not { } member)
             return null;
+        if (member.Endpoints.Count > 0)
+        {
+            Coordination = string.Join(',', member.Endpoints.Select(static e => e.Authority));
+            return null;
+        }
         var node = await ListenAsync("coordination (etcd's API)", member.Listener, () => CoordinationNode.StartAsync(
             member.Options(Path.Combine(settings.Data, "coordination")), time, logs, cancellation));
         OnStop(node.DisposeAsync);

@@ -3,6 +3,7 @@ using System.Net;
 using Millrace.Coordination.Node;
 using Millrace.Iceberg.Maintenance;
 using Millrace.Raft.Consensus;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Host.Settings;
 
@@ -108,10 +109,21 @@ internal sealed record CoordinationSettings
 
     public ConsensusAlgorithm Consensus { get; init; }
 
+    /// <summary>An outer store with etcd's API, etcd's own for one; empty: the one in this process.</summary>
+    public IReadOnlyList<Uri> Endpoints { get; init; } = [];
+
+    /// <summary>Of the port for clients; with <see cref="Endpoints"/> what this process proves to them and trusts.</summary>
+    public TlsFiles? Tls { get; init; }
+
+    public TlsFiles? PeerTls { get; init; }
+
+    /// <summary>Where clients of the store go.</summary>
+    public IReadOnlyList<Uri> Addresses => Endpoints.Count > 0 ? Endpoints : [new Uri($"{(Tls is null ? "http" : "https")}://{Listener}")];
+
     public CoordinationOptions Options(string dataFolder) => new()
     {
         DataFolder = dataFolder, Name = Name, Members = Members, IsJoining = IsJoining, Address = Listener.Address, ClientPort = Listener.Port,
         PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads, Consensus = Consensus,
-        AdvertisedClientUrl = "http://" + Listener,
+        ClientTls = Tls, PeerTls = PeerTls, AdvertisedClientUrl = $"{(Tls is null ? "http" : "https")}://{Listener}",
     };
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
+using Millrace.Raft.Transport;
 using Millrace.Raft.Consensus;
 using Millrace.Iceberg.Maintenance;
 using Millrace.Pipelines.Language;
@@ -127,6 +128,17 @@ internal static class SettingsFile
                 case "join":
                     settings = settings with { IsJoining = Flag(value, file) };
                     break;
+                case "endpoints":
+                    settings = settings with { Endpoints = [.. Texts(value, file).Select(t => Endpoint(t.Node, t.Text, file))] };
+                    break;
+                case "tls":
+                    settings = settings with { Tls = Tls(value, file) };
+                    break;
+                case "peer_tls":
+                    settings = settings with { PeerTls = Tls(value, file) with { RequireClientCertificate = true } };
+                    if (settings.PeerTls.Certificate is null || settings.PeerTls.Ca is null)
+                        throw Fault(value, file, "members prove themselves to each other, which takes certificate and ca", "peer_tls: {certificate: a.pem, key: a.key, ca: ca.pem}");
+                    break;
                 case "consensus":
                     settings = settings with
                     {
@@ -152,9 +164,13 @@ internal static class SettingsFile
                     };
                     break;
                 default:
-                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus"], file);
+                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus", "endpoints", "tls", "peer_tls"], file);
             }
         }
+        if (settings.Endpoints.Count == 0 && settings.Tls is { Certificate: null })
+            throw Fault(node, file, "tls: has no certificate for the store's own port", "tls: {certificate: server.pem, key: server.key}");
+        if (settings.Endpoints.Count > 0 && settings.Members.Count > 0)
+            throw Fault(node, file, "endpoints: name a store elsewhere, members: one in this process", "keep one of the two");
         if (settings is { Consensus: ConsensusAlgorithm.FastPaxos, Reads: ReadMode.Lease })
             throw Fault(node, file, "fast-paxos cannot read by lease, since its members commit without their leader", "reads: index or quorum");
         if (settings.Members.Count > 0 && !settings.IsJoining && !settings.Members.Any(m => m.Name == settings.Name))
@@ -164,6 +180,28 @@ internal static class SettingsFile
                 "name is one of " + string.Join(", ", settings.Members.Select(m => m.Name)));
         }
         return settings;
+    }
+
+    private static Uri Endpoint(YamlNode node, string text, string file) =>
+        Uri.TryCreate(text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+            ? address
+            : throw Fault(node, file, $"'{text}' is no address of a store", "http://10.0.0.1:2379 or https://10.0.0.1:2379");
+
+    private static TlsFiles Tls(YamlNode node, string file)
+    {
+        var tls = new TlsFiles();
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            tls = name switch
+            {
+                "certificate" => tls with { Certificate = Expand(Text(value, file)) },
+                "key" => tls with { Key = Expand(Text(value, file)) },
+                "ca" => tls with { Ca = Expand(Text(value, file)) },
+                "client_cert_auth" => tls with { RequireClientCertificate = Flag(value, file) },
+                _ => throw Unknown(key, name, ["certificate", "key", "ca", "client_cert_auth"], file),
+            };
+        }
+        return tls;
     }
 
     private static CoordinationMember Member(string name, YamlNode value, string file)

@@ -43,6 +43,10 @@ public sealed class SettingsFileTests
     [InlineData("coordination: {port: 1, members: {a: here}}", "m.yaml:1:38: 'here' is no host and port")]
     [InlineData("coordination: {name: a, members: {a: h:1, b: h:2}}", "m.yaml:1:34: a group begins with 1, 3 or 5 members, not 2")]
     [InlineData("coordination: {consensus: fast-paxos, reads: lease}", "m.yaml:1:15: fast-paxos cannot read by lease")]
+    [InlineData("coordination: {endpoints: [ftp://a:1]}", "m.yaml:1:28: 'ftp://a:1' is no address of a store")]
+    [InlineData("coordination: {endpoints: [a:1], members: {a: h:1}}", "m.yaml:1:15: endpoints: name a store elsewhere")]
+    [InlineData("coordination: {tls: {ca: x.pem}}", "m.yaml:1:15: tls: has no certificate")]
+    [InlineData("coordination: {peer_tls: {certificate: x.pem}}", "m.yaml:1:26: members prove themselves to each other")]
     [InlineData("coordination: {consensus: paxos}", "m.yaml:1:27: 'paxos' is no algorithm of the store")]
     [InlineData("coordination: {name: d, members: {a: h:1, b: h:2, c: h:3}}", "m.yaml:1:22: the members do not include this one, 'd'")]
     [InlineData("tables: {keep: 1x}", "m.yaml:1:16: '1x' is not a duration")]
@@ -75,6 +79,21 @@ public sealed class SettingsFileTests
         Assert.Equal((false, false), (closed.HttpLogin, closed.HttpTls));
         var asked = SettingsFile.Parse(security + "http: {login: true}", "m.yaml");
         Assert.Equal((true, false), (asked.HttpLogin, asked.HttpTls));
+    }
+
+    [Fact]
+    public void The_coordination_store_can_be_an_etcd_elsewhere_and_speak_tls()
+    {
+        var outer = SettingsFile.Parse("coordination: {endpoints: [https://a:1, b:2], tls: {ca: /ca.pem}}", "m.yaml").Coordination!;
+        Assert.Equal([new Uri("https://a:1"), new Uri("http://b:2")], outer.Addresses);
+        Assert.Equal("/ca.pem", outer.Tls!.Ca);
+        var own = SettingsFile.Parse(
+            "coordination: {port: 7, tls: {certificate: /s.pem, key: /s.key, ca: /ca.pem, client_cert_auth: true}, peer_tls: {certificate: /s.pem, ca: /ca.pem}}",
+            "m.yaml").Coordination!;
+        Assert.Equal([new Uri("https://127.0.0.1:7")], own.Addresses);
+        var options = own.Options("/tmp/x");
+        Assert.True(options.ClientTls!.RequireClientCertificate && options.PeerTls!.RequireClientCertificate);
+        Assert.Equal("https://127.0.0.1:7", options.AdvertisedClientUrl);
     }
 
     [Fact]

@@ -1,0 +1,105 @@
+using Millrace.Coordination.Client;
+using Millrace.Coordination.Node;
+using Millrace.Raft.Transport;
+
+namespace Millrace.Interop.Etcd;
+
+/// <summary>TLS as etcd has it: etcdctl's --cacert, --cert and --key, names in certificates as users, members that prove themselves to each other.</summary>
+public sealed class TlsTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-tls").FullName;
+    private readonly TestCertificates _certificates;
+
+    public TlsTests() => _certificates = new TestCertificates(_folder);
+
+    public static TheoryData<string> Programs => EtcdctlTests.Programs;
+
+    public void Dispose()
+    {
+        _certificates.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [EtcdctlTheory]
+    [MemberData(nameof(Programs))]
+    public async Task Etcdctl_works_over_tls_and_who_a_certificate_names_is_the_user(string program)
+    {
+        var server = _certificates.Issue("server");
+        var root = _certificates.Issue("root");
+        var ann = _certificates.Issue("ann");
+        await using var node = await CoordinationNode.StartAsync(new CoordinationOptions
+        {
+            DataFolder = Path.Combine(_folder, "data"), ClientPort = 0, PeerPort = -1,
+            ClientTls = new TlsFiles { Certificate = server.Certificate, Key = server.Key, Ca = _certificates.Ca, RequireClientCertificate = true },
+        });
+        var ctl = new EtcdctlRunner(program, $"https://127.0.0.1:{node.ClientPort}");
+        string As((string Certificate, string Key) who) => $"--cacert={_certificates.Ca} --cert={who.Certificate} --key={who.Key} ";
+        await ctl.ExpectAsync(As(root) + "put a 1", "OK");
+        await ctl.ExpectAsync(As(root) + "get a", "a\n1");
+        await using (var watch = ctl.Start(As(ann) + "watch a"))
+        {
+            await Task.Delay(500);
+            await ctl.ExpectAsync(As(root) + "put a 2", "OK");
+            await watch.ExpectLinesAsync("PUT", "a", "2");
+        }
+        Assert.NotEqual(0, (await ctl.RunAsync("--command-timeout=2s --dial-timeout=1s get a")).Code);
+        Assert.NotEqual(0, (await ctl.RunAsync($"--command-timeout=2s --dial-timeout=1s --cacert={_certificates.Ca} get a")).Code);
+
+        await ctl.ExpectAsync(As(root) + "user add root:pw", "User root created");
+        await ctl.ExpectAsync(As(root) + "user grant-role root root", "Role root is granted to user root");
+        await ctl.ExpectAsync(As(root) + "role add r", "Role r created");
+        await ctl.ExpectAsync(As(root) + "role grant-permission r readwrite own/ --prefix", "Role r updated");
+        await ctl.ExpectAsync(As(root) + "user add ann --no-password", "User ann created");
+        await ctl.ExpectAsync(As(root) + "user grant-role ann r", "Role r is granted to user ann");
+        await ctl.ExpectAsync(As(root) + "auth enable", "Authentication Enabled");
+        await ctl.ExpectAsync(As(ann) + "put own/x 1", "OK");
+        await ctl.ExpectAsync(As(ann) + "put a 3", "!etcdserver: permission denied");
+        await ctl.ExpectAsync(As(ann) + "--user root:pw put a 3", "OK");
+        await ctl.ExpectAsync(As(root) + "get a", "a\n3");
+
+        using var ours = new CoordinationClient(
+            [new Uri($"https://127.0.0.1:{node.ClientPort}")], tls: new TlsFiles { Certificate = root.Certificate, Key = root.Key, Ca = _certificates.Ca });
+        Assert.Equal("3", (await ours.GetAsync("a", default))!.Text);
+        using var stranger = new TestCertificates(_folder, "other");
+        using var wary = new CoordinationClient(
+            [new Uri($"https://127.0.0.1:{node.ClientPort}")], tls: new TlsFiles { Certificate = root.Certificate, Key = root.Key, Ca = stranger.Ca });
+        Assert.True((await Assert.ThrowsAsync<CoordinationException>(() => wary.GetAsync("a", default))).IsUnavailable);
+    }
+
+    [Fact]
+    public async Task Members_prove_themselves_to_each_other_and_strangers_stay_outside()
+    {
+        var member = _certificates.Issue("member");
+        using var others = new TestCertificates(_folder, "others");
+        var stranger = others.Issue("stranger");
+        string[] words =
+        [
+            "--cert-file", member.Certificate, "--key-file", member.Key, "--peer-cert-file", member.Certificate, "--peer-key-file", member.Key,
+            "--peer-trusted-ca-file", _certificates.Ca,
+        ];
+        await using var group = ThreeProcesses.StartWith(words, "a", "b", "c");
+        using var client = new CoordinationClient(
+            [.. group.Names.Select(n => new Uri("https://" + group.EndpointOf(n)))], tls: new TlsFiles { Ca = _certificates.Ca });
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(90));
+        while (true)
+        {
+            try
+            {
+                await client.PutAsync("over", "tls", patience.Token);
+                break;
+            }
+            catch (CoordinationException error)
+            {
+                Assert.False(patience.IsCancellationRequested, error.Message + "\n" + string.Join('\n', group.Said));
+                await Task.Delay(100);
+            }
+        }
+        for (var i = 0; i < 200; i++)
+            await client.PutAsync("k" + i, new string('x', 5000), patience.Token);
+        Assert.Equal(201, (await client.ListAsync("", patience.Token)).Keys.Count);
+        // Who has no certificate from the same root, or none, is told nothing.
+        var peer = new Uri(group.PeerUrlOf("a"));
+        foreach (var tls in new[] { null, TlsIdentity.Load(new TlsFiles { Certificate = stranger.Certificate, Key = stranger.Key, Ca = _certificates.Ca }, "test") })
+            await Assert.ThrowsAnyAsync<IOException>(() => PeerQuestion.AskAsync(peer.Host, peer.Port, new byte[] { 0 }, tls, patience.Token));
+    }
+}
