@@ -41,6 +41,7 @@ export interface TableDetail {
 export interface Topic { name: string; partitions: { partition: number; startOffset: number; endOffset: number; bytes: number }[]; records: number; bytes: number; config: Record<string, string> }
 export interface RecordPage { topic: string; partition: number; startOffset: number; endOffset: number; records: StoredRecord[] }
 export interface StoredRecord { offset: number; timestamp: string; key: string | null; value: string | null; encoding: string; bytes: number; cut: boolean; headers: Record<string, string | null> }
+export interface RegisteredSchema { subject: string; version: number; id: number; schemaType?: string; schema: string }
 export interface Group { id: string; state: string; members: number; lag: number; partitions: { topic: string; partition: number; committed: number | null; endOffset: number; lag: number; member: string | null }[] }
 export interface ClusterMember {
   id: string; name: string; leader: boolean; self: boolean; learner: boolean; peerUrls: string[]; clientUrls: string[]; match: number | null;

@@ -28,7 +28,7 @@ export function Cluster() {
             <Tile label="Election timeout" value={millis(value.electionTimeoutMillis)} sub="follows the round trips" />
           </dl>
           {value.healing && (
-            <ProblemNote problem={{ title: 'This member heals', status: 0, detail: `${value.healing}. It gets what it may have lost from the others and does not vote until then.` }} />
+            <ProblemNote problem={{ title: 'This member heals', detail: `${value.healing}. It gets what it may have lost from the others and does not vote until then.` }} />
           )}
           <Members members={value.members} last={value.lastIndex} changing={value.changingMembers} />
           <Panel title="This member's log" note={`${nameOf(value.self)} is ${value.role}`}>

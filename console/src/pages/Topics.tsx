@@ -1,5 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
-import type { Group, RecordPage, Topic } from '../api';
+import type { Group, RecordPage, RegisteredSchema, StoredRecord, Topic } from '../api';
 import { bytes, clock, count, integer, plural, rate } from '../format';
 import { useFetched } from '../live/fetched';
 import { Rates } from '../live/rates';
@@ -41,7 +41,30 @@ function AllTopics() {
         )}
       </Panel>
       <Groups />
+      <Schemas />
     </div>
+  );
+}
+
+/** The newest version of each subject; of one topic, of its key and its value with their text. */
+function Schemas(props: { topic?: string }) {
+  const prefix = props.topic === undefined ? '' : `&subjectPrefix=${encodeURIComponent(props.topic + '-')}`;
+  const { value } = useFetched<RegisteredSchema[]>(`/schema-registry/schemas?latestOnly=true${prefix}`, 5000);
+  const schemas = (value ?? []).filter((s) => props.topic === undefined || s.subject === `${props.topic}-key` || s.subject === `${props.topic}-value`);
+  if (schemas.length === 0) return null;
+  return (
+    <Panel title="Schemas" note={plural(schemas.length, 'subject')}>
+      <Grid
+        label="Schemas" rows={schemas} rowKey={(s) => s.subject}
+        columns={[
+          { name: 'subject', cell: (s) => s.subject },
+          { name: 'type', cell: (s) => s.schemaType ?? 'AVRO' },
+          { name: 'version', right: true, cell: (s) => s.version },
+          { name: 'id', right: true, cell: (s) => s.id },
+          { name: 'schema', wide: true, cell: (s) => <code class="value">{props.topic === undefined && s.schema.length > 120 ? s.schema.slice(0, 120) + '…' : s.schema}</code> },
+        ]}
+      />
+    </Panel>
   );
 }
 
@@ -77,6 +100,8 @@ function OneTopic(props: { name: string }) {
     value ? `/api/topics/${encodeURIComponent(props.name)}/records?partition=${partition}&offset=${start}&limit=25` : null,
     follow && offset === '' ? 1000 : 0,
   );
+  // Dead letters say in headers why they are there and where they came from.
+  const headed = page.value?.records.some((r) => Object.keys(r.headers).length > 0) ?? false;
   const records = page.value ? (offset === '' ? [...page.value.records].reverse() : page.value.records) : [];
   return (
     <div class="page">
@@ -126,6 +151,7 @@ function OneTopic(props: { name: string }) {
                   { name: 'time', cell: (r) => clock(Date.parse(r.timestamp)) },
                   { name: 'key', cell: (r) => r.key ?? <span class="null">none</span> },
                   { name: 'value', wide: true, cell: (r) => <code class="value">{r.value ?? ''}{r.cut ? '…' : ''}</code> },
+                  ...(headed ? [{ name: 'headers', wide: true, cell: (r: StoredRecord) => <code class="value">{Object.entries(r.headers).map(([k, v]) => `${k}: ${v ?? ''}`).join('\n')}</code> }] : []),
                 ]}
               />
             )}
@@ -141,6 +167,7 @@ function OneTopic(props: { name: string }) {
               ]}
             />
           </Panel>
+          <Schemas topic={props.name} />
           <Groups topic={props.name} />
         </>
       )}

@@ -71,6 +71,21 @@ public sealed class PageTests(BrowserFixture browser) : IClassFixture<BrowserFix
     }
 
     [BrowserFact]
+    public async Task A_topic_shows_the_schema_that_is_registered_for_it()
+    {
+        foreach (var place in new[] { "#/topics", "#/topics/orders" })
+        {
+            await using var visit = await browser.OpenAsync(place);
+            var row = visit.Page.GetByRole(AriaRole.Region, new() { Name = "Schemas" }).Locator("tbody tr");
+            await Expect(row).ToHaveCountAsync(1);
+            await Expect(row).ToContainTextAsync("orders-value");
+            await Expect(row).ToContainTextAsync("JSON");
+            await Expect(row).ToContainTextAsync("LineId");
+            visit.AssertClean();
+        }
+    }
+
+    [BrowserFact]
     public async Task A_query_runs_by_keyboard_and_shows_as_table_and_chart()
     {
         await using var visit = await browser.OpenAsync("#/sql");

@@ -90,7 +90,7 @@ public sealed class GuardedPlatformTests : PlatformTests
             "-X", "ssl.ca.location=" + Ca, "-X", "ssl.certificate.location=" + Path.Combine(Folder, user + ".pem"), "-X", "ssl.key.location=" + Path.Combine(Folder, user + ".key"),
             .. arguments]);
 
-    private static X509Certificate2 Authority()
+    internal static X509Certificate2 Authority()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=Shop CA", key, HashAlgorithmName.SHA256);
@@ -98,7 +98,9 @@ public sealed class GuardedPlatformTests : PlatformTests
         return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-2), DateTimeOffset.UtcNow.AddDays(2));
     }
 
-    private void WriteSigned(X509Certificate2 authority, string name, string file)
+    private void WriteSigned(X509Certificate2 authority, string name, string file) => WriteSigned(Folder, authority, name, file);
+
+    internal static void WriteSigned(string folder, X509Certificate2 authority, string name, string file)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(name, key, HashAlgorithmName.SHA256);
@@ -107,7 +109,7 @@ public sealed class GuardedPlatformTests : PlatformTests
         names.AddIpAddress(IPAddress.Loopback);
         request.CertificateExtensions.Add(names.Build());
         using var signed = request.Create(authority, DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1), RandomNumberGenerator.GetBytes(8));
-        File.WriteAllText(Path.Combine(Folder, file + ".pem"), signed.ExportCertificatePem());
-        File.WriteAllText(Path.Combine(Folder, file + ".key"), key.ExportPkcs8PrivateKeyPem());
+        File.WriteAllText(Path.Combine(folder, file + ".pem"), signed.ExportCertificatePem());
+        File.WriteAllText(Path.Combine(folder, file + ".key"), key.ExportPkcs8PrivateKeyPem());
     }
 }

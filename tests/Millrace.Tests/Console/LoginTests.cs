@@ -1,7 +1,11 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using Millrace.Schemas;
 using Millrace.Tests.WebConsole.Fakes;
 using Millrace.WebConsole;
 using Millrace.WebConsole.Http;
@@ -53,8 +57,7 @@ public sealed class LoginTests
         using var answer = await test.SendAsync(new HttpMethod(method), path, "alice:a");
         Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);
         using var registry = await test.GetAsync("/subjects", "alice:a");
-        // The fakes have no registry: it was let through.
-        Assert.Equal(HttpStatusCode.NotFound, registry.StatusCode);
+        Assert.Equal(HttpStatusCode.OK, registry.StatusCode);
     }
 
     [Fact]
@@ -92,6 +95,34 @@ public sealed class LoginTests
         }
         Assert.Contains(test.Lines, l => l.Contains("as root failed", StringComparison.Ordinal));
         Assert.DoesNotContain(test.Lines, l => l.Contains("topsecret", StringComparison.Ordinal) || l.Contains(Convert.ToBase64String("root:topsecret"u8), StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task With_a_certificate_the_port_speaks_TLS_and_a_registry_client_logs_in_that_knows_it()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=elsewhere", key, HashAlgorithmName.SHA256);
+        using var made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        using var certificate = X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pkcs12), null);
+        var options = new ConsoleOptions
+        {
+            Port = 0, FailedLoginDelay = TimeSpan.Zero, Certificate = SslStreamCertificateContext.Create(certificate, null, offline: true),
+        };
+        var services = new FakeServices().Build() with { Access = new FakeAccess() };
+        await using var server = await ConsoleServer.StartAsync(options, services, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System, default);
+        Assert.Equal("https", server.Address.Scheme);
+        var address = new Uri(server.Address, "/schema-registry");
+        var pin = certificate.GetCertHashString(HashAlgorithmName.SHA256);
+        RegistryClient Client(string user, string pinned) => new(
+            address, TimeSpan.FromSeconds(20), new Dictionary<string, string> { ["basic.auth.user.info"] = user, [HttpTrust.PinnedCertificate] = pinned });
+        using (var right = Client("alice:a", pin))
+            Assert.Equal((200, "[]"), right.Send("GET", "/subjects"));
+        using (var wrong = Client("alice:b", pin))
+            Assert.Equal(401, wrong.Send("GET", "/subjects").Status);
+        using (var stranger = Client("alice:a", new string('0', 64)))
+            Assert.Throws<RegistryUnreachableException>(() => stranger.Send("GET", "/subjects"));
+        using (var nobody = new RegistryClient(address, TimeSpan.FromSeconds(20)))
+            Assert.Throws<RegistryUnreachableException>(() => nobody.Send("GET", "/subjects"));
     }
 
     private sealed class Test : IAsyncDisposable, ILoggerFactory, ILogger

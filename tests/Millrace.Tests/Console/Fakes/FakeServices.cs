@@ -1,4 +1,5 @@
 using Millrace.Columnar;
+using Millrace.Schemas;
 using Millrace.WebConsole.Metrics;
 using Millrace.WebConsole.Seams;
 using Millrace.WebConsole.Wire;
@@ -16,12 +17,14 @@ internal sealed class FakeServices
 
     public FakeSql Sql { get; } = new();
 
+    public SchemaRegistry Schemas { get; } = SchemaRegistry.Open(new FakeSchemaLog());
+
     public Readiness Readiness { get; set; } = new(true, null);
 
     public ConsoleServices Build() => new()
     {
         Jobs = Jobs, Topics = Topics, Tables = Tables, Sql = Sql, Process = new FakeProcess(), Ready = () => Readiness,
-        Cluster = new FakeCluster(), Users = new FakeUsers(),
+        Cluster = new FakeCluster(), Users = new FakeUsers(), Schemas = new RegistryApi(Schemas),
     };
 }
 
