@@ -47,7 +47,7 @@ public sealed class Broker : IAsyncDisposable
         context.Metrics.ConnectionCount = () => _listener.Connections;
         context.Metrics.Figures = store.Committer.Figures;
         // From the start on: one transaction that nobody ends holds up every read_committed reader.
-        _transactionScan = context.Time.CreateTimer(_ => _transactions.Maintain(context.Now), null, TimeSpan.Zero, context.Options.TransactionScanInterval);
+        _transactionScan = context.Time.CreateTimer(_ => _transactions.Maintain(context.Steady), null, TimeSpan.Zero, context.Options.TransactionScanInterval);
         _maintenance = context.Time.CreateTimer(_ => Maintain(), null, context.Options.MaintenanceInterval, context.Options.MaintenanceInterval);
     }
 
@@ -199,8 +199,8 @@ public sealed class Broker : IAsyncDisposable
             return;
         try
         {
-            _store.Maintain(_context.Now, (long)_context.Options.ProducerIdExpiration.TotalMilliseconds);
-            _groups.Maintain(_context.Now);
+            _store.Maintain(_context.Now, _context.Steady, (long)_context.Options.ProducerIdExpiration.TotalMilliseconds);
+            _groups.Maintain(_context.Now, _context.Steady);
         }
         catch (IOException error)
         {

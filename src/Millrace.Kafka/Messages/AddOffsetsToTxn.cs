@@ -20,10 +20,15 @@ public sealed class AddOffsetsToTxnRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="AddOffsetsToTxnRequest"/>.</summary>
-public sealed class AddOffsetsToTxnResponse : IWireStruct
+public sealed class AddOffsetsToTxnResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -32,10 +32,15 @@ public sealed class AddPartitionsToTxnRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="AddPartitionsToTxnRequest"/>.</summary>
-public sealed class AddPartitionsToTxnResponse : IWireStruct
+public sealed class AddPartitionsToTxnResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<AddPartitionsToTxnTopicResult> ResultsByTopic = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -54,10 +54,15 @@ public sealed class AlterClientQuotasRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="AlterClientQuotasRequest"/>.</summary>
-public sealed class AlterClientQuotasResponse : IWireStruct
+public sealed class AlterClientQuotasResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<EntryData> Entries = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

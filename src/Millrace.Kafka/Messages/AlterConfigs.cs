@@ -42,10 +42,15 @@ public sealed class AlterConfigsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="AlterConfigsRequest"/>.</summary>
-public sealed class AlterConfigsResponse : IWireStruct
+public sealed class AlterConfigsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<AlterConfigsResourceResponse> Responses = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -46,10 +46,15 @@ public sealed class AlterUserScramCredentialsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="AlterUserScramCredentialsRequest"/>.</summary>
-public sealed class AlterUserScramCredentialsResponse : IWireStruct
+public sealed class AlterUserScramCredentialsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<AlterUserScramCredentialsResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

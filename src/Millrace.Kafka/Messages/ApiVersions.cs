@@ -19,11 +19,16 @@ public sealed class ApiVersionsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ApiVersionsRequest"/>.</summary>
-public sealed class ApiVersionsResponse : IWireStruct
+public sealed class ApiVersionsResponse : IThrottledResponse
 {
     public ErrorCode ErrorCode;
     public List<ApiVersion> ApiKeys = [];
     public int ThrottleTimeMs;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

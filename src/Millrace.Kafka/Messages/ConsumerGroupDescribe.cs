@@ -16,10 +16,15 @@ public sealed class ConsumerGroupDescribeRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ConsumerGroupDescribeRequest"/>.</summary>
-public sealed class ConsumerGroupDescribeResponse : IWireStruct
+public sealed class ConsumerGroupDescribeResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DescribedGroup> Groups = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -45,7 +45,7 @@ public sealed class ConsumerGroupHeartbeatRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ConsumerGroupHeartbeatRequest"/>.</summary>
-public sealed class ConsumerGroupHeartbeatResponse : IWireStruct
+public sealed class ConsumerGroupHeartbeatResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
@@ -54,6 +54,11 @@ public sealed class ConsumerGroupHeartbeatResponse : IWireStruct
     public int MemberEpoch;
     public int HeartbeatIntervalMs;
     public MemberAssignment? Assignment;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

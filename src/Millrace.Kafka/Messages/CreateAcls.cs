@@ -36,10 +36,15 @@ public sealed class CreateAclsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="CreateAclsRequest"/>.</summary>
-public sealed class CreateAclsResponse : IWireStruct
+public sealed class CreateAclsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<AclCreationResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

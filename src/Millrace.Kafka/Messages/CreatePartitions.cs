@@ -42,10 +42,15 @@ public sealed class CreatePartitionsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="CreatePartitionsRequest"/>.</summary>
-public sealed class CreatePartitionsResponse : IWireStruct
+public sealed class CreatePartitionsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<CreatePartitionsTopicResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

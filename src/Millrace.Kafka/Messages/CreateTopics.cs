@@ -60,10 +60,15 @@ public sealed class CreateTopicsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="CreateTopicsRequest"/>.</summary>
-public sealed class CreateTopicsResponse : IWireStruct
+public sealed class CreateTopicsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<CreatableTopicResult> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

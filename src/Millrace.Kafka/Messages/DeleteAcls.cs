@@ -36,10 +36,15 @@ public sealed class DeleteAclsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DeleteAclsRequest"/>.</summary>
-public sealed class DeleteAclsResponse : IWireStruct
+public sealed class DeleteAclsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DeleteAclsFilterResult> FilterResults = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -14,10 +14,15 @@ public sealed class DeleteGroupsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DeleteGroupsRequest"/>.</summary>
-public sealed class DeleteGroupsResponse : IWireStruct
+public sealed class DeleteGroupsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DeletableGroupResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -40,10 +40,15 @@ public sealed class DeleteRecordsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DeleteRecordsRequest"/>.</summary>
-public sealed class DeleteRecordsResponse : IWireStruct
+public sealed class DeleteRecordsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DeleteRecordsTopicResult> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

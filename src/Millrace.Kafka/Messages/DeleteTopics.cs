@@ -32,10 +32,15 @@ public sealed class DeleteTopicsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DeleteTopicsRequest"/>.</summary>
-public sealed class DeleteTopicsResponse : IWireStruct
+public sealed class DeleteTopicsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DeletableTopicResult> Responses = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

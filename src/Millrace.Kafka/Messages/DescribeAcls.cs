@@ -26,12 +26,17 @@ public sealed class DescribeAclsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeAclsRequest"/>.</summary>
-public sealed class DescribeAclsResponse : IWireStruct
+public sealed class DescribeAclsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public string? ErrorMessage;
     public List<DescribeAclsResource> Resources = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

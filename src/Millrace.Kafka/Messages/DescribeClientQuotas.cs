@@ -30,12 +30,17 @@ public sealed class DescribeClientQuotasRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeClientQuotasRequest"/>.</summary>
-public sealed class DescribeClientQuotasResponse : IWireStruct
+public sealed class DescribeClientQuotasResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public string? ErrorMessage;
     public List<EntryData>? Entries;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -17,7 +17,7 @@ public sealed class DescribeClusterRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeClusterRequest"/>.</summary>
-public sealed class DescribeClusterResponse : IWireStruct
+public sealed class DescribeClusterResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
@@ -27,6 +27,11 @@ public sealed class DescribeClusterResponse : IWireStruct
     public int ControllerId = -1;
     public List<DescribeClusterBroker> Brokers = [];
     public int ClusterAuthorizedOperations = int.MinValue;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -33,10 +33,15 @@ public sealed class DescribeConfigsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeConfigsRequest"/>.</summary>
-public sealed class DescribeConfigsResponse : IWireStruct
+public sealed class DescribeConfigsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DescribeConfigsResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

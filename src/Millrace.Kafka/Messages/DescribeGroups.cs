@@ -17,10 +17,15 @@ public sealed class DescribeGroupsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeGroupsRequest"/>.</summary>
-public sealed class DescribeGroupsResponse : IWireStruct
+public sealed class DescribeGroupsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<DescribedGroup> Groups = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

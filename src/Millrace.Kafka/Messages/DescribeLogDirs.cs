@@ -26,11 +26,16 @@ public sealed class DescribeLogDirsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeLogDirsRequest"/>.</summary>
-public sealed class DescribeLogDirsResponse : IWireStruct
+public sealed class DescribeLogDirsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public List<DescribeLogDirsResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

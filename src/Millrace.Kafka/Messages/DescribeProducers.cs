@@ -26,10 +26,15 @@ public sealed class DescribeProducersRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeProducersRequest"/>.</summary>
-public sealed class DescribeProducersResponse : IWireStruct
+public sealed class DescribeProducersResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<TopicResponse> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -14,10 +14,15 @@ public sealed class DescribeTransactionsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeTransactionsRequest"/>.</summary>
-public sealed class DescribeTransactionsResponse : IWireStruct
+public sealed class DescribeTransactionsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<TransactionEntry> TransactionStates = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

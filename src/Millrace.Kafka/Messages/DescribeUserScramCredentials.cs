@@ -24,12 +24,17 @@ public sealed class DescribeUserScramCredentialsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="DescribeUserScramCredentialsRequest"/>.</summary>
-public sealed class DescribeUserScramCredentialsResponse : IWireStruct
+public sealed class DescribeUserScramCredentialsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public string? ErrorMessage;
     public List<DescribeUserScramCredentialsResult> Results = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -20,10 +20,15 @@ public sealed class EndTxnRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="EndTxnRequest"/>.</summary>
-public sealed class EndTxnResponse : IWireStruct
+public sealed class EndTxnResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

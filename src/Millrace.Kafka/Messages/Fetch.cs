@@ -84,12 +84,17 @@ public sealed class FetchRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="FetchRequest"/>.</summary>
-public sealed class FetchResponse : IWireStruct
+public sealed class FetchResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public int SessionId;
     public List<FetchableTopicResponse> Responses = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

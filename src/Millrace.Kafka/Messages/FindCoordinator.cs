@@ -21,7 +21,7 @@ public sealed class FindCoordinatorRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="FindCoordinatorRequest"/>.</summary>
-public sealed class FindCoordinatorResponse : IWireStruct
+public sealed class FindCoordinatorResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
@@ -30,6 +30,11 @@ public sealed class FindCoordinatorResponse : IWireStruct
     public string Host = "";
     public int Port;
     public List<Coordinator> Coordinators = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -21,10 +21,15 @@ public sealed class HeartbeatRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="HeartbeatRequest"/>.</summary>
-public sealed class HeartbeatResponse : IWireStruct
+public sealed class HeartbeatResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

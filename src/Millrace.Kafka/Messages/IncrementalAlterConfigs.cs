@@ -44,10 +44,15 @@ public sealed class IncrementalAlterConfigsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="IncrementalAlterConfigsRequest"/>.</summary>
-public sealed class IncrementalAlterConfigsResponse : IWireStruct
+public sealed class IncrementalAlterConfigsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<AlterConfigsResourceResponse> Responses = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

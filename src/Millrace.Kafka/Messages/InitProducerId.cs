@@ -23,12 +23,17 @@ public sealed class InitProducerIdRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="InitProducerIdRequest"/>.</summary>
-public sealed class InitProducerIdResponse : IWireStruct
+public sealed class InitProducerIdResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public long ProducerId = -1;
     public short ProducerEpoch;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -43,7 +43,7 @@ public sealed class JoinGroupRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="JoinGroupRequest"/>.</summary>
-public sealed class JoinGroupResponse : IWireStruct
+public sealed class JoinGroupResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
@@ -54,6 +54,11 @@ public sealed class JoinGroupResponse : IWireStruct
     public bool SkipAssignment;
     public string MemberId = "";
     public List<JoinGroupResponseMember> Members = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -35,11 +35,16 @@ public sealed class LeaveGroupRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="LeaveGroupRequest"/>.</summary>
-public sealed class LeaveGroupResponse : IWireStruct
+public sealed class LeaveGroupResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public List<MemberResponse> Members = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -18,11 +18,16 @@ public sealed class ListGroupsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ListGroupsRequest"/>.</summary>
-public sealed class ListGroupsResponse : IWireStruct
+public sealed class ListGroupsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public List<ListedGroup> Groups = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

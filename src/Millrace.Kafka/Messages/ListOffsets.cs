@@ -46,10 +46,15 @@ public sealed class ListOffsetsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ListOffsetsRequest"/>.</summary>
-public sealed class ListOffsetsResponse : IWireStruct
+public sealed class ListOffsetsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<ListOffsetsTopicResponse> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -21,12 +21,17 @@ public sealed class ListTransactionsRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ListTransactionsRequest"/>.</summary>
-public sealed class ListTransactionsResponse : IWireStruct
+public sealed class ListTransactionsResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public List<string> UnknownStateFilters = [];
     public List<TransactionEntry> TransactionStates = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -36,7 +36,7 @@ public sealed class MetadataRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="MetadataRequest"/>.</summary>
-public sealed class MetadataResponse : IWireStruct
+public sealed class MetadataResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<MetadataResponseBroker> Brokers = [];
@@ -44,6 +44,11 @@ public sealed class MetadataResponse : IWireStruct
     public int ControllerId = -1;
     public List<MetadataResponseTopic> Topics = [];
     public int ClusterAuthorizedOperations = int.MinValue;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -55,10 +55,15 @@ public sealed class OffsetCommitRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="OffsetCommitRequest"/>.</summary>
-public sealed class OffsetCommitResponse : IWireStruct
+public sealed class OffsetCommitResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<OffsetCommitResponseTopic> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

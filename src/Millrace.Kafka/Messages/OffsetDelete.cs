@@ -38,11 +38,16 @@ public sealed class OffsetDeleteRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="OffsetDeleteRequest"/>.</summary>
-public sealed class OffsetDeleteResponse : IWireStruct
+public sealed class OffsetDeleteResponse : IThrottledResponse
 {
     public ErrorCode ErrorCode;
     public int ThrottleTimeMs;
     public List<OffsetDeleteResponseTopic> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

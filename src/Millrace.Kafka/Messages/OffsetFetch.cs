@@ -68,12 +68,17 @@ public sealed class OffsetFetchRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="OffsetFetchRequest"/>.</summary>
-public sealed class OffsetFetchResponse : IWireStruct
+public sealed class OffsetFetchResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<OffsetFetchResponseTopic> Topics = [];
     public ErrorCode ErrorCode;
     public List<OffsetFetchResponseGroup> Groups = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

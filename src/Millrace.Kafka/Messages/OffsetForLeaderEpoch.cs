@@ -43,10 +43,15 @@ public sealed class OffsetForLeaderEpochRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="OffsetForLeaderEpochRequest"/>.</summary>
-public sealed class OffsetForLeaderEpochResponse : IWireStruct
+public sealed class OffsetForLeaderEpochResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<OffsetForLeaderTopicResult> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

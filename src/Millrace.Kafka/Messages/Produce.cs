@@ -44,10 +44,15 @@ public sealed class ProduceRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="ProduceRequest"/>.</summary>
-public sealed class ProduceResponse : IWireStruct
+public sealed class ProduceResponse : IThrottledResponse
 {
     public List<TopicProduceResponse> Responses = [];
     public int ThrottleTimeMs;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -42,13 +42,18 @@ public sealed class SyncGroupRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="SyncGroupRequest"/>.</summary>
-public sealed class SyncGroupResponse : IWireStruct
+public sealed class SyncGroupResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public ErrorCode ErrorCode;
     public string? ProtocolType;
     public string? ProtocolName;
     public ReadOnlyMemory<byte> Assignment;
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -60,10 +60,15 @@ public sealed class TxnOffsetCommitRequest : IWireStruct
 }
 
 /// <summary>The answer to <see cref="TxnOffsetCommitRequest"/>.</summary>
-public sealed class TxnOffsetCommitResponse : IWireStruct
+public sealed class TxnOffsetCommitResponse : IThrottledResponse
 {
     public int ThrottleTimeMs;
     public List<TxnOffsetCommitResponseTopic> Topics = [];
+
+    int IThrottledResponse.ThrottleTimeMs
+    {
+        set => ThrottleTimeMs = value;
+    }
 
     public void Serialize<TCodec>(ref TCodec codec) where TCodec : IWireCodec, allows ref struct
     {

@@ -27,7 +27,6 @@ internal sealed class PartitionCompactor(
     /// <exception cref="IOException">Reading or writing failed; nothing has changed.</exception>
     public bool Run(long now)
     {
-        RollWhenOld(now);
         var segments = Cleanable(now, out var waits);
         long total = 0, dirty = 0, oldest = long.MaxValue;
         foreach (var segment in segments)
@@ -58,23 +57,6 @@ internal sealed class PartitionCompactor(
         });
         compacted(partition.Segments.Folder, total, after, through);
         return waits;
-    }
-
-    /// <summary>What is appended to is not compacted: an old one gives way to a new one (segment.ms, max.compaction.lag.ms).</summary>
-    private void RollWhenOld(long now)
-    {
-        if (partition.Segments.Active is not { Readable: > 0 } active)
-            return;
-        var age = now - active.FirstTimestamp();
-        if (age <= settings.SegmentMillis && age <= settings.MaxCompactionLagMillis)
-            return;
-        committer.BetweenAndWait(() =>
-        {
-            if (partition.Segments.Active != active || active.Written != active.Readable)
-                return;
-            partition.Segments.Roll(partition.HighWatermark);
-            checkpointer.MarkDirty(partition);
-        });
     }
 
     /// <summary>
@@ -218,12 +200,15 @@ internal sealed class PartitionCompactor(
             {
                 var outcome = cleaner.Clean(bytes, isLast && isLastSegment, out var replaced);
                 changed |= outcome != CleanOutcome.Keep;
+                if (outcome == CleanOutcome.Replace)
+                    PlaceCheck.Set(replaced);
                 if (outcome != CleanOutcome.Drop)
                     Add(outcome == CleanOutcome.Keep ? bytes : replaced);
             });
         }
         file.Write(written, staging.WrittenSpan);
-        file.Flush();
+        if (!Faults.SwapUnflushed)
+            file.Flush();
         return (index, written + staging.WrittenCount, changed);
     }
 
@@ -283,7 +268,7 @@ internal sealed class PartitionCompactor(
                 {
                     var bytes = buffer.AsSpan(used, whole);
                     var batch = new RecordBatch(bytes);
-                    if (batch.Crc != batch.ComputeCrc())
+                    if (!PlaceCheck.Holds(bytes) || batch.Crc != batch.ComputeCrc())
                         throw new SegmentDamagedException(segment.Path, position + used, $"the batch at offset {batch.BaseOffset} has a wrong CRC");
                     used += whole;
                     visit(bytes, position + used == length);

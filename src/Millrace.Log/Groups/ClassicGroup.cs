@@ -1,4 +1,5 @@
 using Millrace.Kafka.Messages;
+using Millrace.Log.Storage;
 
 namespace Millrace.Log.Groups;
 
@@ -14,7 +15,10 @@ internal enum GroupState
 
 /// <param name="InitialRebalanceDelayMs">How long the first members of an empty group are waited for.</param>
 /// <param name="MaxSize">Members of one group.</param>
-internal sealed record GroupRules(int InitialRebalanceDelayMs, int MaxSize);
+internal sealed record GroupRules(int InitialRebalanceDelayMs, int MaxSize)
+{
+    public LogFaults Faults { get; init; } = LogFaults.None;
+}
 
 /// <summary>
 /// The classic group protocol as a pure machine: time and member ids come in, answers and a wish to persist come out as effects.
@@ -151,6 +155,8 @@ internal sealed class ClassicGroup(GroupRules rules)
         if (generation < 0 && memberId.Length == 0 && instanceId is null)
             return transactional ? ErrorCode.None : ErrorCode.UnknownMemberId;
         var error = CheckMember(memberId, instanceId, generation);
+        if (error == ErrorCode.FencedInstanceId && rules.Faults.KeepOldInstance)
+            return ErrorCode.None;
         if (error != ErrorCode.None)
             return error;
         if (State == GroupState.CompletingRebalance)
@@ -552,7 +558,7 @@ internal sealed class ClassicGroup(GroupRules rules)
             return fenced;
         if (!_members.ContainsKey(memberId))
             return ErrorCode.UnknownMemberId;
-        return generation == Generation ? ErrorCode.None : ErrorCode.IllegalGeneration;
+        return generation == Generation || rules.Faults.AcceptStaleCommits ? ErrorCode.None : ErrorCode.IllegalGeneration;
     }
 
     private ErrorCode CheckInstance(string memberId, string instanceId)

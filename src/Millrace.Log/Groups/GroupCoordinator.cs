@@ -28,16 +28,16 @@ internal sealed class GroupCoordinator : IDisposable
     public GroupCoordinator(BrokerContext context)
     {
         _context = context;
-        _rules = new GroupRules((int)context.Options.GroupInitialRebalanceDelay.TotalMilliseconds, context.Options.GroupMaxSize);
+        _rules = new GroupRules((int)context.Options.GroupInitialRebalanceDelay.TotalMilliseconds, context.Options.GroupMaxSize) { Faults = context.Store.Faults };
         _consumerRules = new ConsumerGroupRules(
             (int)context.Options.ConsumerHeartbeatInterval.TotalMilliseconds, (int)context.Options.ConsumerSessionTimeout.TotalMilliseconds,
-            context.Options.GroupMaxSize, HidesTopics: context.Options.Security is { Authorize: true });
+            context.Options.GroupMaxSize, HidesTopics: context.Options.Security is { Authorize: true }) { Faults = context.Store.Faults };
         _topics = new TopicCatalog(context.Store);
         _timer = context.Time.CreateTimer(_ => Tick(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         if (context.Store.Find(InternalTopics.Offsets) is { } topic)
         {
             _log = new InternalLog(topic.Partitions[0]);
-            new GroupLoader(this, context.Now).Load(_log);
+            new GroupLoader(this, context.Steady).Load(_log);
         }
         Reschedule(long.MinValue);
     }
@@ -182,7 +182,7 @@ internal sealed class GroupCoordinator : IDisposable
             foreach (var (topic, partition) in group.Offsets.Committed.Keys)
                 records.Add(new StateRecord(OffsetKeyOf(id, topic, partition), null));
             records.Add(new StateRecord(GroupRecords.Encode(GroupRecords.GroupKeyVersion, new GroupKey { Group = id }), null));
-            group.Kill(_context.Now);
+            group.Kill(_context.Steady);
             _groups.TryRemove(id, out _);
         }
         Append(records, -1, -1, done);
@@ -206,8 +206,10 @@ internal sealed class GroupCoordinator : IDisposable
         }
     }
 
-    /// <summary>Drops offsets and groups that nobody has used for the retention time.</summary>
-    public void Maintain(long now)
+    /// <summary>Drops offsets and groups that nobody has used for the retention time, by the machine's clock and by one that does not jump.</summary>
+    /// <param name="now">Milliseconds of Unix time.</param>
+    /// <param name="steady">Likewise, without jumps.</param>
+    public void Maintain(long now, long steady)
     {
         var retention = (long)_context.Options.OffsetRetention.TotalMilliseconds;
         foreach (var group in _groups.Values)
@@ -220,10 +222,10 @@ internal sealed class GroupCoordinator : IDisposable
                     continue;
                 foreach (var (key, offset) in group.Offsets.Committed)
                 {
-                    if (Math.Max(offset.CommittedAt, group.EmptySince) + retention < now)
+                    if (offset.CommittedAt + retention < now && group.EmptySince + retention < steady)
                         old.Add(key);
                 }
-                isDone = group.Offsets.IsEmpty && group.EmptySince + EmptyGroupMillis < now;
+                isDone = group.Offsets.IsEmpty && group.EmptySince + EmptyGroupMillis < steady;
             }
             if (old.Count > 0)
                 Forget(group, old, _ => { });
@@ -281,8 +283,16 @@ internal sealed class GroupCoordinator : IDisposable
     private List<GroupEffect> TakeEffects(GroupEntry group)
     {
         var effects = group.TakeEffects();
-        if (!effects.Exists(e => e is GroupEffect.Persist))
+        if (_context.Store.Faults.ForgetMembers)
             return effects;
+        if (!effects.Exists(e => e is GroupEffect.Persist))
+        {
+            if (effects.Count == 0 || group.Unwritten == 0 || _context.Store.Faults.TellUnwritten)
+                return effects;
+            // What they tell may be what is just being written: a member that goes on from it must find the commits before it, too.
+            Log.Partition.AwaitFlush(new Waiter(error => Send(effects, Translate(error))), 0);
+            return [];
+        }
         // The picture is taken under the lock, the answers follow when it is durable.
         var record = new StateRecord(
             GroupRecords.Encode(GroupRecords.GroupKeyVersion, new GroupKey { Group = group.Id }),
@@ -290,7 +300,13 @@ internal sealed class GroupCoordinator : IDisposable
                 ? GroupRecords.Encode(ConsumerGroupValue.RecordVersion, ConsumerGroupValue.Of(consumers))
                 : GroupRecords.Encode(GroupRecords.ValueVersion, GroupLoader.Describe(group.Classic)));
         group.IsPersisted = true;
-        Append([record], -1, -1, error => Send(effects, error));
+        group.Unwritten++;
+        Append([record], -1, -1, error =>
+        {
+            lock (group.Gate)
+                group.Unwritten--;
+            Send(effects, error);
+        });
         return [];
     }
 
@@ -317,14 +333,14 @@ internal sealed class GroupCoordinator : IDisposable
     {
         lock (_timerGate)
             _timerAt = long.MaxValue;
-        var now = _context.Now;
+        var now = _context.Steady;
         foreach (var group in _groups.Values)
         {
             bool due;
             lock (group.Gate)
                 due = group.NextDeadline <= now;
             if (due)
-                Run(group, entry => entry.Tick(_context.Now));
+                Run(group, entry => entry.Tick(_context.Steady));
         }
         Reschedule(long.MinValue);
     }
@@ -346,8 +362,13 @@ internal sealed class GroupCoordinator : IDisposable
             if (deadline >= _timerAt)
                 return;
             _timerAt = deadline;
-            _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, deadline - _context.Now)), Timeout.InfiniteTimeSpan);
+            _timer.Change(TimeSpan.FromMilliseconds(Math.Max(1, deadline - _context.Steady)), Timeout.InfiniteTimeSpan);
         }
+    }
+
+    private sealed class Waiter(Action<ErrorCode> done) : IAppendWaiter
+    {
+        public void Appended(int slot, ErrorCode error) => done(error);
     }
 
     private static byte[] OffsetKeyOf(string group, string topic, int partition) =>

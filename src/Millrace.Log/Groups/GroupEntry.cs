@@ -24,6 +24,9 @@ internal sealed class GroupEntry(string id, GroupRules rules, ConsumerGroupRules
     /// <summary>Whether anything was ever written of it, so that deleting needs a tombstone.</summary>
     public bool IsPersisted { get; set; }
 
+    /// <summary>Writes of the group that are not durable yet: nobody may be told of what stands in them.</summary>
+    public int Unwritten { get; set; }
+
     public string State => Consumers?.State ?? Classic.State.ToString();
 
     public string Type => Consumers is null ? "classic" : "consumer";
@@ -109,7 +112,7 @@ internal sealed class GroupEntry(string id, GroupRules rules, ConsumerGroupRules
     public void RestoreConsumers(ConsumerGroupValue value, long now)
     {
         Consumers = new ConsumerGroup(consumerRules, topics);
-        Consumers.Restore(value.Epoch, value.AssignmentEpoch, value.EmptySince, value.ToMembers(), now);
+        Consumers.Restore(value.Epoch, value.AssignmentEpoch, Math.Min(value.EmptySince, now), value.ToMembers(), now);
     }
 
     /// <summary>Who reads what, by client id.</summary>

@@ -109,7 +109,7 @@ internal sealed class GroupLoader(GroupCoordinator coordinator, long now)
         }
         var decoded = GroupRecords.Decode<GroupValue>(value);
         group.Classic.Restore(
-            decoded.Generation, decoded.ProtocolType, decoded.Protocol, decoded.Leader, decoded.StateSince,
+            decoded.Generation, decoded.ProtocolType, decoded.Protocol, decoded.Leader, Math.Min(decoded.StateSince, now),
             decoded.Members.ConvertAll(m => new GroupMember
             {
                 Id = m.MemberId,

@@ -13,8 +13,9 @@ internal static class BatchRules
     /// <param name="records">The partition's bytes in the request.</param>
     /// <param name="settings">Of the topic.</param>
     /// <param name="version">Of the request.</param>
+    /// <param name="now">Milliseconds of Unix time.</param>
     /// <param name="message">For the client, when something is wrong.</param>
-    public static ErrorCode Check(ReadOnlySpan<byte> records, TopicSettings settings, short version, out string? message)
+    public static ErrorCode Check(ReadOnlySpan<byte> records, TopicSettings settings, short version, long now, out string? message)
     {
         message = null;
         if (records.Length < RecordBatch.HeaderBytes)
@@ -39,20 +40,23 @@ internal static class BatchRules
             return Wrong(ErrorCode.UnsupportedCompressionType, $"compression type {(int)batch.Compression} is not known", out message);
         if (batch.Compression == CompressionType.Zstd && version < ZstdFrom)
             return Wrong(ErrorCode.UnsupportedCompressionType, "zstd needs Produce version 7", out message);
-        return settings.Compact ? CheckKeys(records, settings, out message) : ErrorCode.None;
+        return settings.Compact || settings.LimitsTimestamps ? CheckRecords(records, settings, now, out message) : ErrorCode.None;
     }
 
-    private static ErrorCode CheckKeys(ReadOnlySpan<byte> records, TopicSettings settings, out string? message)
+    private static ErrorCode CheckRecords(ReadOnlySpan<byte> records, TopicSettings settings, long now, out string? message)
     {
         message = null;
+        var first = new RecordBatch(records).BaseTimestamp;
         try
         {
             using var open = RecordBatch.OpenRecords(records, MaxUncompressed(settings));
             var reader = new RecordReader(open.Bytes, new RecordBatch(records).RecordCount);
             while (reader.MoveNext())
             {
-                if (!reader.Current.HasKey)
+                if (settings.Compact && !reader.Current.HasKey)
                     return Wrong(ErrorCode.InvalidRecord, "a compacted topic takes no record without a key", out message);
+                if (settings.LimitsTimestamps && CheckTime(first + reader.Current.TimestampDelta, settings, now, out message) is var late and not ErrorCode.None)
+                    return late;
             }
             return ErrorCode.None;
         }
@@ -60,6 +64,19 @@ internal static class BatchRules
         {
             return Wrong(ErrorCode.CorruptMessage, error.Message, out message);
         }
+    }
+
+    private static ErrorCode CheckTime(long time, TopicSettings settings, long now, out string? message)
+    {
+        message = null;
+        // A record without a time is -1.
+        if (time < 0)
+            return ErrorCode.None;
+        if (now - time > settings.TimestampBeforeMillis)
+            return Wrong(ErrorCode.InvalidTimestamp, $"a record of {time} is {now - time} ms old; the topic allows {settings.TimestampBeforeMillis} (message.timestamp.before.max.ms)", out message);
+        return time - now > settings.TimestampAfterMillis
+            ? Wrong(ErrorCode.InvalidTimestamp, $"a record of {time} is {time - now} ms ahead; the topic allows {settings.TimestampAfterMillis} (message.timestamp.after.max.ms)", out message)
+            : ErrorCode.None;
     }
 
     /// <summary>What a batch of a topic may hold when it is decompressed.</summary>

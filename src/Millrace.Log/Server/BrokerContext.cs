@@ -10,6 +10,8 @@ namespace Millrace.Log.Server;
 /// <summary>What every handler of requests shares.</summary>
 internal sealed class BrokerContext(BrokerOptions options, LogStore store, SecurityStore security, TimeProvider time, BrokerMetrics metrics, ILoggerFactory logs)
 {
+    private readonly long _steadyFrom = time.GetUtcNow().ToUnixTimeMilliseconds();
+    private readonly long _steadySince = time.GetTimestamp();
     private int _port;
 
     public BrokerOptions Options { get; } = options;
@@ -28,7 +30,14 @@ internal sealed class BrokerContext(BrokerOptions options, LogStore store, Secur
 
     public ByteBudget FetchMemory { get; } = new(options.MaxFetchMemoryBytes);
 
+    /// <summary>Milliseconds of Unix time, as the machine's clock has it: for what is written down. It may jump.</summary>
     public long Now => Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>
+    /// Milliseconds of Unix time as they were at the start, and from there by a clock that never jumps: for whatever runs out (sessions,
+    /// transactions, quotas), which must neither end at once nor last for days because somebody set the machine's clock.
+    /// </summary>
+    public long Steady => Store.Faults.TrustTheClock ? Now : _steadyFrom + (long)Time.GetElapsedTime(_steadySince).TotalMilliseconds;
 
     public int Port => _port;
 

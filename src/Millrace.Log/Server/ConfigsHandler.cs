@@ -146,7 +146,7 @@ internal sealed class ConfigsHandler(BrokerContext context)
             if (keys is not null && !keys.Contains(key.Name))
                 continue;
             var source = topic.Configs.ContainsKey(key.Name) ? SourceTopic : SourceDefault;
-            Add(result, key.Name, TopicSettings.ValueOf(key.Name, topic.Configs, context.Store.TopicDefaults), source, (sbyte)key.Type, false, synonyms);
+            Add(result, key.Name, TopicSettings.ValueOf(key.Name, topic.Configs, context.Store.TopicDefaults), source, (sbyte)key.Type, key.IsFixed, synonyms);
         }
     }
 

@@ -107,7 +107,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     public void LeaveUnread(int millis)
     {
         if (millis > 0)
-            Interlocked.Exchange(ref _unreadUntil, Math.Max(Interlocked.Read(ref _unreadUntil), _time.GetUtcNow().ToUnixTimeMilliseconds() + millis));
+            Interlocked.Exchange(ref _unreadUntil, Math.Max(Interlocked.Read(ref _unreadUntil), Millis() + millis));
     }
 
     /// <summary>Serves until the client goes, breaks the protocol, or the broker stops.</summary>
@@ -205,7 +205,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     {
         try
         {
-            while (Interlocked.Read(ref _unreadUntil) - _time.GetUtcNow().ToUnixTimeMilliseconds() is > 0 and var wait)
+            while (Interlocked.Read(ref _unreadUntil) - Millis() is > 0 and var wait)
                 await Task.Delay(TimeSpan.FromMilliseconds(wait), _time, _closing.Token).ConfigureAwait(false);
         }
         catch
@@ -214,6 +214,9 @@ internal sealed partial class Connection : IThreadPoolWorkItem
             throw;
         }
     }
+
+    /// <summary>By a clock that nobody sets; never 0.</summary>
+    private long Millis() => 1 + (long)_time.GetElapsedTime(0).TotalMilliseconds;
 
     private ValueTask<int> ReceiveAsync(Memory<byte> into) =>
         _tls is { } tls ? tls.ReadAsync(into, _closing.Token) : _socket.ReceiveAsync(into, SocketFlags.None, _closing.Token);

@@ -35,7 +35,7 @@ internal sealed class ConsumerGroupsHandler(BrokerContext context, GroupCoordina
             ClientId = exchange.ClientId ?? "",
             ClientHost = "/" + exchange.Connection.Remote.Address,
         };
-        coordinator.Run(group, entry => entry.ConsumerHeartbeat(beat, (Action<HeartbeatResult>)Answer, context.Now));
+        coordinator.Run(group, entry => entry.ConsumerHeartbeat(beat, (Action<HeartbeatResult>)Answer, context.Steady));
         return exchange.FinishedAsync();
     }
 

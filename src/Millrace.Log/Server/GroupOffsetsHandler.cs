@@ -16,7 +16,7 @@ internal sealed class GroupOffsetsHandler(BrokerContext context, GroupCoordinato
         var refused = group is null
             ? ErrorCode.IllegalGeneration
             : coordinator.Run(group, m => m.CheckCommit(
-                request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, context.Now, transactional: false));
+                request.MemberId, request.GroupInstanceId, request.GenerationIdOrMemberEpoch, context.Steady, transactional: false));
         var offsets = new List<(string, int, CommittedOffset)>();
         var accepted = new List<OffsetCommitResponse.OffsetCommitResponsePartition>();
         foreach (var topic in request.Topics)

@@ -35,7 +35,7 @@ internal sealed class GroupsHandler(BrokerContext context, GroupCoordinator coor
             SupportsSkippingAssignment = exchange.Version >= 9,
             NewMemberId = (request.GroupInstanceId ?? clientId) + "-" + Guid.NewGuid().ToString("D"),
         };
-        coordinator.Run(group, machine => machine.Join(join, (Action<JoinResult>)Answer, context.Now));
+        coordinator.Run(group, machine => machine.Join(join, (Action<JoinResult>)Answer, context.Steady));
         return exchange.FinishedAsync();
     }
 
@@ -55,14 +55,14 @@ internal sealed class GroupsHandler(BrokerContext context, GroupCoordinator coor
             assignments[assignment.MemberId] = assignment.Assignment.ToArray();
         coordinator.Run(group, machine => machine.Sync(
             request.MemberId, request.GroupInstanceId, request.GenerationId, request.ProtocolType, request.ProtocolName, assignments,
-            (Action<SyncResult>)Answer, context.Now));
+            (Action<SyncResult>)Answer, context.Steady));
         return exchange.FinishedAsync();
     }
 
     public void Heartbeat(Exchange exchange, HeartbeatRequest request)
     {
         var error = coordinator.Find(request.GroupId) is { } group
-            ? coordinator.Run(group, m => m.Heartbeat(request.MemberId, request.GroupInstanceId, request.GenerationId, context.Now))
+            ? coordinator.Run(group, m => m.Heartbeat(request.MemberId, request.GroupInstanceId, request.GenerationId, context.Steady))
             : request.GroupId.Length == 0 ? ErrorCode.InvalidGroupId : ErrorCode.UnknownMemberId;
         exchange.Complete(new HeartbeatResponse { ErrorCode = error });
     }
@@ -81,7 +81,7 @@ internal sealed class GroupsHandler(BrokerContext context, GroupCoordinator coor
                 GroupInstanceId = member.GroupInstanceId,
                 ErrorCode = group is null
                     ? ErrorCode.UnknownMemberId
-                    : coordinator.Run(group, m => m.Leave(member.MemberId, member.GroupInstanceId, context.Now)),
+                    : coordinator.Run(group, m => m.Leave(member.MemberId, member.GroupInstanceId, context.Steady)),
             });
         }
         if (request.GroupId.Length == 0)

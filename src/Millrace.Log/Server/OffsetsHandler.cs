@@ -141,12 +141,14 @@ internal static class TimestampLookup
         var header = new byte[RecordBatch.HeaderBytes];
         segment.Read(position, header);
         var whole = RecordBatch.WholeBytes(header);
-        if (whole < 0 || position + whole > segment.Readable)
+        if (whole < 0 || position + whole > segment.Readable || !PlaceCheck.Holds(header))
             throw new SegmentDamagedException(segment.Path, position, "no record batch begins here");
         var bytes = new byte[whole];
         segment.Read(position, bytes);
-        position += whole;
         var batch = new RecordBatch(bytes);
+        if (batch.Crc != batch.ComputeCrc())
+            throw new SegmentDamagedException(segment.Path, position, $"the batch at offset {batch.BaseOffset} has a wrong CRC");
+        position += whole;
         if (batch.IsControl)
             return (-1, -1);
         using var open = RecordBatch.OpenRecords(bytes, maxUncompressed);

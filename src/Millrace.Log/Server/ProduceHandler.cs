@@ -50,7 +50,7 @@ internal sealed class ProduceHandler(BrokerContext context, TransactionCoordinat
             response.ErrorMessage = $"{topicName} is written by the broker alone";
             return;
         }
-        response.ErrorCode = BatchRules.Check(data.Records.Span, topic.Settings, exchange.Version, out response.ErrorMessage);
+        response.ErrorCode = BatchRules.Check(data.Records.Span, topic.Settings, exchange.Version, context.Now, out response.ErrorMessage);
         if (response.ErrorCode != ErrorCode.None)
         {
             // Bytes that do not match their checksum cast doubt on all that the connection still sends.

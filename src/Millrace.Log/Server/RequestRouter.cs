@@ -257,29 +257,22 @@ internal sealed class RequestRouter
         var connection = exchange.Connection;
         if (connection.IsOwn)
             return;
-        var wait = _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.Requests, 1, _context.Now);
+        var wait = _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.Requests, 1, _context.Steady);
         if (exchange.Key == ApiKey.Produce)
-            wait = Math.Max(wait, _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.ProducerBytes, exchange.Frame.Length, _context.Now));
+            wait = Math.Max(wait, _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.ProducerBytes, exchange.Frame.Length, _context.Steady));
         connection.LeaveUnread(wait);
         if (wait == 0 && exchange.Key != ApiKey.Fetch)
             return;
         exchange.Amend += response =>
         {
-            switch (response)
+            if (response is FetchResponse fetch)
             {
-                case ProduceResponse produce:
-                    produce.ThrottleTimeMs = wait;
-                    break;
-                case MetadataResponse metadata:
-                    metadata.ThrottleTimeMs = wait;
-                    break;
-                case FetchResponse fetch:
-                    var bytes = fetch.Responses.Sum(t => t.Partitions.Sum(p => (long)p.Records.Length));
-                    fetch.ThrottleTimeMs = Math.Max(
-                        wait, _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.ConsumerBytes, bytes, _context.Now));
-                    connection.LeaveUnread(fetch.ThrottleTimeMs);
-                    break;
+                var bytes = fetch.Responses.Sum(t => t.Partitions.Sum(p => (long)p.Records.Length));
+                wait = Math.Max(wait, _context.Quotas.Charge(connection.Principal, exchange.ClientId, QuotaKind.ConsumerBytes, bytes, _context.Steady));
+                connection.LeaveUnread(wait);
             }
+            if (response is IThrottledResponse throttled)
+                throttled.ThrottleTimeMs = wait;
         };
     }
 

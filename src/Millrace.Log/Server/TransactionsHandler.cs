@@ -76,7 +76,7 @@ internal sealed class TransactionsHandler(BrokerContext context, TransactionCoor
         var group = request.GenerationId < 0 ? groups.GetOrAdd(request.GroupId) : groups.Find(request.GroupId);
         var refused = group is null
             ? ErrorCode.IllegalGeneration
-            : groups.Run(group, m => m.CheckCommit(request.MemberId, request.GroupInstanceId, request.GenerationId, context.Now, transactional: true));
+            : groups.Run(group, m => m.CheckCommit(request.MemberId, request.GroupInstanceId, request.GenerationId, context.Steady, transactional: true));
         foreach (var topic in request.Topics)
         {
             var answers = new List<TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition>(topic.Partitions.Count);
@@ -155,7 +155,7 @@ internal sealed class TransactionsHandler(BrokerContext context, TransactionCoor
                 continue;
             if (request.ProducerIdFilters.Count > 0 && !request.ProducerIdFilters.Contains(value.ProducerId))
                 continue;
-            if (request.DurationFilter >= 0 && (value.StartedAt < 0 || context.Now - value.StartedAt <= request.DurationFilter))
+            if (request.DurationFilter >= 0 && (value.StartedAt < 0 || context.Steady - value.StartedAt <= request.DurationFilter))
                 continue;
             response.TransactionStates.Add(new ListTransactionsResponse.TransactionEntry
             {

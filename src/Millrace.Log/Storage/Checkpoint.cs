@@ -149,7 +149,7 @@ internal sealed class Checkpoint : IWireStruct
         var bytes = DurableFile.ReadAll(files, path);
         if (bytes.Length < HeaderBytes || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic)
             throw Damaged(path, 0, "it does not begin as a checkpoint");
-        var version = BinaryPrimitives.ReadInt16LittleEndian(bytes.AsSpan(4));
+        var version = BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(4));
         if (version is < 1 or > FormatVersion)
             throw Damaged(path, 4, $"its format version {version} is not 1 to {FormatVersion}");
         var body = bytes.AsMemory(HeaderBytes);
@@ -158,7 +158,7 @@ internal sealed class Checkpoint : IWireStruct
         {
             throw Damaged(path, HeaderBytes, "its checksum is wrong");
         }
-        return WireReader.Read<Checkpoint>(body, version, flexible: true, maxItems: int.MaxValue);
+        return WireReader.Read<Checkpoint>(body, (short)version, flexible: true, maxItems: int.MaxValue);
     }
 
     private static CheckpointDamagedException Damaged(string path, long position, string reason) => new(path, position, reason);

@@ -111,6 +111,33 @@ internal sealed partial class Checkpointer
             () => Sync(work, replayFrom, done), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
+    /// <summary>Deletes what nobody needs any more beside the committer. What cannot be deleted is met again after a restart.</summary>
+    public void DeleteAside(string path, Action delete)
+    {
+        if (_inline)
+        {
+            delete();
+            return;
+        }
+        ThreadPool.UnsafeQueueUserWorkItem(
+            _ =>
+            {
+                try
+                {
+                    delete();
+                }
+                catch (IOException error)
+                {
+                    LogNotDeleted(path, error);
+                }
+                catch (UnauthorizedAccessException error)
+                {
+                    LogNotDeleted(path, error);
+                }
+            },
+            null);
+    }
+
     /// <summary>Waits for a running checkpoint, which does not rest from now on.</summary>
     public void Wait()
     {
@@ -152,7 +179,8 @@ internal sealed partial class Checkpointer
         catch (IOException error)
         {
             // Disk full, say: the journal keeps everything, and the next checkpoint covers it.
-            LogPostponed(error);
+            if (!_postponed)
+                LogPostponed(error);
             _postponed = true;
             return;
         }
@@ -239,6 +267,9 @@ internal sealed partial class Checkpointer
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The next journal file could not be prepared; flushes take a little longer without")]
     private partial void LogNotPrepared(Exception error);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Path} could not be deleted and is left; a restart tries again")]
+    private partial void LogNotDeleted(string path, Exception error);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A checkpoint could not be saved and will be tried again; the journal grows meanwhile")]
     private partial void LogPostponed(Exception error);

@@ -28,7 +28,10 @@ internal sealed partial class Committer : IDisposable
     private bool _stopping;
     private bool _checkpointWanted;
     private volatile string? _broken;
+    private const long RemindMillis = 60_000;
     private bool _failing;
+    private bool _told;
+    private long _toldAt = -RemindMillis;
     private bool _together;
     private bool _sparePrepared;
     private long _flushes;
@@ -292,7 +295,8 @@ internal sealed partial class Committer : IDisposable
             PublishWritten();
         if (entries > 0 && !TryJournal(length, entries, flush))
             return;
-        _failing = false;
+        if (_failing)
+            TellRecovered();
         Figures.Add(length, Stopwatch.GetElapsedTime(started), flush);
         PublishWritten();
     }
@@ -354,7 +358,8 @@ internal sealed partial class Committer : IDisposable
         }
         catch (IOException error)
         {
-            _journal.TakeBack();
+            if (!_options.Faults.KeepRefused)
+                _journal.TakeBack();
             foreach (var partition in _written)
                 Refuse(partition, error);
             return false;
@@ -364,9 +369,7 @@ internal sealed partial class Committer : IDisposable
     /// <summary>A write failed, as when the disk is full: taken back and refused with a retriable error, so that work goes on when there is room.</summary>
     private void Refuse(Partition partition, Exception error)
     {
-        if (!_failing)
-            LogRefused(partition.Segments.Folder, error.Message);
-        _failing = true;
+        TellRefused(partition.Segments.Folder, error);
         var poison = false;
         try
         {
@@ -378,6 +381,26 @@ internal sealed partial class Committer : IDisposable
             poison = true;
         }
         partition.Fail(ErrorCode.StorageError, poison);
+    }
+
+    /// <summary>Told when it begins, and while it lasts or comes again at most once a minute.</summary>
+    private void TellRefused(string place, Exception error)
+    {
+        _failing = true;
+        if (Environment.TickCount64 - _toldAt < RemindMillis)
+            return;
+        _toldAt = Environment.TickCount64;
+        _told = true;
+        LogRefused(place, error.Message);
+    }
+
+    private void TellRecovered()
+    {
+        _failing = false;
+        if (!_told)
+            return;
+        _told = false;
+        LogRecovered();
     }
 
     private void BeginCheckpoint()
@@ -396,7 +419,7 @@ internal sealed partial class Committer : IDisposable
         catch (IOException error)
         {
             // No room for another journal file: the running one simply grows on.
-            LogRefused("journal", error.Message);
+            TellRefused("journal", error);
             return;
         }
         _checkpointer.Begin(_journal.Generation, _journal.Free);
@@ -404,6 +427,9 @@ internal sealed partial class Committer : IDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The log has stopped acknowledging: {Reason}. Restart it; what was acknowledged is kept")]
     private partial void LogBroken(string reason, Exception error);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Appends are taken again")]
+    private partial void LogRecovered();
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Appends to {Place} are refused, producers retry: {Reason}. If the disk is full, make room; work goes on by itself")]
     private partial void LogRefused(string place, string reason);

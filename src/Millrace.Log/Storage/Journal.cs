@@ -175,6 +175,7 @@ internal sealed class Journal : IDisposable
     /// <exception cref="JournalFlushException">What the old file still held unflushed could not be flushed.</exception>
     public void Begin()
     {
+        WipeRefused();
         // The next file goes on from this one, so nothing of it may be missing.
         Flush();
         lock (_slots)
@@ -262,6 +263,7 @@ internal sealed class Journal : IDisposable
     }
 
     private long _groupStart;
+    private bool _refused;
 
     public void Add(JournalEntryKind kind, Guid topicId, int partition, ReadOnlySpan<byte> body)
     {
@@ -294,6 +296,7 @@ internal sealed class Journal : IDisposable
             padding.Clear();
         }
         WriteStaged();
+        _refused = false;
         if (flush && !Faults.SkipFlush)
         {
             Flush();
@@ -331,6 +334,23 @@ internal sealed class Journal : IDisposable
         _sentOn = Math.Min(_sentOn, _position);
         _staged = 0;
         _sequence--;
+        _refused = true;
+    }
+
+    /// <summary>
+    /// A refused group may stand in the file as if it were whole, and is written over by the next one. Where none follows in this file, it must
+    /// go: a restart would take it for what came before the next generation.
+    /// </summary>
+    private void WipeRefused()
+    {
+        if (!_refused || Faults.LeaveRefused)
+            return;
+        if (_current!.File.Length > _position)
+        {
+            _current.File.SetLength(_position);
+            _flushed = -1;
+        }
+        _refused = false;
     }
 
     public void Dispose()

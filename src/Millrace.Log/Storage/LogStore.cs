@@ -213,8 +213,10 @@ internal sealed partial class LogStore : IDisposable
         {
             if (_nextProducerId >= _cluster.ProducerIdsFrom)
             {
-                _cluster = _cluster with { ProducerIdsFrom = _cluster.ProducerIdsFrom + ProducerIdBlock };
-                _cluster.Save(_files, _options.Folder);
+                var reserved = _cluster with { ProducerIdsFrom = _cluster.ProducerIdsFrom + ProducerIdBlock };
+                reserved.Save(_files, _options.Folder);
+                // Only now: ids of a block that could not be saved would be given out again after a restart.
+                _cluster = reserved;
             }
             return _nextProducerId++;
         }
@@ -229,15 +231,17 @@ internal sealed partial class LogStore : IDisposable
 
     /// <summary>Deletes what retention no longer keeps, rolls what is old, forgets idle producers. Any one thread at a time.</summary>
     /// <param name="now">Milliseconds of Unix time.</param>
+    /// <param name="steady">Likewise, without jumps.</param>
     /// <param name="producerIdleMillis">Idle time after which a producer's state goes.</param>
-    public void Maintain(long now, long producerIdleMillis)
+    public void Maintain(long now, long steady, long producerIdleMillis)
     {
         var checkpointFirst = false;
         foreach (var topic in _topics.Values)
         {
             foreach (var partition in topic.Partitions)
             {
-                partition.ExpireProducers(now - producerIdleMillis);
+                partition.ExpireProducers(steady, producerIdleMillis);
+                Retention.RollWhenOld(partition, topic.Settings, now, Committer, _checkpointer);
                 checkpointFirst |= Retention.Apply(partition, topic.Settings, now, Committer, _checkpointer, LogDeleted);
                 if (topic.Settings.Compact)
                     checkpointFirst |= Compact(topic, partition, now);
@@ -329,7 +333,10 @@ internal sealed partial class LogStore : IDisposable
                 i,
                 () => topic.Settings.Partition,
                 p => Committer.Enqueue(p),
-                _tails);
+                _tails)
+            {
+                Faults = _options.Faults,
+            };
         }
         topic.SetPartitions(all);
         _topics[topic.Name] = topic;

@@ -46,6 +46,16 @@ internal sealed class Partition : IDisposable
         _segments = new PartitionSegments(files, folder, tails);
     }
 
+    public LogFaults Faults
+    {
+        get => _segments.Faults;
+        init
+        {
+            _segments.Faults = value;
+            _producers.Faults = value;
+        }
+    }
+
     public Guid TopicId { get; }
 
     public int Index { get; }
@@ -110,7 +120,7 @@ internal sealed class Partition : IDisposable
             }
             var offset = _nextOffset;
             RecordBatch.SetBaseOffset(bytes.Span, offset);
-            RecordBatch.SetLeaderEpoch(bytes.Span, settings.LeaderEpoch);
+            PlaceCheck.Set(bytes.Span);
             long appendTime = -1;
             if (settings.LogAppendTime)
                 RecordBatch.SetLogAppendTime(bytes.Span, appendTime = now);
@@ -292,7 +302,8 @@ internal sealed class Partition : IDisposable
             _pending.Clear();
             _pendingBytes = 0;
             _nextOffset = _highWatermark;
-            _producers.TakeBack(_highWatermark);
+            if (!Faults.RememberRefused)
+                _producers.TakeBack(_highWatermark);
             _transactions.TakeBack(_highWatermark);
             if (poison)
                 _fault = error;
@@ -464,17 +475,22 @@ internal sealed class Partition : IDisposable
         }
     }
 
-    /// <summary>Forgets producers that have been idle since a time.</summary>
-    public void ExpireProducers(long before)
+    /// <summary>Forgets producers that have appended nothing for so long, as far as these calls have seen.</summary>
+    public void ExpireProducers(long steady, long idleMillis)
     {
         lock (_gate)
-            _producers.Expire(before, _transactions.IsOpen);
+            _producers.Expire(steady, idleMillis, _transactions.IsOpen);
     }
 
     public void Dispose() => _segments.Dispose();
 
     private AppendResult AnswerDuplicate(ProducedBatch original, IAppendWaiter? waiter, int slot)
     {
+        if (Faults.AnswerDuplicateAtOnce)
+        {
+            waiter?.Appended(slot, ErrorCode.None);
+            return new AppendResult(ErrorCode.None, original.BaseOffset, -1);
+        }
         // Success must not be told before the first copy is durable.
         _pending.Add(new PendingBatch(default, original.BaseOffset, original.LastOffset, -1, -1, Marker.None, waiter, slot));
         Enqueue();
@@ -530,8 +546,6 @@ internal sealed record PartitionSettings
     public int SegmentBytes { get; init; } = 256 << 20;
 
     public bool LogAppendTime { get; init; }
-
-    public int LeaderEpoch { get; init; }
 
     /// <summary>Records after which they are flushed before the last of them is acknowledged; 1: every record is flushed first.</summary>
     public long FlushMessages { get; init; } = 1;

@@ -17,6 +17,9 @@ internal sealed class ProducerTable
     public const int Window = 5;
 
     private readonly Dictionary<long, List<ProducedBatch>> _producers = [];
+    private readonly Dictionary<long, (long LastOffset, long Since)> _idle = [];
+
+    public LogFaults Faults { get; set; } = LogFaults.None;
 
     public int Count => _producers.Count;
 
@@ -57,7 +60,7 @@ internal sealed class ProducerTable
     /// <summary>Notes a batch that gets its place in the log.</summary>
     /// <param name="batch">Has a producer id.</param>
     /// <param name="baseOffset">Its offset.</param>
-    /// <param name="timestamp">For expiry.</param>
+    /// <param name="timestamp">For those who ask.</param>
     /// <param name="durableEnd">Batches before this offset are durable; five of them are kept.</param>
     public void Note(RecordBatch batch, long baseOffset, long timestamp, long durableEnd)
     {
@@ -70,6 +73,8 @@ internal sealed class ProducerTable
         var sequence = hasSequence ? batch.BaseSequence : -1;
         var lastSequence = hasSequence ? Advance(batch.BaseSequence, batch.LastOffsetDelta) : -1;
         batches.Add(new ProducedBatch(sequence, lastSequence, baseOffset, baseOffset + batch.LastOffsetDelta, timestamp, batch.ProducerEpoch));
+        while (Faults.ShortWindow && batches.Count > 1)
+            batches.RemoveAt(0);
         while (batches.Count > Window && batches[Window].BaseOffset < durableEnd)
             batches.RemoveAt(0);
     }
@@ -88,20 +93,32 @@ internal sealed class ProducerTable
                 (empty ??= []).Add(producerId);
         }
         foreach (var producerId in empty ?? [])
-            _producers.Remove(producerId);
+            Forget(producerId);
     }
 
-    /// <summary>Forgets producers whose last batch is older than a time.</summary>
-    public void Expire(long before, Func<long, bool> isBusy)
+    /// <summary>
+    /// Forgets producers whose last batch has been the last one for so long. Counted from call to call by a clock that does not jump: the times
+    /// in batches are of clocks that can be set, and of clients.
+    /// </summary>
+    public void Expire(long steady, long idleMillis, Func<long, bool> isBusy)
     {
         List<long>? old = null;
         foreach (var (producerId, batches) in _producers)
         {
-            if (batches[^1].Timestamp < before && !isBusy(producerId))
+            var last = batches[^1].BaseOffset;
+            if (!_idle.TryGetValue(producerId, out var seen) || seen.LastOffset != last)
+                _idle[producerId] = (last, steady);
+            else if (steady - seen.Since > idleMillis && !isBusy(producerId))
                 (old ??= []).Add(producerId);
         }
         foreach (var producerId in old ?? [])
-            _producers.Remove(producerId);
+            Forget(producerId);
+    }
+
+    private void Forget(long producerId)
+    {
+        _producers.Remove(producerId);
+        _idle.Remove(producerId);
     }
 
     /// <summary>Sequences run from 0 to 2^31-1 and begin again at 0.</summary>

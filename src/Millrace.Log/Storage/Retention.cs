@@ -27,6 +27,8 @@ internal static class Retention
             });
             expired--;
         }
+        if (checkpointer.Faults.DeleteYoung && expired > 0 && expired + 1 < segments.Length)
+            expired++;
         if (expired <= 0 || expired >= segments.Length)
             return false;
         var safeBefore = checkpointer.ActiveBase(partition);
@@ -34,7 +36,7 @@ internal static class Retention
         for (var i = 0; i < expired; i++)
         {
             // A restart cuts and appends from the checkpoint's segment on: it and its successors stay until the next checkpoint.
-            if (segments[i].BaseOffset >= safeBefore)
+            if (segments[i].BaseOffset >= safeBefore && !checkpointer.Faults.DeleteUnsaved)
             {
                 waits = true;
                 break;
@@ -53,14 +55,34 @@ internal static class Retention
             partition.MoveLogStart(newStart);
             partition.Segments.Detach(segment);
             checkpointer.MarkDirty(partition);
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static state =>
-                {
-                    state.Partition.Segments.DeleteFiles(state.Segment);
-                    state.deleted(state.Segment.Path, state.bytes);
-                },
-                (Partition: partition, Segment: segment, deleted, bytes),
-                preferLocal: false);
+            checkpointer.DeleteAside(segment.Path, () =>
+            {
+                partition.Segments.DeleteFiles(segment);
+                deleted(segment.Path, bytes);
+            });
+        });
+    }
+
+    /// <summary>
+    /// What is appended to is neither compacted nor deleted: when its first record is old enough, it gives way to a new one (segment.ms, and
+    /// max.compaction.lag.ms where the topic is compacted).
+    /// </summary>
+    public static void RollWhenOld(Partition partition, TopicSettings settings, long now, Committer committer, Checkpointer checkpointer)
+    {
+        if (partition.Segments.Active is not { Readable: > 0 } active)
+            return;
+        var jitter = settings.SegmentJitterMillis == 0 ? 0 : (partition.Index * 7919L) % settings.SegmentJitterMillis;
+        var most = Math.Max(1, settings.SegmentMillis - jitter);
+        if (settings.Compact)
+            most = Math.Min(most, settings.MaxCompactionLagMillis);
+        if (now - active.FirstTimestamp() <= most)
+            return;
+        committer.BetweenAndWait(() =>
+        {
+            if (partition.Segments.Active != active || active.Written != active.Readable)
+                return;
+            partition.Segments.Roll(partition.HighWatermark);
+            checkpointer.MarkDirty(partition);
         });
     }
 

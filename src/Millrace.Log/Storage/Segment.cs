@@ -78,12 +78,19 @@ internal sealed class Segment
     public long FirstTimestamp()
     {
         if (_firstTimestamp < 0 && Readable > 0)
-        {
-            using var scanner = new BatchScanner(this, 0, Readable);
-            if (scanner.MoveNext())
-                _firstTimestamp = scanner.Header.MaxTimestamp;
-        }
+            _firstTimestamp = ReadFirstTimestamp();
         return _firstTimestamp;
+    }
+
+    private long ReadFirstTimestamp()
+    {
+        Span<byte> header = stackalloc byte[RecordBatch.HeaderBytes];
+        // Not kept open: all partitions are asked, also those that nobody uses.
+        using var opened = Volatile.Read(ref _file) is null && (_tail is null || _tail.HasFile) ? _files.Open(Path) : null;
+        var read = opened is null ? Read(0, header) : opened.Read(0, header);
+        return read == header.Length && PlaceCheck.Holds(header) && RecordBatch.WholeBytes(header) > 0
+            ? new RecordBatch(header).MaxTimestamp
+            : LargestTimestamp();
     }
 
     /// <summary>Keeps the file open until <see cref="Release"/>; false when the segment has been deleted.</summary>
@@ -219,24 +226,56 @@ internal sealed class Segment
     public long LargestTimestamp()
     {
         if (MaxTimestamp < 0 && Readable > 0)
-        {
-            CoverAll();
-            MaxTimestamp = Index.MaxTimestamp;
-        }
+            MaxTimestamp = Math.Max(CoverAll(), Index.MaxTimestamp);
         return MaxTimestamp;
     }
 
     /// <summary>The position of the batch that holds the offset, or of the first behind it; <see cref="Readable"/> when there is none.</summary>
-    public long Locate(long offset)
+    /// <exception cref="SegmentDamagedException">What stood at the offset cannot be read; batches behind it are found by their own offsets.</exception>
+    public long Locate(long offset, LogFaults? faults = null)
     {
         CoverAll();
         using var scanner = new BatchScanner(this, Index.FindOffset(offset), Readable);
+        var (before, lastBefore) = (-1L, -1L);
         while (scanner.MoveNext())
         {
-            if (scanner.Header.LastOffset >= offset)
+            var header = scanner.Header;
+            if (scanner.DamagedAt >= 0)
+            {
+                if (faults is { StopAtDamage: true })
+                    throw Damage(scanner.DamagedAt, offset, "no record batch begins here");
+                if (lastBefore >= offset)
+                    return before;
+                if (header.BaseOffset > offset)
+                    throw Damage(scanner.DamagedAt, offset, "no record batch begins here");
+                before = -1;
+            }
+            if (header.BaseOffset == offset)
                 return scanner.Position;
+            if (header.BaseOffset > offset)
+                return lastBefore >= offset ? before : PositionBehind(before, offset, scanner.Position);
+            (before, lastBefore) = (scanner.Position, header.LastOffset);
         }
-        return Readable;
+        if (lastBefore >= offset)
+            return before;
+        if (scanner.DamagedAt >= 0)
+            throw Damage(scanner.DamagedAt, offset, "no record batch begins here");
+        return PositionBehind(before, offset, Readable);
+    }
+
+    /// <summary>What is to be told of a damaged batch: which offsets are lost, and where reading goes on.</summary>
+    /// <param name="position">Where it begins.</param>
+    /// <param name="offset">That was to be read there.</param>
+    /// <param name="reason">What is wrong.</param>
+    public SegmentDamagedException Damage(long position, long offset, string reason)
+    {
+        using var scanner = new BatchScanner(this, position, Readable);
+        while (scanner.MoveNext())
+        {
+            if (scanner.Position > position && scanner.Header.BaseOffset > offset)
+                return new SegmentDamagedException(Path, position, $"{reason}; offsets {offset} to {scanner.Header.BaseOffset - 1} cannot be read, those behind can");
+        }
+        return new SegmentDamagedException(Path, position, $"{reason}; from offset {offset} on the file cannot be read");
     }
 
     /// <summary>The position of the first batch whose largest timestamp reaches the given one; <see cref="Readable"/> when there is none.</summary>
@@ -252,75 +291,37 @@ internal sealed class Segment
         return Readable;
     }
 
-    private void CoverAll()
+    /// <summary>
+    /// A batch ends before the offset by its own word, and the next one begins behind it: a gap that compaction has left. Its word counts only
+    /// when its checksum holds.
+    /// </summary>
+    private long PositionBehind(long before, long offset, long next)
+    {
+        if (before < 0)
+            return next;
+        var bytes = new byte[(int)Math.Min(next - before, int.MaxValue / 2)];
+        Read(before, bytes);
+        var batch = new RecordBatch(bytes);
+        return batch.TotalBytes <= bytes.Length && batch.Crc == batch.ComputeCrc()
+            ? next
+            : throw Damage(before, Math.Max(batch.BaseOffset, BaseOffset), $"the batch at offset {batch.BaseOffset} has a wrong CRC");
+    }
+
+    /// <summary>Brings the index up to the end, or to the first damaged place; the largest timestamp that was met is returned.</summary>
+    private long CoverAll()
     {
         var index = Index;
         var readable = Readable;
+        var largest = -1L;
         if (index.Covered >= readable)
-            return;
+            return largest;
         using var scanner = new BatchScanner(this, index.Covered, readable);
         while (scanner.MoveNext())
-            index.Add(scanner.Header.BaseOffset, scanner.Position, scanner.Header.TotalBytes, scanner.Header.MaxTimestamp);
-    }
-}
-
-/// <summary>Reads batch headers of a segment one after another through a small pooled buffer.</summary>
-internal ref struct BatchScanner : IDisposable
-{
-    private const int BufferBytes = 32 << 10;
-    private readonly Segment _segment;
-    private readonly long _end;
-    private byte[]? _buffer;
-    private long _bufferFrom;
-    private int _bufferLength;
-    private long _next;
-
-    public BatchScanner(Segment segment, long from, long end)
-    {
-        _segment = segment;
-        _end = end;
-        _next = from;
-        Position = from;
-    }
-
-    public long Position { get; private set; }
-
-    /// <summary>The header only; the records may not be in memory.</summary>
-    public RecordBatch Header { get; private set; }
-
-    /// <exception cref="SegmentDamagedException">What stands there is no batch.</exception>
-    public bool MoveNext()
-    {
-        if (_next >= _end)
-            return false;
-        Position = _next;
-        var header = Read(_next);
-        var whole = header.Length < RecordBatch.HeaderBytes ? -1 : RecordBatch.WholeBytes(header);
-        if (whole < 0 || _next + whole > _end)
-            throw new SegmentDamagedException(_segment.Path, _next, "no record batch begins here");
-        Header = new RecordBatch(header);
-        _next += whole;
-        return true;
-    }
-
-    public void Dispose()
-    {
-        if (_buffer is not null)
-            System.Buffers.ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = null;
-    }
-
-    private ReadOnlySpan<byte> Read(long position)
-    {
-        _buffer ??= System.Buffers.ArrayPool<byte>.Shared.Rent(BufferBytes);
-        if (position < _bufferFrom || position + RecordBatch.HeaderBytes > _bufferFrom + _bufferLength)
         {
-            var wanted = (int)Math.Min(_buffer.Length, _end - position);
-            _bufferLength = _segment.Read(position, _buffer.AsSpan(0, wanted));
-            _bufferFrom = position;
+            largest = Math.Max(largest, scanner.Header.MaxTimestamp);
+            index.Add(scanner.Header.BaseOffset, scanner.Position, scanner.Header.TotalBytes, scanner.Header.MaxTimestamp);
         }
-        var at = (int)(position - _bufferFrom);
-        return _buffer.AsSpan(at, Math.Min(RecordBatch.HeaderBytes, _bufferLength - at));
+        return largest;
     }
 }
 

@@ -63,24 +63,22 @@ internal static class SegmentRebuild
         if (whole < 0 || whole > bytes.Length || bytes.Length < RecordBatch.HeaderBytes)
             return false;
         batch = new RecordBatch(bytes);
-        return batch.BaseOffset >= expected && batch.LastOffsetDelta >= 0 && batch.Crc == batch.ComputeCrc();
+        return PlaceCheck.Holds(bytes) && batch.BaseOffset >= expected && batch.LastOffsetDelta >= 0 && batch.Crc == batch.ComputeCrc();
     }
 
-    /// <summary>Steps over the broken batch by its own length, if that is believable, and looks for a sound one.</summary>
+    /// <summary>Looks behind the broken batch for a sound one.</summary>
     private static bool SoundBatchBehind(Segment segment, long position, long length, long expected)
     {
-        var header = new byte[RecordBatch.HeaderBytes];
-        segment.Read(position, header);
-        var whole = RecordBatch.WholeBytes(header);
-        if (whole < RecordBatch.HeaderBytes || position + whole + RecordBatch.HeaderBytes > length)
-            return false;
-        var next = new byte[RecordBatch.HeaderBytes];
-        segment.Read(position + whole, next);
-        var nextWhole = RecordBatch.WholeBytes(next);
-        if (nextWhole < 0 || position + whole + nextWhole > length)
-            return false;
-        var bytes = new byte[nextWhole];
-        segment.Read(position + whole, bytes);
-        return TryTake(bytes, expected, out _);
+        using var scanner = new BatchScanner(segment, position, length);
+        while (scanner.MoveNext())
+        {
+            if (scanner.Position == position)
+                continue;
+            var bytes = new byte[scanner.Header.TotalBytes];
+            segment.Read(scanner.Position, bytes);
+            if (TryTake(bytes, expected, out _))
+                return true;
+        }
+        return false;
     }
 }

@@ -44,6 +44,16 @@ internal sealed class SegmentTail(TailMemory memory, long from, bool isNew)
     private long _from = from;
     private bool _isNew = isNew;
 
+    /// <summary>Some of the segment is in the file.</summary>
+    public bool HasFile
+    {
+        get
+        {
+            lock (_gate)
+                return _from > 0;
+        }
+    }
+
     /// <summary>Takes bytes that follow what is there; false when they should go to the file, with what is there.</summary>
     public bool TryAdd(List<ReadOnlyMemory<byte>> parts, long bytes)
     {

@@ -18,7 +18,11 @@ internal enum ConfigType : sbyte
 /// <param name="Type">For tools.</param>
 /// <param name="Default">When neither the topic nor the broker says otherwise.</param>
 /// <param name="Check">Null when the value may be used, else what is wrong with it.</param>
-internal sealed record TopicConfigKey(string Name, ConfigType Type, string Default, Func<string, string?> Check);
+internal sealed record TopicConfigKey(string Name, ConfigType Type, string Default, Func<string, string?> Check)
+{
+    /// <summary>It has one value only.</summary>
+    public bool IsFixed { get; init; }
+}
 
 /// <summary>A topic's configuration, parsed. Names and meanings are Kafka's.</summary>
 internal sealed record TopicSettings
@@ -44,6 +48,18 @@ internal sealed record TopicSettings
     public long RetentionBytes { get; init; }
 
     public long SegmentMillis { get; init; }
+
+    /// <summary>Of <see cref="SegmentMillis"/>, how much earlier partitions roll, each by another part of it.</summary>
+    public long SegmentJitterMillis { get; init; }
+
+    /// <summary>How much older than the broker's clock a record may be.</summary>
+    public long TimestampBeforeMillis { get; init; }
+
+    /// <summary>How far ahead of the broker's clock a record may be.</summary>
+    public long TimestampAfterMillis { get; init; }
+
+    /// <summary>Records' times must be looked at: the producers' own count, and not any will do.</summary>
+    public bool LimitsTimestamps => !Partition.LogAppendTime && (TimestampBeforeMillis != long.MaxValue || TimestampAfterMillis != long.MaxValue);
 
     public int MaxMessageBytes { get; init; }
 
@@ -85,6 +101,9 @@ internal sealed record TopicSettings
             RetentionMillis = Number("retention.ms"),
             RetentionBytes = Number("retention.bytes"),
             SegmentMillis = Number("segment.ms"),
+            SegmentJitterMillis = Number("segment.jitter.ms"),
+            TimestampBeforeMillis = Number("message.timestamp.before.max.ms"),
+            TimestampAfterMillis = Number("message.timestamp.after.max.ms"),
             MaxMessageBytes = (int)Number("max.message.bytes"),
             DeleteRetentionMillis = Number("delete.retention.ms"),
             MinCleanableDirtyRatio = double.Parse(Get("min.cleanable.dirty.ratio"), CultureInfo.InvariantCulture),
@@ -114,14 +133,14 @@ internal sealed record TopicSettings
         yield return Number("segment.bytes", 256 << 20, 1 << 10, 1 << 30);
         yield return Number("segment.ms", 7 * day, 1, long.MaxValue);
         yield return Number("segment.jitter.ms", 0, 0, long.MaxValue);
-        yield return Number("segment.index.bytes", 10 << 20, 4, int.MaxValue);
-        yield return Number("index.interval.bytes", 4096, 0, int.MaxValue);
+        yield return Fixed("segment.index.bytes", ConfigType.Int, "10485760", "an index grows with its segment");
+        yield return Fixed("index.interval.bytes", ConfigType.Int, SegmentIndex.IntervalBytes.ToString(CultureInfo.InvariantCulture), "indexes are sparse by this distance");
         yield return Number("max.message.bytes", 16 << 20, 0, 256 << 20);
-        yield return Number("min.insync.replicas", 1, 1, 1);
+        yield return Fixed("min.insync.replicas", ConfigType.Int, "1", "a partition has one replica");
         yield return Number("delete.retention.ms", day, 0, long.MaxValue);
         yield return Number("min.compaction.lag.ms", 0, 0, long.MaxValue);
         yield return Number("max.compaction.lag.ms", long.MaxValue, 1, long.MaxValue);
-        yield return Number("file.delete.delay.ms", 60_000, 0, long.MaxValue);
+        yield return Fixed("file.delete.delay.ms", ConfigType.Long, "0", "files go as soon as their last reader has finished");
         yield return Number("flush.messages", 1, 1, long.MaxValue);
         yield return Number("flush.ms", long.MaxValue, 0, long.MaxValue);
         yield return Number("message.timestamp.before.max.ms", long.MaxValue, 0, long.MaxValue);
@@ -132,9 +151,9 @@ internal sealed record TopicSettings
         yield return new(IcebergTable, ConfigType.String, "", v => v.Length == 0 || IsTable(v) ? null : "must be namespace.table: letters, digits, _ and -");
         yield return Number(IcebergCommit, 10_000, 1_000, 3_600_000);
         yield return OneOf("message.timestamp.type", "CreateTime", "LogAppendTime");
-        yield return OneOf("compression.type", "producer");
-        yield return OneOf("preallocate", "false", "true");
-        yield return OneOf("unclean.leader.election.enable", "false", "true");
+        yield return Fixed("compression.type", ConfigType.String, "producer", "batches are kept as producers compressed them");
+        yield return Fixed("preallocate", ConfigType.Boolean, "false", "segments grow as they are written");
+        yield return Fixed("unclean.leader.election.enable", ConfigType.Boolean, "false", "a partition has one replica");
     }
 
     private static bool IsTable(string name)
@@ -148,6 +167,10 @@ internal sealed record TopicSettings
             long.TryParse(v, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most
                 ? null
                 : $"must be a whole number from {least} to {most}");
+
+    /// <summary>What tools ask for and what cannot be another way here: shown as it is, and refused by name when somebody wants it otherwise.</summary>
+    private static TopicConfigKey Fixed(string name, ConfigType type, string value, string why) =>
+        new(name, type, value, v => v == value ? null : $"{name} is always {value} here: {why}") { IsFixed = true };
 
     private static TopicConfigKey OneOf(string name, params string[] values) => new(
         name, values is ["false", "true"] ? ConfigType.Boolean : ConfigType.String, values[0], v =>

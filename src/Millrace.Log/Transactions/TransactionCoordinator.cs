@@ -55,7 +55,7 @@ internal sealed partial class TransactionCoordinator
             return;
         }
         var entry = _entries.GetOrAdd(id, static i => new Entry(i));
-        Run(entry, machine => machine.Init(timeoutMs, expectedId, expectedEpoch, _context.Store.NextProducerId, _context.Now), error =>
+        Run(entry, machine => machine.Init(timeoutMs, expectedId, expectedEpoch, _context.Store.NextProducerId, _context.Steady), error =>
         {
             lock (entry.Gate)
             {
@@ -66,10 +66,10 @@ internal sealed partial class TransactionCoordinator
     }
 
     public void Add(string id, long producerId, short epoch, IReadOnlyCollection<(string Topic, int Partition)> partitions, Action<ErrorCode> done) =>
-        RunKnown(id, machine => machine.Add(producerId, epoch, partitions, _context.Now), done);
+        RunKnown(id, machine => machine.Add(producerId, epoch, partitions, _context.Steady), done);
 
     public void End(string id, long producerId, short epoch, bool commit, Action<ErrorCode> done) =>
-        RunKnown(id, machine => machine.End(producerId, epoch, commit, _context.Now), done);
+        RunKnown(id, machine => machine.End(producerId, epoch, commit, _context.Steady), done);
 
     /// <summary>
     /// Appends a part of a transaction. The check and the append are one step: a marker that ends the transaction comes wholly before (and the
@@ -109,6 +109,7 @@ internal sealed partial class TransactionCoordinator
     }
 
     /// <summary>Goes on with what a restart or a failed write has left half done, aborts what has run too long, forgets ids that nobody uses.</summary>
+    /// <param name="now">Milliseconds of Unix time, without jumps.</param>
     public void Maintain(long now)
     {
         foreach (var entry in _entries.Values)
@@ -258,7 +259,7 @@ internal sealed partial class TransactionCoordinator
             entry.Machine.IsUnwritten = failed != ErrorCode.None;
             if (failed == ErrorCode.None)
             {
-                entry.Machine.Complete(_context.Now);
+                entry.Machine.Complete(_context.Steady);
                 // Not waited for: whatever the producer does next is written behind it, and without it a restart writes the markers again,
                 // which changes nothing.
                 Persist(entry, _ => { });
@@ -329,7 +330,7 @@ internal sealed partial class TransactionCoordinator
                 if (value is null)
                     _entries.TryRemove(id, out _);
                 else
-                    _entries.GetOrAdd(id, static i => new Entry(i)).Machine.Restore(GroupRecords.Decode<TransactionValue>(value));
+                    _entries.GetOrAdd(id, static i => new Entry(i)).Machine.Restore(GroupRecords.Decode<TransactionValue>(value), _context.Steady);
             }
         });
         foreach (var entry in _entries.Values)

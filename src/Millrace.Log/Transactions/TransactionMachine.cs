@@ -192,7 +192,9 @@ internal sealed class TransactionMachine(string transactionalId)
     public void Forget((string Topic, int Partition) partition) => _partitions.Remove(partition);
 
     /// <summary>Takes over what was persisted.</summary>
-    public void Restore(TransactionValue value)
+    /// <param name="value">As it was written.</param>
+    /// <param name="now">Nothing has begun later, whatever the clock said then.</param>
+    public void Restore(TransactionValue value, long now)
     {
         ProducerId = value.ProducerId;
         Epoch = value.ProducerEpoch;
@@ -200,8 +202,8 @@ internal sealed class TransactionMachine(string transactionalId)
         PreviousEpoch = value.PreviousEpoch;
         TimeoutMs = value.TimeoutMs;
         State = (TransactionState)value.State;
-        StartedAt = value.StartedAt;
-        UpdatedAt = value.UpdatedAt;
+        StartedAt = Math.Min(value.StartedAt, now);
+        UpdatedAt = Math.Min(value.UpdatedAt, now);
         _partitions.Clear();
         foreach (var topic in value.Topics)
         {

@@ -25,6 +25,36 @@ internal sealed record LogPlan
 
     public int JournalBytes { get; init; } = 6_000;
 
+    /// <summary>Producers with several batches on their way, whose connections are cut.</summary>
+    public int Pipelines { get; init; }
+
+    /// <summary>Members of a group by the classic protocol, some static, that stall, vanish and come back.</summary>
+    public int ClassicMembers { get; init; }
+
+    /// <summary>Likewise, by the consumer protocol.</summary>
+    public int ConsumerMembers { get; init; }
+
+    /// <summary>Of the members of a group, one in so many is static.</summary>
+    public int StaticEach { get; init; } = 3;
+
+    /// <summary>Records that retention deletes after a while.</summary>
+    public bool Aging { get; init; }
+
+    /// <summary>The machine's clock is set forward and back by up to three days.</summary>
+    public bool ClockJumps { get; init; }
+
+    /// <summary>The disk is full for a while, and again.</summary>
+    public bool FullDisk { get; init; }
+
+    /// <summary>The longest that a flush takes.</summary>
+    public int SlowFlushMillis { get; init; }
+
+    /// <summary>Bits flip in segments and checkpoints.</summary>
+    public bool Rot { get; init; }
+
+    /// <summary>Transactions are begun by producers that vanish.</summary>
+    public bool Ghosts { get; init; }
+
     public LogFaults Faults { get; init; } = LogFaults.None;
 
     public static LogPlan Draw(int seed)
@@ -39,6 +69,15 @@ internal sealed record LogPlan
             Transactors = random.Next(1, 4),
             FailedFlush = random.Next(3) == 0 ? 0.3 : 0,
             JournalBytes = random.Next(2_000, 20_000),
+            Pipelines = random.Next(3),
+            ClassicMembers = random.Next(3) == 0 ? random.Next(2, 6) : 0,
+            ConsumerMembers = random.Next(3) == 0 ? random.Next(2, 6) : 0,
+            Aging = random.Next(3) == 0,
+            ClockJumps = random.Next(3) == 0,
+            FullDisk = random.Next(3) == 0,
+            SlowFlushMillis = random.Next(4) == 0 ? random.Next(1, 2_000) : 0,
+            Rot = random.Next(3) == 0,
+            Ghosts = random.Next(3) == 0,
         };
     }
 }

@@ -25,10 +25,14 @@ internal sealed class SimulatedLog
     private readonly Random _random;
     private readonly Random _ids;
     private readonly SimulatedFileSystem _disk;
-    private readonly FixedTime _time = new();
+    private readonly SimulatedTime _time = new();
     private readonly List<SimulatedProducer> _producers = [];
     private readonly List<SimulatedTransactor> _transactors = [];
+    private readonly List<PipeliningProducer> _pipelines = [];
+    private readonly List<GroupLedger> _ledgers = [];
+    private readonly AgingProducer _aging = new();
     private CrashingFileSystem? _crashing;
+    private bool _full;
 
     public SimulatedLog(LogPlan plan)
     {
@@ -40,6 +44,20 @@ internal sealed class SimulatedLog
             _producers.Add(new SimulatedProducer(i, _random));
         for (var i = 0; i < plan.Transactors; i++)
             _transactors.Add(new SimulatedTransactor(i, _random));
+        for (var i = 0; i < plan.Pipelines; i++)
+            _pipelines.Add(new PipeliningProducer(i, _random));
+        AddMembers(plan.ClassicMembers, "classic", (ledger, number, isStatic) => new ClassicMember(ledger, number, isStatic, _random));
+        AddMembers(plan.ConsumerMembers, "consumer", (ledger, number, isStatic) => new ConsumerProtocolMember(ledger, number, isStatic, _random));
+    }
+
+    private void AddMembers(int count, string id, Func<GroupLedger, int, bool, SimulatedMember> make)
+    {
+        if (count == 0)
+            return;
+        var ledger = new GroupLedger(id);
+        _ledgers.Add(ledger);
+        for (var i = 0; i < count; i++)
+            Members.Add(make(ledger, i, i % _plan.StaticEach == 0));
     }
 
     /// <summary>What was found to be wrong, or null.</summary>
@@ -48,7 +66,19 @@ internal sealed class SimulatedLog
     /// <summary>No answer is lost any more.</summary>
     public bool IsLast { get; private set; }
 
-    public int Acknowledged => _producers.Sum(p => p.Acknowledged.Count);
+    public int Acknowledged => _producers.Sum(p => p.Acknowledged.Count) + _pipelines.Sum(p => p.Acknowledged);
+
+    public List<SimulatedMember> Members { get; } = [];
+
+    public BrokerContext Context { get; private set; } = null!;
+
+    /// <summary>The disk is full or slow, so that nobody is to be blamed for waiting.</summary>
+    public bool IsHindered => _full || _plan.SlowFlushMillis > 0 || Store.Committer.Broken is not null;
+
+    public long Steady => _time.GetTimestamp();
+
+    /// <summary>The latest that the clock has ever shown.</summary>
+    public long LatestTime => _time.Latest;
 
     public int Committed => _transactors.Sum(t => t.Ends.Count(e => e.Value == TransactionEnd.Committed));
 
@@ -58,7 +88,7 @@ internal sealed class SimulatedLog
 
     public TransactionCoordinator Transactions { get; private set; } = null!;
 
-    public long Now => _time.Millis;
+    public long Now => _time.Wall;
 
     public void Run()
     {
@@ -77,6 +107,10 @@ internal sealed class SimulatedLog
         {
             Violation = "what was written cannot be read: " + damage.Message;
         }
+        catch (Exception bug) when (bug is KeyNotFoundException or ArgumentException or InvalidOperationException or NullReferenceException)
+        {
+            Violation = "a fault of the broker: " + bug;
+        }
     }
 
     public Partition Partition(string topic, int index) => Store.Find(topic)!.Partitions[index];
@@ -87,7 +121,12 @@ internal sealed class SimulatedLog
     {
         // Some power failures hit recovery itself, most what comes after.
         var isPowerFailure = _random.NextDouble() < _plan.PowerFailures;
-        _crashing = new CrashingFileSystem(_disk, isPowerFailure ? _random.Next(1, _plan.StepsEach * 2) : int.MaxValue);
+        _crashing = new CrashingFileSystem(_disk, isPowerFailure ? _random.Next(1, _plan.StepsEach * 2) : int.MaxValue)
+        {
+            Flushing = () => _time.Pass(_plan.SlowFlushMillis > 0 ? _random.Next(_plan.SlowFlushMillis) : 0),
+        };
+        if (_plan.Rot)
+            RotBetweenLives();
         if (_random.NextDouble() < _plan.FailedFlush)
             _disk.FailFlush("", _random.Next(1, 60));
         try
@@ -102,9 +141,9 @@ internal sealed class SimulatedLog
         {
             // As planned.
         }
-        catch (IOException) when (_plan.FailedFlush > 0)
+        catch (IOException) when (_plan.FailedFlush > 0 || _full)
         {
-            // A flush that fails while the log opens: it does not start, and is started again.
+            // A flush that fails or a disk that is full while the log opens: it does not start, and is started again.
         }
         // Without the store there was no life at all.
         Store?.Abandon();
@@ -112,13 +151,19 @@ internal sealed class SimulatedLog
             producer.Disconnected();
         foreach (var transactor in _transactors)
             transactor.Disconnected();
+        _pipelines.ForEach(p => p.Cut());
+        Members.ForEach(m => m.Cut());
+        Members.ForEach(m => m.Forgive());
+        _time.Forget();
+        if (_random.Next(2) == 0)
+            SetRoom(full: false);
         if (isPowerFailure || Store?.Committer.Broken is not null)
             _disk.Crash();
     }
 
     private void Step()
     {
-        _time.Millis += _random.Next(50);
+        _time.Pass(_random.Next(50));
         var choice = _random.Next(100);
         if (choice < 35)
             Store.Committer.RunCycle();
@@ -129,14 +174,113 @@ internal sealed class SimulatedLog
         else if (choice < 97)
             Store.Committer.RequestCheckpoint();
         else if (choice < 98)
-            Transactions.Maintain(Now);
+            Transactions.Maintain(Context.Steady);
         else
-            Store.Maintain(Now, long.MaxValue / 2);
+            Store.Maintain(Now, Context.Steady, ProducerIdleMillis);
+        StepOthers();
     }
+
+    /// <summary>What only some plans have.</summary>
+    private void StepOthers()
+    {
+        for (var i = 0; i < _pipelines.Count; i++)
+        {
+            if (_random.Next(4) == 0)
+                _pipelines[i].Step(this);
+            if (_random.Next(40) == 0)
+                _pipelines[i].Cut();
+        }
+        foreach (var member in Members)
+        {
+            if (_random.Next(3) == 0)
+                member.Step(this);
+        }
+        if (_plan.Aging && _random.Next(4) == 0)
+            _aging.Step(this);
+        if (_plan.ClockJumps && _random.Next(100) == 0)
+            _time.Jump(_random.Next(-3 * DayMillis, 3 * DayMillis));
+        if (_plan.Aging && _random.Next(60) == 0)
+            _time.Jump(_random.Next((int)AgingProducer.RetentionMillis));
+        if (_plan.FullDisk && _random.Next(_full ? 15 : 60) == 0)
+            SetRoom(!_full);
+        if (_plan.Rot && _random.Next(100) == 0)
+            RotInspection.Run(this, _disk, _random);
+        if (_plan.Ghosts && _random.Next(80) == 0)
+            BeginAndVanish();
+    }
+
+    private void SetRoom(bool full)
+    {
+        _full = full && _plan.FullDisk;
+        _disk.Faults = _full ? DiskFaults.None with { CapacityBytes = _disk.UsedBytes + _random.Next(3000) } : DiskFaults.None;
+    }
+
+    /// <summary>A transactional producer that is never heard of again: its transaction must end by its time-out.</summary>
+    private void BeginAndVanish()
+    {
+        var id = "ghost" + Text(_ghosts++);
+        Transactions.Init(id, 1000, -1, -1, (error, producerId, epoch) =>
+        {
+            if (error != ErrorCode.None)
+                return;
+            Transactions.Add(id, producerId, epoch, [("tx", 0)], added =>
+            {
+                if (added != ErrorCode.None)
+                    return;
+                using var builder = new RecordBatchBuilder
+                {
+                    ProducerId = producerId, ProducerEpoch = epoch, BaseSequence = 0, Attributes = BatchAttributes.Transactional,
+                };
+                builder.Add(1_000_000, Encoding.UTF8.GetBytes(id), Encoding.UTF8.GetBytes("boo"));
+                var bytes = builder.Build();
+                Transactions.Append(producerId, epoch, ("tx", 0), () => Partition("tx", 0).Append(bytes, Now, Marker.None, null, 0).Error);
+            });
+        });
+    }
+
+    /// <summary>Bits flip while the process is away: an index is made again, a damaged checkpoint is told by name.</summary>
+    private void RotBetweenLives()
+    {
+        const string checkpoint = "/data/log/checkpoint";
+        if (_random.Next(3) != 0 || !_disk.FileExists(checkpoint))
+            return;
+        long length;
+        using (var file = _disk.Open(checkpoint))
+            length = file.Length;
+        var (at, bit) = (_random.NextInt64(length), _random.Next(8));
+        _disk.FlipBit(checkpoint, at, bit);
+        try
+        {
+            Open(new CrashingFileSystem(_disk));
+            Violate($"a checkpoint with a flipped bit {bit} at byte {at} was taken");
+        }
+        catch (IOException damage)
+        {
+            if (!damage.Message.Contains(checkpoint, StringComparison.Ordinal))
+                Violate("a damaged checkpoint is not told by name: " + damage.Message);
+        }
+        catch (InvalidDataException damage)
+        {
+            if (!damage.Message.Contains(checkpoint, StringComparison.Ordinal))
+                Violate("a damaged checkpoint is not told by name: " + damage.Message);
+        }
+        _disk.FlipBit(checkpoint, at, bit);
+    }
+
+    private const int DayMillis = 86_400_000;
+
+    /// <summary>As in a broker: a day.</summary>
+    private const long ProducerIdleMillis = DayMillis;
+
+    private int _ghosts;
 
     private void Open(CrashingFileSystem files)
     {
-        var options = new BrokerOptions { DataFolder = "/data/log", Files = files, MaxTransactionTimeout = TimeSpan.FromDays(1), TransactionalIdExpiration = TimeSpan.FromDays(9999) };
+        var options = new BrokerOptions
+        {
+            DataFolder = "/data/log", Files = files, MaxTransactionTimeout = TimeSpan.FromDays(1), TransactionalIdExpiration = TimeSpan.FromDays(9999),
+            ConsumerSessionTimeout = TimeSpan.FromMilliseconds(GroupLedger.SessionMillis), ConsumerHeartbeatInterval = TimeSpan.FromMilliseconds(100),
+        };
         Store = null!;
         Store = LogStore.Open(
             new LogStoreOptions
@@ -153,18 +297,21 @@ internal sealed class SimulatedLog
             NullLogger.Instance);
         Store.Create("plain", Partitions, new Dictionary<string, string>());
         Store.Create("tx", Partitions, new Dictionary<string, string>());
+        Store.Create("piped", Partitions, new Dictionary<string, string>());
+        Store.Create("four", GroupLedger.Partitions, new Dictionary<string, string>());
+        Store.Create(AgingProducer.Topic, 1, new Dictionary<string, string> { ["retention.ms"] = Text((int)AgingProducer.RetentionMillis), ["segment.bytes"] = "1024" });
         Store.Create("keyed", 1, new Dictionary<string, string> { ["cleanup.policy"] = "compact", ["min.cleanable.dirty.ratio"] = "0", ["delete.retention.ms"] = "100" });
-        var context = new BrokerContext(
+        Context = new BrokerContext(
             options, Store, SecurityStore.Open(options.Files, options.DataFolder), _time, new BrokerMetrics(NullLogger.Instance), NullLoggerFactory.Instance);
-        Groups = new GroupCoordinator(context);
-        Transactions = new TransactionCoordinator(context, Groups);
+        Groups = new GroupCoordinator(Context);
+        Transactions = new TransactionCoordinator(Context, Groups);
     }
 
     /// <summary>A calm life in which everyone finishes; then all is read.</summary>
     private void LastLife()
     {
         IsLast = true;
-        _disk.Faults = DiskFaults.None;
+        SetRoom(full: false);
         for (var attempt = 0; ; attempt++)
         {
             try
@@ -182,8 +329,12 @@ internal sealed class SimulatedLog
         {
             _producers.ForEach(p => p.Finish(this));
             _transactors.ForEach(t => t.Finish(this));
+            _pipelines.ForEach(p => p.Finish(this));
             Store.Committer.RunCycle();
-            Transactions.Maintain(Now);
+            _time.Pass(10);
+            if (_plan.ClockJumps && round == 5)
+                _time.Jump(-3 * DayMillis);
+            Transactions.Maintain(Context.Steady);
         }
         if (Store.Committer.Broken is not null)
         {
@@ -196,6 +347,9 @@ internal sealed class SimulatedLog
             producer.Check(this);
         foreach (var transactor in _transactors)
             transactor.Check(this);
+        _pipelines.ForEach(p => p.Check(this));
+        _ledgers.ForEach(l => l.Check(this));
+        _aging.Check(this);
         if (Violation is null)
             Store.Dispose();
     }
@@ -250,25 +404,4 @@ internal sealed class SimulatedLog
     }
 
     public static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    private sealed class FixedTime : TimeProvider
-    {
-        public long Millis { get; set; } = 1_000_000;
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.FromUnixTimeMilliseconds(Millis);
-
-        // Nothing is done by timers here: the simulator says when.
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => new NoTimer();
-
-        private sealed class NoTimer : ITimer
-        {
-            public bool Change(TimeSpan dueTime, TimeSpan period) => true;
-
-            public void Dispose()
-            {
-            }
-
-            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-        }
-    }
 }

@@ -212,7 +212,7 @@ public sealed class CompactionTests(ITestOutputHelper output)
             store.Committer.RunCycle();
             store.Committer.RequestCheckpoint();
             store.Committer.RunCycle();
-            store.Maintain(now, long.MaxValue / 2);
+            store.Maintain(now, now, long.MaxValue / 2);
         }
     }
 
@@ -220,7 +220,7 @@ public sealed class CompactionTests(ITestOutputHelper output)
     {
         store.Committer.RequestCheckpoint();
         store.Committer.RunCycle();
-        store.Maintain(now, 1_000_000);
+        store.Maintain(now, now, 1_000_000);
     }
 
     private static void Roll(LogStore store, Partition partition)

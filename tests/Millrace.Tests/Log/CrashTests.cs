@@ -188,7 +188,7 @@ public sealed class CrashTests(ITestOutputHelper output)
                 {
                     var attempt = Append(store, lazy, i);
                     Assert.True(attempt.Acknowledged);
-                    sent.Add(attempt.Bytes);
+                    sent.Add(attempt.AsRead);
                 }
                 if (random.Next(20) == 0)
                     store.Committer.RequestCheckpoint();
@@ -309,7 +309,7 @@ public sealed class CrashTests(ITestOutputHelper output)
             Assert.True(bytes > 0);
             for (var at = 0; at < bytes; next++)
             {
-                Assert.True(buffer.AsSpan(at, attempts[next].Bytes.Length).SequenceEqual(attempts[next].Bytes), $"offset {next}");
+                Assert.True(buffer.AsSpan(at, attempts[next].Bytes.Length).SequenceEqual(attempts[next].AsRead), $"offset {next}");
                 at += attempts[next].Bytes.Length;
             }
         }

@@ -11,6 +11,9 @@ internal sealed class CrashingFileSystem(IFileSystem disk, int crashAt = int.Max
     /// <summary>Changes so far: writes, flushes, cuts, names.</summary>
     public int Changes { get; private set; }
 
+    /// <summary>Called before each flush of a file: a slow disk lets time pass.</summary>
+    public Action? Flushing { get; init; }
+
     public IFile Open(string path, bool create = false)
     {
         if (create && !disk.FileExists(path))
@@ -98,6 +101,7 @@ internal sealed class CrashingFileSystem(IFileSystem disk, int crashAt = int.Max
 
         public void Flush()
         {
+            owner.Flushing?.Invoke();
             owner.Count();
             file.Flush();
         }

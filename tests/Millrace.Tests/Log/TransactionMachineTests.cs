@@ -65,7 +65,7 @@ public sealed class TransactionMachineTests
     [Fact]
     public void When_the_epochs_are_used_up_there_is_a_new_id()
     {
-        _machine.Restore(new TransactionValue { ProducerId = 9, ProducerEpoch = short.MaxValue - 1, TimeoutMs = 1000 });
+        _machine.Restore(new TransactionValue { ProducerId = 9, ProducerEpoch = short.MaxValue - 1, TimeoutMs = 1000 }, 0);
         Assert.Equal(ErrorCode.None, Init(9, short.MaxValue - 1).Error);
         Assert.Equal((100L, (short)0), (_machine.ProducerId, _machine.Epoch));
         // The answer was lost: the producer still names the old one.
@@ -89,7 +89,7 @@ public sealed class TransactionMachineTests
         Init();
         _machine.Add(100, 0, Places, 1000);
         var again = new TransactionMachine("id");
-        again.Restore(_machine.Describe());
+        again.Restore(_machine.Describe(), long.MaxValue);
         Assert.Equal(ErrorCode.None, again.CheckAppend(100, 0, ("t", 1)));
         Assert.Equal((1000L, TransactionState.Ongoing), (again.StartedAt, again.State));
     }

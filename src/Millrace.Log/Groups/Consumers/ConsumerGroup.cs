@@ -80,7 +80,7 @@ internal sealed partial class ConsumerGroup(ConsumerGroupRules rules, ITopicCata
             return ErrorCode.FencedInstanceId;
         if (!_members.TryGetValue(memberId, out var member))
             return ErrorCode.UnknownMemberId;
-        if (epoch == member.Epoch)
+        if (epoch == member.Epoch || rules.Faults.AcceptStaleCommits)
             return ErrorCode.None;
         return member.Classic is not null || transactional ? ErrorCode.IllegalGeneration : ErrorCode.StaleMemberEpoch;
     }
@@ -303,7 +303,7 @@ internal sealed partial class ConsumerGroup(ConsumerGroupRules rules, ITopicCata
         var isComplete = true;
         foreach (var place in member.Target)
         {
-            if (_owners.TryGetValue(place, out var owner) && owner != member.Id)
+            if (_owners.TryGetValue(place, out var owner) && owner != member.Id && !rules.Faults.GiveBeforeRevoked)
             {
                 isComplete = false;
                 continue;

@@ -1,3 +1,5 @@
+using Millrace.Log.Storage;
+
 namespace Millrace.Log.Groups.Consumers;
 
 /// <summary>Where a member is on its way to its target assignment (KIP-848).</summary>
@@ -89,7 +91,10 @@ internal interface ITopicCatalog
 /// <param name="SessionTimeoutMs">A member without a heartbeat for so long is gone.</param>
 /// <param name="MaxSize">Members of one group.</param>
 /// <param name="HidesTopics">Whether there are topics that not everyone may learn of.</param>
-internal sealed record ConsumerGroupRules(int HeartbeatIntervalMs, int SessionTimeoutMs, int MaxSize, bool HidesTopics = false);
+internal sealed record ConsumerGroupRules(int HeartbeatIntervalMs, int SessionTimeoutMs, int MaxSize, bool HidesTopics = false)
+{
+    public LogFaults Faults { get; init; } = LogFaults.None;
+}
 
 /// <summary>A member's sign of life; null means unchanged since the last one.</summary>
 internal sealed record ConsumerHeartbeat
