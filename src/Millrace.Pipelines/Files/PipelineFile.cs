@@ -26,6 +26,10 @@ public sealed record PipelineFile
     [FileField("alerts", "Conditions on the rows of an output that are told to somebody.")]
     public FileMap<AlertEntry> Alerts { get; init; } = FileMap<AlertEntry>.Empty;
 
+    [FileField("sagas", "Steps over services, each with what takes it back when a later one fails: `./millrace saga run FILE --saga NAME`. "
+        + "`${x}` in addresses and bodies is given by `--with x=...`.")]
+    public FileMap<SagaEntry> Sagas { get; init; } = FileMap<SagaEntry>.Empty;
+
     [FileField("priority", "Which pipeline yields when the machine is short.", Values = ["low", "normal", "high"], Default = "normal")]
     public Text? Priority { get; init; }
 
@@ -162,6 +166,42 @@ public sealed record AlertEntry
 
     [FileField("output", "The source or SQL step whose rows the condition reads; needed when more than one has the columns.")]
     public Text? Output { get; init; }
+}
+
+/// <summary>A saga: its steps, in order.</summary>
+public sealed record SagaEntry
+{
+    [FileField("steps", "What is done, in this order; taken back from the failed one to the first.", Required = true)]
+    public FileList<SagaStepEntry> Steps { get; init; } = FileList<SagaStepEntry>.Empty;
+}
+
+/// <summary>A step of a saga.</summary>
+public sealed record SagaStepEntry
+{
+    [FileField("name", "The step's name, unique in its saga; part of the `Idempotency-Key` that its requests carry.", Required = true, Example = "payment")]
+    public Text? Name { get; init; }
+
+    [FileField("do", "The request that does it. It may come more than once, always with the same key.", Required = true)]
+    public SagaCallEntry? Do { get; init; }
+
+    [FileField("undo", "The request that takes it back, also when it is unknown whether anything was done.")]
+    public SagaCallEntry? Undo { get; init; }
+}
+
+/// <summary>A request of a saga: one of the three methods.</summary>
+public sealed record SagaCallEntry
+{
+    [FileField("post", "An http or https address.", Example = "https://pay.local/charge")]
+    public Text? Post { get; init; }
+
+    [FileField("put", "The same by PUT.")]
+    public Text? Put { get; init; }
+
+    [FileField("delete", "The same by DELETE.")]
+    public Text? Delete { get; init; }
+
+    [FileField("body", "Sent as application/json.", Example = "{\"order\": \"${order}\"}")]
+    public Text? Body { get; init; }
 }
 
 /// <summary>When checkpoints are cut.</summary>

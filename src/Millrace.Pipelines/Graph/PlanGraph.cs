@@ -56,6 +56,14 @@ internal sealed class PlanGraphBuilder(PipelinePlan plan, PipelineStatus? status
             AddSink(sink);
         foreach (var alert in plan.Alerts)
             AddAlert(alert);
+        foreach (var saga in plan.Sagas)
+        {
+            var back = saga.Steps.Where(static s => s.Undo is not null).Select(static s => s.Name).Reverse().ToArray();
+            Add(new PlanNode(
+                $"saga/{saga.Name}", "saga", saga.Name,
+                $"{string.Join(", then ", saga.Steps.Select(static s => s.Name))}; taken back: {(back.Length > 0 ? string.Join(", then ", back) : "nothing")}",
+                $"begun by ./millrace saga run --saga {saga.Name}{string.Concat(saga.Parameters.Select(static p => $" --with {p}=..."))}", null));
+        }
         var state = status is null ? null : status.State.ToString().ToLowerInvariant() + (status.Reason is { } reason ? $": {reason}" : "");
         return new PlanGraph(plan.Name, plan.Description, state, _nodes, _edges);
     }

@@ -16,6 +16,7 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
         Compare(changes, "sql", old.Queries, plan.Queries, q => q.Name, CompareQueries);
         Compare(changes, "sinks", old.Sinks, plan.Sinks, NameOf, CompareSinks);
         Compare(changes, "alerts", old.Alerts, plan.Alerts, a => a.Name, CompareAlerts);
+        Compare(changes, "sagas", old.Sagas, plan.Sagas, s => s.Name, static (before, now) => before.Steps.SequenceEqual(now.Steps) ? null : ("other steps; sagas that were begun keep theirs", false));
         if (old.Priority != plan.Priority)
             changes.Add(new PlanChange("priority", $"{old.Priority} becomes {plan.Priority}".ToLowerInvariant(), false));
         if (old.Checkpoints != plan.Checkpoints)

@@ -31,6 +31,21 @@ public static partial class Linter
     public static string? NameOf(string yaml) =>
         new FileBinder(new DiagnosticBag(new SourceText("", yaml))).Bind("")?.Pipeline?.Value;
 
+    /// <summary>The sagas of a file alone, without a look at its sources: what <c>millrace saga run</c> needs.</summary>
+    public static (IReadOnlyList<Diagnostic> Diagnostics, IReadOnlyList<SagaPlan> Sagas) SagasOf(string yaml, string fileName)
+    {
+        var faults = new DiagnosticBag(new SourceText(fileName, yaml));
+        var sagas = new FileBinder(faults).Bind(fileName) is { } file ? new SagaRules(file, faults).Lint() : [];
+        return (faults.InOrder(), sagas);
+    }
+
+    /// <summary>A text with its <c>${...}</c> filled in, as it stands within JSON strings and addresses.</summary>
+    public static string Fill(string text, IReadOnlyDictionary<string, string> values, Func<string, string> escape)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        return SagaRules.Parameter().Replace(text, m => escape(values[m.Groups[1].Value]));
+    }
+
     /// <summary>Whether a text can name a pipeline, a source or a step.</summary>
     internal static bool IsName(string text) => NamePattern().IsMatch(text);
 
@@ -61,6 +76,7 @@ internal sealed class FileLint(PipelineFile file, string fileName, LintContext c
         var outputs = new Outputs(sources, queries, file);
         var sinks = new SinkRules(file, context, faults).Lint(outputs, sources);
         var alerts = new AlertRules(file, fileName, context, faults, analyzer).Lint(outputs);
+        var sagas = new SagaRules(file, faults).Lint();
         var checkpoints = LintCheckpoint();
         WarnOfUnread(sources, queries, sinks);
         if (faults.HasErrors || sources.Any(s => s.Plan is null))
@@ -74,6 +90,7 @@ internal sealed class FileLint(PipelineFile file, string fileName, LintContext c
             Queries = queries.Select(q => q.Analysis!.Plan).ToArray(),
             Sinks = sinks,
             Alerts = alerts,
+            Sagas = sagas,
             Checkpoints = checkpoints,
         };
     }

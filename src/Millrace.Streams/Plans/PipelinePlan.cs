@@ -25,6 +25,8 @@ public sealed record PipelinePlan
 
     public IReadOnlyList<AlertPlan> Alerts { get; init; } = [];
 
+    public IReadOnlyList<SagaPlan> Sagas { get; init; } = [];
+
     public CheckpointOptions Checkpoints { get; init; } = new();
 }
 

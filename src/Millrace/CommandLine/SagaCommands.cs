@@ -20,10 +20,12 @@ internal static class SagaCommands
 
     private static Command Run()
     {
-        var file = new Argument<string>("FILE") { Description = "The saga's steps" };
+        var file = new Argument<string>("FILE") { Description = "A saga's steps, or a pipeline file with sagas" };
+        var saga = new Option<string?>("--saga") { Description = "Which saga of a pipeline file [default: its only one]", HelpName = "NAME" };
+        var with = new Option<string[]>("--with") { Description = "What ${x} stands for in a pipeline file's saga, as x=value; may be repeated", HelpName = "X=VALUE" };
         var id = new Option<string?>("--id") { Description = "Names this run; one that is done is not done again [default: the saga's name]", HelpName = "ID" };
-        var command = new Command("run", "Run a saga, or go on with one that was begun") { file, id, ClusterManagement.Endpoints }.WithExamples(
-            "./millrace saga run order.yaml --id order-4711");
+        var command = new Command("run", "Run a saga, or go on with one that was begun") { file, saga, with, id, ClusterManagement.Endpoints }.WithExamples(
+            "./millrace saga run order.yaml --id order-4711", "./millrace saga run pipeline.yaml --saga fulfil --with order=4711 --id order-4711");
         ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) =>
         {
@@ -31,6 +33,10 @@ internal static class SagaCommands
             if (!File.Exists(path))
                 throw new CommandException($"there is no file {path}", null, ExitCode.Usage);
             var text = File.ReadAllText(path);
+            if (PipelineSaga.IsPipeline(text))
+                text = PipelineSaga.Definition(text, path, parsed.GetValue(saga), parsed.GetValue(with) ?? []);
+            else if (parsed.GetValue(saga) is not null || parsed.GetValue(with) is { Length: > 0 })
+                throw new CommandException($"{path} is one saga, not a pipeline file with sagas", "leave --saga and --with away", ExitCode.Usage);
             using var http = new HttpClient();
             var name = parsed.GetValue(id) ?? SagaFile.Parse(text, path, http, TimeProvider.System).Name;
             return FinishAsync(parsed, runner => RunAsync(runner, name, text, path, cancellation));

@@ -62,7 +62,7 @@ public class GoldenTests
         Assert.Equal("https://json-schema.org/draft/2020-12/schema", (string?)schema["$schema"]);
         var properties = schema["properties"]!.AsObject();
         Assert.Equal(
-            ["pipeline", "description", "sources", "checks", "sql", "sinks", "alerts", "priority", "checkpoint"], properties.Select(p => p.Key));
+            ["pipeline", "description", "sources", "checks", "sql", "sinks", "alerts", "sagas", "priority", "checkpoint"], properties.Select(p => p.Key));
         Assert.All(properties, p => Assert.NotEmpty((string)p.Value!["description"]!));
         var source = properties["sources"]!["additionalProperties"]!["anyOf"]!.AsArray();
         Assert.Equal(["string", "object"], source.Select(s => (string?)s!["type"]));
