@@ -27,6 +27,7 @@ internal static class TransactionCommands
         var id = new Option<string?>("--id") { Description = "Names this run; one that is over is not done again [default: the transaction's name]", HelpName = "ID" };
         var command = new Command("run", "Run a transaction, or end one that was begun") { file, id, ClusterManagement.Endpoints }.WithExamples(
             "./millrace transaction run month-end.yaml --id month-end-2026-10");
+        ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) =>
         {
             var path = parsed.GetValue(file)!;
@@ -46,6 +47,7 @@ internal static class TransactionCommands
     private static Command List()
     {
         var command = new Command("list", "Transactions that the store knows") { ClusterManagement.Endpoints }.WithExamples("./millrace transaction list --json");
+        ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) => FinishAsync(parsed, (coordinator, _) => coordinator.ListAsync(cancellation)));
         return command;
     }
@@ -54,6 +56,7 @@ internal static class TransactionCommands
     {
         var command = new Command("resume", "End every transaction that is not over: as decided, or by an abort when nothing was") { ClusterManagement.Endpoints }.WithExamples(
             "./millrace transaction resume");
+        ClusterManagement.AddTls(command);
         command.SetAction((parsed, cancellation) => FinishAsync(parsed, async (coordinator, places) =>
         {
             var ended = new List<(string, TransactionRecord)>();
@@ -72,7 +75,7 @@ internal static class TransactionCommands
     private static async Task<int> FinishAsync(
         ParseResult parsed, Func<TransactionCoordinator, TransactionPlaces, Task<IReadOnlyList<(string Id, TransactionRecord Record)>>> act)
     {
-        using var store = new CoordinationClient(ClusterManagement.Addresses(parsed));
+        using var store = new CoordinationClient(ClusterManagement.Addresses(parsed), tls: ClusterManagement.TlsOf(parsed));
         var data = parsed.Settings().Data;
         var files = DiskFileSystem.Instance;
         IReadOnlyList<(string Id, TransactionRecord Record)> ended;
