@@ -98,7 +98,7 @@ internal sealed class MetricsPage(ConsoleServices services, EventHub hub, HttpMe
         yield return MetricFamily.Gauge("millrace_checkpoint_duration_seconds", "Time that the newest checkpoint took.", Sample(status.Checkpoint.Took.TotalSeconds));
         yield return MetricFamily.Gauge("millrace_checkpoint_bytes", "Bytes of the newest checkpoint.", Sample(status.Checkpoint.Bytes));
         yield return MetricFamily.Gauge(
-            "millrace_checkpoint_balanced", "1 while good + quarantined = in held at the newest checkpoint.", Sample(status.Checkpoint.Balanced ? 1 : 0));
+            "millrace_checkpoint_balanced", "1 while good + quarantined + waiting = in held at the newest checkpoint.", Sample(status.Checkpoint.Balanced ? 1 : 0));
         if (status.Checkpoint.At is { } at)
         {
             yield return MetricFamily.Gauge(

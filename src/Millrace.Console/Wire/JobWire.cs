@@ -19,7 +19,7 @@ public sealed record JobInfo(
 public sealed record SourceInfo(
     string Name,
     string Topic,
-    [property: Description("records taken in since the job's first start; in = good + quarantined at every checkpoint")] long In,
+    [property: Description("records taken in since the job's first start; in = good + quarantined + waiting at every checkpoint")] long In,
     long Good,
     long Quarantined,
     long Late,
@@ -57,7 +57,7 @@ public sealed record CheckpointInfo(
     DateTimeOffset? At,
     double TookMillis,
     long Bytes,
-    [property: Description("good + quarantined = in held at the last checkpoint")] bool Balanced);
+    [property: Description("good + quarantined + waiting = in held at the last checkpoint")] bool Balanced);
 
 [Description("milliseconds from a record's Kafka timestamp to when the live state showed it")]
 public sealed record LatencyInfo(double P50, double P95, double P99, double Max);

@@ -93,7 +93,7 @@ public sealed record SinkStatus(string Input, string Target, long Committed, lon
 
 public sealed record AlertStatus(string Name, bool Firing, DateTimeOffset? Since, string? Detail);
 
-/// <param name="Balanced">good + quarantined = in held at the last checkpoint (a breach stops the pipeline).</param>
+/// <param name="Balanced">good + quarantined + waiting = in held at the last checkpoint (a breach stops the pipeline).</param>
 public sealed record CheckpointStatus(long Id, DateTimeOffset? At, TimeSpan Took, long Bytes, bool Balanced);
 
 public readonly record struct LatencyPercentiles(double P50, double P95, double P99, double Max);

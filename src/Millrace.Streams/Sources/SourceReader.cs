@@ -439,7 +439,7 @@ internal sealed class SourceReader : IDisposable
         ref var span = ref CollectionsMarshal.GetValueRefOrNullRef(_spans, -1);
         for (var row = 0; row < times.Length; row++)
         {
-            var current = records[rows[row]].Partition;
+            var current = records.PartitionOf(rows[row]);
             if (current != partition)
             {
                 partition = current;

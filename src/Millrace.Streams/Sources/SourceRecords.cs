@@ -29,6 +29,9 @@ internal interface ISourceRecords
 {
     SourceRecord this[int index] { get; }
 
+    /// <summary>Without what else a record has, whose time alone is a call into the client.</summary>
+    int PartitionOf(int index);
+
     /// <summary>What the header says that counts a record's replays from quarantine; null without one.</summary>
     byte[]? Retries(int index);
 }
@@ -48,6 +51,8 @@ internal readonly struct PolledRecords(ConsumedBatch batch) : ISourceRecords
             };
         }
     }
+
+    public int PartitionOf(int index) => batch[index].Partition;
 
     public byte[]? Retries(int index)
     {
@@ -75,6 +80,8 @@ internal readonly struct DueRecords(List<WaitingRecord> records) : ISourceRecord
             };
         }
     }
+
+    public int PartitionOf(int index) => records[index].Partition;
 
     public byte[]? Retries(int index) => records[index].Retries;
 }

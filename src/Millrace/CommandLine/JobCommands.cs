@@ -64,7 +64,7 @@ internal static class JobCommands
             Console.Out.WriteLine($"{Text(job["name"])}: {Text(job["state"])}{(job["reason"] is { } reason ? " (" + Text(reason) + ")" : "")}");
             Console.Out.WriteLine(
                 $"checkpoint {Text(job["checkpoint"]?["id"])}, took {Text(job["checkpoint"]?["tookMillis"])} ms, "
-                + $"good + quarantined = in: {(job["checkpoint"]?["balanced"]?.GetValue<bool>() == true ? "holds" : "BROKEN")}");
+                + $"good + quarantined + waiting = in: {(job["checkpoint"]?["balanced"]?.GetValue<bool>() == true ? "holds" : "BROKEN")}");
             Console.Out.WriteLine($"latency ms: p50 {Text(job["latency"]?["p50"])}, p95 {Text(job["latency"]?["p95"])}, p99 {Text(job["latency"]?["p99"])}");
             Terminal.WriteTable(
                 ["source", "topic", "in", "good", "quarantined", "waiting", "retried", "late", "events/s", "lag", "watermark"],
