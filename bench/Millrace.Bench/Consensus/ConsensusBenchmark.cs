@@ -10,7 +10,7 @@ internal sealed class ConsensusBenchmark : IBenchmark
 
     public string Summary => "the coordination store beside etcd: puts, linearizable reads, watches, batches, a killed leader, delays, a snapshot under load";
 
-    public IReadOnlyList<string> Parts => ["puts", "reads", "pipelined", "watch", "kill", "delay", "snapshot"];
+    public IReadOnlyList<string> Parts => ["puts", "reads", "pipelined", "watch", "kill", "delay", "snapshot", "speculation"];
 
     public async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation)
     {
@@ -29,6 +29,8 @@ internal sealed class ConsensusBenchmark : IBenchmark
                 await OtherReadsAsync(options, tool, folder, figures, cancellation);
             if (options.Wants("delay"))
                 await DelayPart.RunAsync(options, tool, folder, Path.Combine(engines, "etcd"), figures, cancellation);
+            if (options.Wants("speculation"))
+                await SpeculationPart.RunAsync(options, folder, figures, cancellation);
             if (options.Wants("snapshot"))
                 await SnapshotPart.RunAsync(options, tool, folder, figures, cancellation);
         }

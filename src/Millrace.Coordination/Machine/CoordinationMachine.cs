@@ -19,6 +19,7 @@ internal sealed class CoordinationMachine
 {
     private readonly SortedDictionary<ulong, Member> _members = [];
     private readonly HashSet<ulong> _removed = [];
+    private readonly LinkedList<EntryAhead> _ahead = new();
     private readonly SortedSet<(ulong Member, AlarmType Alarm)> _alarms = [];
 
     public KeyValueStore Store { get; private set; } = new();
@@ -55,9 +56,67 @@ internal sealed class CoordinationMachine
             _members[member.ID] = member.Clone();
     }
 
+    /// <summary>Entries that were run ahead of their commitment.</summary>
+    public int AheadCount => _ahead.Count;
+
+    /// <summary>Whether an entry is the next that was run ahead, so that applying it costs next to nothing.</summary>
+    public bool IsAhead(in Entry entry) => _ahead.First is { } first && first.Value.Index == entry.Index && first.Value.Term == entry.Term;
+
+    /// <summary>
+    /// Runs an entry of the log that is not committed yet, after those run ahead before it. Nobody can see what it does until <see cref="Apply"/> is
+    /// given the very same entry; then that only lets it be seen. False when it is of a kind that cannot be run ahead.
+    /// </summary>
+    public bool RunAhead(Entry entry)
+    {
+        if (entry.Index != AppliedIndex + _ahead.Count + 1)
+            throw new InvalidOperationException($"entry {entry.Index} is to be run ahead after {AppliedIndex + _ahead.Count}");
+        if (entry.Kind != EntryKind.Command || (CommandKind)entry.Data.Span[0] is not (CommandKind.Put or CommandKind.DeleteRange or CommandKind.Txn))
+            return false;
+        var command = Command.Decode(entry.Data);
+        IMessage? response = null;
+        StoreException? refused = null;
+        var ahead = Store.RunAhead(() =>
+        {
+            try
+            {
+                response = Execute(command, command.Request.Span);
+                ResponseHeaders.SetRevision(response, Store.ReadRevision);
+            }
+            catch (StoreException error)
+            {
+                refused = error;
+            }
+        });
+        if (ahead is null)
+            return false;
+        _ahead.AddLast(new EntryAhead(entry.Index, entry.Term, new AppliedEntry(command.Origin, command.RequestId, new ApplyResult(refused is null ? response : null, refused)), ahead));
+        return true;
+    }
+
+    /// <summary>Whatever was run ahead never was: other entries took its place, or another state does.</summary>
+    public void TakeBackAhead()
+    {
+        while (_ahead.Last is { } last)
+        {
+            Store.TakeBack(last.Value.Write);
+            _ahead.RemoveLast();
+        }
+    }
+
     /// <summary>Applies the next entry.</summary>
     public AppliedEntry? Apply(Entry entry)
     {
+        if (IsAhead(entry))
+        {
+            var (index, term, result, write) = _ahead.First!.Value;
+            _ahead.RemoveFirst();
+            (AppliedIndex, AppliedTerm) = (index, term);
+            var changes = Store.Promote(write);
+            if (changes.Count > 0)
+                Changed?.Invoke(Store.Revision, changes);
+            return result;
+        }
+        TakeBackAhead();
         if (entry.Index != AppliedIndex + 1)
             throw new InvalidOperationException($"entry {entry.Index} is to be applied after {AppliedIndex}");
         AppliedIndex = entry.Index;
@@ -94,6 +153,7 @@ internal sealed class CoordinationMachine
     public void Load(long index, long term, Stream stream)
     {
         var header = StateHeader.Parser.ParseDelimitedFrom(stream);
+        _ahead.Clear();
         Store = MachineSnapshot.ReadStore(header, stream);
         Auth = new AuthTable();
         Auth.Load(header.Auth);
@@ -351,4 +411,6 @@ internal sealed class CoordinationMachine
         }
         return false;
     }
+
+    private sealed record EntryAhead(long Index, long Term, AppliedEntry Result, Ahead Write);
 }

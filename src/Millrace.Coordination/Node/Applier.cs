@@ -13,6 +13,7 @@ namespace Millrace.Coordination.Node;
 internal sealed class Applier : IDisposable
 {
     private const int DiscardKeysAtOnce = 500;
+    private const int MaxEntriesAhead = 1024;
     private const int MaxBytesAtOnce = 256 << 10;
     private readonly Mailbox<object> _mailbox = new();
     private readonly Lock _use = new();
@@ -25,6 +26,9 @@ internal sealed class Applier : IDisposable
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
     private readonly List<AppliedEntry> _applied = [];
+    private readonly Queue<Entry> _uncommitted = new();
+    private long _lastUncommitted;
+    private long _notAhead;
     private Configuration _configuration;
     private readonly long _snapshotEveryBytes;
     private long _bytesSinceSnapshot;
@@ -70,11 +74,20 @@ internal sealed class Applier : IDisposable
 
     public void Apply(IReadOnlyList<Entry> entries)
     {
-        if (!TryApplyNow(entries))
-            _mailbox.Post(entries);
+        var at = Visible.Now;
+        if (TryApplyNow(entries))
+            Visible.Note(at);
+        else
+            _mailbox.Post(new Committed(entries, at));
     }
 
     public void Install(SnapshotInfo snapshot) => _mailbox.Post(snapshot);
+
+    /// <summary>Entries that are in the log and not committed, to be run ahead when nothing else is to be done.</summary>
+    public void RunAhead(IReadOnlyList<Entry> entries) => _mailbox.Post(new Uncommitted(entries));
+
+    /// <summary>How long committed entries took until they could be seen here.</summary>
+    public CommitToVisible Visible { get; } = new();
 
     public void WhenApplied(long index, ReadBatch batch)
     {
@@ -140,6 +153,9 @@ internal sealed class Applier : IDisposable
                     if (IsSnapshotDue)
                         SaveSnapshot();
                     mayDiscard = Discard();
+                    while (_mailbox.IsEmpty && RunNextAhead())
+                    {
+                    }
                 }
                 OutputBatch.End();
             }
@@ -156,18 +172,20 @@ internal sealed class Applier : IDisposable
     private bool TryApplyNow(IReadOnlyList<Entry> entries)
     {
         long bytes = 0;
+        var isSmall = true;
         foreach (var entry in entries)
         {
             bytes += entry.Bytes;
-            if (bytes > MaxBytesAtOnce || entry.Kind != EntryKind.Command || entry.Data.Span[0] != (byte)CommandKind.Put)
-                return false;
+            isSmall &= bytes <= MaxBytesAtOnce && entry.Kind == EntryKind.Command && entry.Data.Span[0] == (byte)CommandKind.Put;
         }
-        if (!_mailbox.IsEmpty || !_use.TryEnter())
+        if ((!isSmall && !_options.Speculates) || !_mailbox.IsEmpty || !_use.TryEnter())
             return false;
         try
         {
+            // What ran ahead only has to be let seen.
+            isSmall |= entries.Count <= _machine.AheadCount && _machine.IsAhead(entries[0]);
             // Whoever reads for long must not keep the caller waiting.
-            if (!_mailbox.IsEmpty || !Gate.TryEnterWriteLock(0))
+            if (!isSmall || !_mailbox.IsEmpty || !Gate.TryEnterWriteLock(0))
                 return false;
             ApplyAll(entries);
             ReleaseReads();
@@ -190,13 +208,70 @@ internal sealed class Applier : IDisposable
         }
     }
 
+    /// <summary>False when there is nothing to run ahead, or something must be applied first.</summary>
+    private bool RunNextAhead()
+    {
+        while (_uncommitted.TryPeek(out var entry))
+        {
+            var next = _appliedIndex + _machine.AheadCount + 1;
+            if (entry.Index >= next)
+            {
+                if (entry.Index > next || entry.Index == _notAhead || _machine.AheadCount >= MaxEntriesAhead)
+                    return false;
+                Gate.EnterWriteLock();
+                try
+                {
+                    if (!_machine.RunAhead(entry))
+                    {
+                        _notAhead = entry.Index;
+                        return false;
+                    }
+                }
+                finally
+                {
+                    Gate.ExitWriteLock();
+                }
+                _uncommitted.Dequeue();
+                return true;
+            }
+            _uncommitted.Dequeue();
+        }
+        return false;
+    }
+
+    private void Take(IReadOnlyList<Entry> uncommitted)
+    {
+        if (uncommitted[0].Index <= _lastUncommitted)
+        {
+            // Others take their place.
+            _uncommitted.Clear();
+            Gate.EnterWriteLock();
+            try
+            {
+                _machine.TakeBackAhead();
+            }
+            finally
+            {
+                Gate.ExitWriteLock();
+            }
+        }
+        foreach (var entry in uncommitted)
+            _uncommitted.Enqueue(entry);
+        _lastUncommitted = uncommitted[^1].Index;
+        _notAhead = 0;
+    }
+
     private void Take(object item)
     {
         switch (item)
         {
-            case IReadOnlyList<Entry> entries:
+            case Uncommitted uncommitted:
+                Take(uncommitted.Entries);
+                break;
+            case Committed committed:
                 Gate.EnterWriteLock();
-                ApplyAll(entries);
+                ApplyAll(committed.Entries);
+                Visible.Note(committed.At);
                 break;
             case SnapshotInfo snapshot:
                 InstallNow(snapshot);
@@ -309,6 +384,10 @@ internal sealed class Applier : IDisposable
             Gate.ExitWriteLock();
         }
     }
+
+    private sealed record Uncommitted(IReadOnlyList<Entry> Entries);
+
+    private sealed record Committed(IReadOnlyList<Entry> Entries, long At);
 
     private sealed class SnapshotRequest
     {

@@ -55,6 +55,8 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     /// <summary>What was damaged on disk, while this member gets it again from the others and does not vote; else null.</summary>
     public string? Healing => _replica.Healing;
 
+    internal CommitToVisible Visible => _replica.Visible;
+
     /// <summary>Times that this process mended its log from the others.</summary>
     public int Heals => _replica.Heals;
 

@@ -66,6 +66,12 @@ public sealed record CoordinationOptions
     /// <summary>The algorithm that agrees on the log; the same on all members, from the group's first day. Default: Raft.</summary>
     public ConsensusAlgorithm Consensus { get; init; }
 
+    /// <summary>
+    /// Members run puts, deletions and transactions as soon as they are in the log, beside its flush and the way to the others, and let them be seen once they
+    /// are committed. Pays for large transactions; small ones cost a little more. Raft only. Default: off.
+    /// </summary>
+    public bool Speculates { get; init; }
+
     public RaftOptions Raft { get; init; } = new();
 
     public RaftLogOptions Log { get; init; } = new();
@@ -122,6 +128,8 @@ public sealed record CoordinationOptions
         Log.Validate();
         ArgumentException.ThrowIfNullOrEmpty(DataFolder);
         ArgumentException.ThrowIfNullOrEmpty(Name);
+        if (Speculates && Consensus != ConsensusAlgorithm.Raft)
+            throw new ArgumentException($"{nameof(Speculates)} needs raft: what the Paxos family has accepted may yet be replaced slot by slot", nameof(Speculates));
         if (Consensus == ConsensusAlgorithm.FastPaxos && Reads == ReadMode.Lease)
             throw new ArgumentException("fast-paxos cannot read by lease, since its members commit without their leader; take index or quorum", nameof(Reads));
         if (SnapshotEvery < 1)

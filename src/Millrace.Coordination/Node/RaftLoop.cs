@@ -83,6 +83,9 @@ internal sealed class RaftLoop : IBatched, IDisposable
     /// <summary>Told when role, term or leader changed.</summary>
     public required Action<RaftStatus> RoleChanged { get; init; }
 
+    /// <summary>Entries are run before they are committed, unseen.</summary>
+    public bool RunsAhead { get; init; }
+
     /// <summary>Told when a damaged member has all again, after the write that completes it was handed on.</summary>
     public required Action Healed { get; init; }
 
@@ -399,7 +402,11 @@ internal sealed class RaftLoop : IBatched, IDisposable
         foreach (var message in ready.Messages)
             Send(message);
         if (ready.Write is not null)
+        {
             _writes.Add(ready.Write);
+            if (RunsAhead && ready.Write.Entries.Count > 0)
+                Applier.RunAhead(ready.Write.Entries);
+        }
         _isHealed |= ready.IsHealed;
         if (ready.Install is not null)
             Applier.Install(ready.Install);

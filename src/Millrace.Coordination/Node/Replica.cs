@@ -88,7 +88,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _loop = new RaftLoop(core, time, _pending, Fail)
         {
             Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Writer = _writer, Applier = _applier, Snapshots = _snapshots,
-            RoleChanged = RoleChanged, Healed = () => _writer.After(Healed),
+            RoleChanged = RoleChanged, Healed = () => _writer.After(Healed), RunsAhead = options.Speculates,
         };
     }
 
@@ -111,6 +111,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     public RaftStatus Status => _loop.Status;
 
     public long AppliedIndex => _applier.AppliedIndex;
+
+    public CommitToVisible Visible => _applier.Visible;
 
     public long LogBytes => _storage.Log.Bytes;
 

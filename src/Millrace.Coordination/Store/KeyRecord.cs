@@ -28,6 +28,14 @@ internal sealed class KeyRecord(ByteString key)
         _versions[Count++] = version;
     }
 
+    /// <summary>Takes back what was added last.</summary>
+    public KeyValue RemoveNewest()
+    {
+        var newest = _versions[--Count];
+        _versions[Count] = null!;
+        return newest;
+    }
+
     /// <summary>The version in force at a revision; null when the key was not there.</summary>
     public KeyValue? At(long revision)
     {

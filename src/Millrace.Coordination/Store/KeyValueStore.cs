@@ -17,20 +17,28 @@ internal sealed class KeyValueStore
     private readonly List<KeyValue> _changes = [];
     private ByteString? _compactedUpTo;
     private int _holds;
+    private long _head = 1;
+    private bool _isAhead;
+    private long _bytes;
+    private long _bytesAhead;
+    private int _keysAhead;
 
     /// <summary>The last revision; a fresh store has 1.</summary>
     public long Revision { get; private set; } = 1;
 
     /// <summary>What reads see: in a transaction that has written, the revision under way.</summary>
-    public long ReadRevision => Revision + (_changes.Count > 0 ? 1 : 0);
+    public long ReadRevision => (_isAhead ? _head : Revision) + (_changes.Count > 0 ? 1 : 0);
+
+    /// <summary>What reads of the newest may see: nothing that is not committed, unless they belong to a write under way.</summary>
+    private long Horizon => _isAhead || _changes.Count > 0 ? long.MaxValue : Revision;
 
     /// <summary>Reads before this revision fail; 0 before any compaction.</summary>
     public long CompactedRevision { get; private set; }
 
     /// <summary>About what the versions take in memory and in a snapshot.</summary>
-    public long Bytes { get; private set; }
+    public long Bytes => _bytes - _bytesAhead;
 
-    public int KeyCount => _keys.Count;
+    public int KeyCount => _keys.Count - _keysAhead;
 
     public LeaseTable Leases { get; } = new();
 
@@ -44,7 +52,7 @@ internal sealed class KeyValueStore
     public RangeResponse Range(RangeRequest request) => RangeQuery.Run(this, request);
 
     /// <summary>The newest version of a key, writes of an unfinished revision included; null when there is none.</summary>
-    public KeyValue? Get(ByteString key) => _keys.Find(key.Span) is { IsLive: true } record ? record.Newest : null;
+    public KeyValue? Get(ByteString key) => _keys.Find(key.Span)?.At(Horizon);
 
     /// <summary>Checks that a revision can be read; 0 stands for the newest.</summary>
     public void RequireReadable(long revision)
@@ -59,7 +67,7 @@ internal sealed class KeyValueStore
     public void Walk(KeyRange range, long revision, Func<KeyValue, bool> visit)
     {
         if (revision <= 0)
-            revision = long.MaxValue;
+            revision = Horizon;
         if (range.IsSingle)
         {
             if (_keys.Find(range.Key.Span)?.At(revision) is { } only)
@@ -84,9 +92,16 @@ internal sealed class KeyValueStore
         {
             record = new KeyRecord(key);
             _keys.Add(key, record);
+            _keysAhead += _isAhead ? 1 : 0;
         }
         var previous = record.IsLive ? record.Newest : null;
-        var revision = Revision + 1;
+        if (_isAhead && (lease != 0 || previous is { Lease: not 0 }))
+        {
+            if (record.Count == 0)
+                Forget(record);
+            throw new NotAheadException();
+        }
+        var revision = _head + 1;
         var version = new KeyValue
         {
             Key = record.Key, Value = value, Lease = lease, ModRevision = revision, CreateRevision = previous?.CreateRevision ?? revision,
@@ -111,9 +126,11 @@ internal sealed class KeyValueStore
         });
         foreach (var victim in victims)
         {
+            if (victim.Lease != 0 && _isAhead)
+                throw new NotAheadException();
             if (victim.Lease != 0)
                 Leases.Detach(victim.Lease, victim.Key);
-            Add(_keys.Find(victim.Key.Span)!, new KeyValue { Key = victim.Key, ModRevision = Revision + 1 });
+            Add(_keys.Find(victim.Key.Span)!, new KeyValue { Key = victim.Key, ModRevision = _head + 1 });
         }
         return victims;
     }
@@ -130,8 +147,69 @@ internal sealed class KeyValueStore
         var changes = _changes.Count == 1 ? _only : _changes.ToArray();
         _changes.Clear();
         Revision++;
+        _head = Revision;
         _history.Add(changes);
         return changes;
+    }
+
+    /// <summary>
+    /// Runs a write ahead of its commitment: at revisions after the last, which no read sees (an overlay of versions in the same place). What it returns is
+    /// to be given to <see cref="Promote"/> or <see cref="TakeBack"/>, the oldest or newest first. Null when the write concerns leases, which have no
+    /// versions; then nothing has changed.
+    /// </summary>
+    /// <exception cref="StoreException">The write would be refused; nothing has changed.</exception>
+    public Ahead? RunAhead(Action write)
+    {
+        _isAhead = true;
+        var keys = _keysAhead;
+        try
+        {
+            write();
+            var changes = _changes.ToArray();
+            _changes.Clear();
+            if (changes.Length > 0)
+                _head++;
+            long bytes = 0;
+            foreach (var change in changes)
+                bytes += BytesOf(change);
+            _bytesAhead += bytes;
+            return new Ahead(changes, bytes, _keysAhead - keys);
+        }
+        catch (NotAheadException)
+        {
+            for (var i = _changes.Count - 1; i >= 0; i--)
+                Undo(_changes[i]);
+            _changes.Clear();
+            _keysAhead = keys;
+            return null;
+        }
+        finally
+        {
+            _isAhead = false;
+        }
+    }
+
+    /// <summary>The oldest write ahead is committed: all see it from now on.</summary>
+    public IReadOnlyList<KeyValue> Promote(Ahead ahead)
+    {
+        _bytesAhead -= ahead.Bytes;
+        _keysAhead -= ahead.NewKeys;
+        if (ahead.Changes.Length == 0)
+            return [];
+        Revision++;
+        _history.Add(ahead.Changes);
+        return ahead.Changes;
+    }
+
+    /// <summary>The newest write ahead never was.</summary>
+    public void TakeBack(Ahead ahead)
+    {
+        for (var i = ahead.Changes.Length - 1; i >= 0; i--)
+            Undo(ahead.Changes[i]);
+        _bytesAhead -= ahead.Bytes;
+        _keysAhead -= ahead.NewKeys;
+        if (ahead.Changes.Length > 0)
+            _head--;
     }
 
     /// <summary>The changes of a revision; deletions have version 0.</summary>
@@ -168,7 +246,7 @@ internal sealed class KeyValueStore
                 next = cursor.Key;
                 break;
             }
-            Bytes -= cursor.Value.CompactTo(CompactedRevision);
+            _bytes -= cursor.Value.CompactTo(CompactedRevision);
             if (cursor.Value.Count == 0)
                 dead.Add(cursor.Key);
         }
@@ -184,7 +262,7 @@ internal sealed class KeyValueStore
     public uint Hash(long revision)
     {
         if (revision <= 0)
-            revision = long.MaxValue;
+            revision = Revision;
         uint hash = 0;
         var cursor = _keys.Seek([]);
         while (cursor.MoveNext())
@@ -219,14 +297,14 @@ internal sealed class KeyValueStore
     internal void RestoreBase(long compacted, IEnumerable<KeyValue> versions)
     {
         CompactedRevision = compacted;
-        Revision = Math.Max(1, compacted);
+        Revision = _head = Math.Max(1, compacted);
         var last = new List<KeyValue>();
         foreach (var version in versions)
         {
             var record = new KeyRecord(version.Key);
             _keys.Add(version.Key, record);
             record.Add(version);
-            Bytes += BytesOf(version);
+            _bytes += BytesOf(version);
             if (version.ModRevision == compacted)
                 last.Add(version);
         }
@@ -264,6 +342,23 @@ internal sealed class KeyValueStore
     {
         record.Add(version);
         _changes.Add(version);
-        Bytes += BytesOf(version);
+        _bytes += BytesOf(version);
     }
+
+    private void Undo(KeyValue change)
+    {
+        var record = _keys.Find(change.Key.Span)!;
+        if (!ReferenceEquals(record.RemoveNewest(), change))
+            throw new InvalidOperationException($"what was written ahead at revision {change.ModRevision} is not the newest of its key");
+        _bytes -= BytesOf(change);
+        if (record.Count == 0)
+            Forget(record);
+    }
+
+    private void Forget(KeyRecord record) => _keys.Remove(record.Key.Span);
+
+    private sealed class NotAheadException : Exception;
 }
+
+/// <summary>A write that is not committed yet, as the store has it.</summary>
+internal sealed record Ahead(KeyValue[] Changes, long Bytes, int NewKeys);

@@ -65,6 +65,9 @@ internal sealed record Faults
     /// <summary>Damage in the log is cut off like a torn tail, and the member goes on (the simulated shell does it).</summary>
     public bool CutDamage { get; init; }
 
+    /// <summary>Reads see entries that were run ahead of their commitment.</summary>
+    public bool LeakUncommitted { get; init; }
+
     /// <summary>Multi-Paxos: a promise does not tell what was accepted.</summary>
     public bool ForgetAccepted { get; init; }
 

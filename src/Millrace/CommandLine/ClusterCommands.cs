@@ -42,8 +42,9 @@ internal static class ClusterCommands
             Description = "The algorithm, the same on all members from the first day", HelpName = "raft|multi-paxos|fast-paxos", DefaultValueFactory = _ => "raft",
         };
         consensus.AcceptOnlyFromAmong("raft", "multi-paxos", "fast-paxos");
+        var speculate = new Option<bool>("--speculate") { Description = "Run writes before they are committed, unseen until then; pays for large transactions" };
         var tls = new StartTls();
-        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads, consensus }.WithExamples(
+        var command = new Command("start", "Run a member until it is stopped") { data, Name, members, client, join, reads, consensus, speculate }.WithExamples(
             "./millrace cluster start",
             "./millrace cluster start --name a --data /srv/a --listen 127.0.0.1:2379 --members a=127.0.0.1:2380,b=127.0.0.1:2390,c=127.0.0.1:2400");
         tls.AddTo(command);
@@ -57,7 +58,7 @@ internal static class ClusterCommands
             {
                 DataFolder = Path.GetFullPath(parsed.GetValue(data) ?? Path.Combine(parsed.Settings().Data, "coordination")),
                 Name = name, Members = first, IsJoining = parsed.GetValue(join), Address = listen.Address, ClientPort = listen.Port,
-                PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads), ClientTls = tls.OfClients(parsed), PeerTls = tls.OfMembers(parsed),
+                PeerPort = self?.PeerPort ?? -1, Reads = parsed.GetValue(reads), Speculates = parsed.GetValue(speculate), ClientTls = tls.OfClients(parsed), PeerTls = tls.OfMembers(parsed),
                 Consensus = parsed.GetValue(consensus) switch
                 {
                     "multi-paxos" => ConsensusAlgorithm.MultiPaxos,

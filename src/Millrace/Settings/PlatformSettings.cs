@@ -109,6 +109,9 @@ internal sealed record CoordinationSettings
 
     public ConsensusAlgorithm Consensus { get; init; }
 
+    /// <summary>Writes are run before they are committed, unseen until then.</summary>
+    public bool Speculates { get; init; }
+
     /// <summary>An outer store with etcd's API, etcd's own for one; empty: the one in this process.</summary>
     public IReadOnlyList<Uri> Endpoints { get; init; } = [];
 
@@ -124,6 +127,6 @@ internal sealed record CoordinationSettings
     {
         DataFolder = dataFolder, Name = Name, Members = Members, IsJoining = IsJoining, Address = Listener.Address, ClientPort = Listener.Port,
         PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads, Consensus = Consensus,
-        ClientTls = Tls, PeerTls = PeerTls, AdvertisedClientUrl = $"{(Tls is null ? "http" : "https")}://{Listener}",
+        Speculates = Speculates, ClientTls = Tls, PeerTls = PeerTls, AdvertisedClientUrl = $"{(Tls is null ? "http" : "https")}://{Listener}",
     };
 }

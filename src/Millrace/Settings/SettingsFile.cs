@@ -128,6 +128,9 @@ internal static class SettingsFile
                 case "join":
                     settings = settings with { IsJoining = Flag(value, file) };
                     break;
+                case "speculate":
+                    settings = settings with { Speculates = Flag(value, file) };
+                    break;
                 case "endpoints":
                     settings = settings with { Endpoints = [.. Texts(value, file).Select(t => Endpoint(t.Node, t.Text, file))] };
                     break;
@@ -164,13 +167,15 @@ internal static class SettingsFile
                     };
                     break;
                 default:
-                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus", "endpoints", "tls", "peer_tls"], file);
+                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus", "endpoints", "tls", "peer_tls", "speculate"], file);
             }
         }
         if (settings.Endpoints.Count == 0 && settings.Tls is { Certificate: null })
             throw Fault(node, file, "tls: has no certificate for the store's own port", "tls: {certificate: server.pem, key: server.key}");
         if (settings.Endpoints.Count > 0 && settings.Members.Count > 0)
             throw Fault(node, file, "endpoints: name a store elsewhere, members: one in this process", "keep one of the two");
+        if (settings is { Speculates: true, Consensus: not ConsensusAlgorithm.Raft })
+            throw Fault(node, file, "speculate: needs raft", "consensus: raft, or leave speculate away");
         if (settings is { Consensus: ConsensusAlgorithm.FastPaxos, Reads: ReadMode.Lease })
             throw Fault(node, file, "fast-paxos cannot read by lease, since its members commit without their leader", "reads: index or quorum");
         if (settings.Members.Count > 0 && !settings.IsJoining && !settings.Members.Any(m => m.Name == settings.Name))

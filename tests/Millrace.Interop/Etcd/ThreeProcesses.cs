@@ -15,21 +15,23 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private readonly ConcurrentQueue<string> _said = new();
     private string _members = "";
     private string[] _more = [];
+    private Func<string, string> _hostOf = static _ => "127.0.0.1";
+    private Func<string, string[]> _enter = static _ => [];
 
-    public string Endpoints => string.Join(',', _ports.Values.Select(p => $"127.0.0.1:{p.Client}"));
+    public string Endpoints => string.Join(',', _ports.Keys.Select(EndpointOf));
 
     public IEnumerable<string> Names => _ports.Keys;
 
-    public string EndpointOf(string name) => $"127.0.0.1:{_ports[name].Client}";
+    public string EndpointOf(string name) => $"{_hostOf(name)}:{_ports[name].Client}";
 
-    public string PeerUrlOf(string name) => $"http://127.0.0.1:{_ports[name].Peer}";
+    public string PeerUrlOf(string name) => $"http://{_hostOf(name)}:{_ports[name].Peer}";
 
-    public string EndpointsBut(string name) => string.Join(',', _ports.Where(p => p.Key != name).Select(p => $"127.0.0.1:{p.Value.Client}"));
+    public string EndpointsBut(string name) => string.Join(',', _ports.Keys.Where(n => n != name).Select(EndpointOf));
 
     /// <summary>All lines that members printed or logged.</summary>
     public IEnumerable<string> Said => _said;
 
-    public IEnumerable<Uri> Addresses => _ports.Values.Select(p => new Uri($"http://127.0.0.1:{p.Client}"));
+    public IEnumerable<Uri> Addresses => _ports.Keys.Select(n => new Uri("http://" + EndpointOf(n)));
 
     public string FolderOf(string name) => Path.Combine(_folder, name);
 
@@ -42,19 +44,53 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     public static ThreeProcesses StartWith(string[] more, params string[] names)
     {
         var group = new ThreeProcesses { _more = more };
-        foreach (var name in names)
-            group._ports[name] = (FreePort(), FreePort());
-        group._members = string.Join(',', group._ports.Select(p => $"{p.Key}=127.0.0.1:{p.Value.Peer}"));
+        group.Settle(names);
         foreach (var name in names)
             group.StartMember(name);
         return group;
+    }
+
+    /// <param name="hostOf">Where a member listens.</param>
+    /// <param name="enter">What its command line begins with.</param>
+    /// <param name="names">Of the members.</param>
+    public static ThreeProcesses StartIn(Func<string, string> hostOf, Func<string, string[]> enter, params string[] names)
+    {
+        var group = new ThreeProcesses { _hostOf = hostOf, _enter = enter };
+        group.Settle(names);
+        foreach (var name in names)
+            group.StartMember(name);
+        return group;
+    }
+
+    /// <summary>Members to be started one by one.</summary>
+    public static ThreeProcesses Prepared(params string[] names)
+    {
+        var group = new ThreeProcesses();
+        group.Settle(names);
+        return group;
+    }
+
+    public bool HasEnded(string name) => _running[name].HasExited;
+
+    /// <summary>A member that ended by itself may be started again.</summary>
+    public async Task ForgetAsync(string name)
+    {
+        _running.Remove(name, out var process);
+        await process!.WaitForExitAsync();
+        process.Dispose();
+    }
+
+    public async Task KillAllAsync()
+    {
+        foreach (var name in _running.Keys.ToArray())
+            await KillAsync(name);
     }
 
     /// <summary>Gives a member that is to be added its ports.</summary>
     public void Prepare(string name) => _ports[name] = (FreePort(), FreePort());
 
     /// <summary>Starts a prepared member once the group has added it.</summary>
-    public void Join(string name) => StartMember(name, $"{_members},{name}=127.0.0.1:{_ports[name].Peer}", "--join");
+    public void Join(string name) => StartMember(name, $"{_members},{name}={_hostOf(name)}:{_ports[name].Peer}", "--join");
 
     public void StartMember(string name) => StartMember(name, _members);
 
@@ -69,24 +105,20 @@ internal sealed class ThreeProcesses : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var name in _running.Keys.ToArray())
-            await KillAsync(name);
+        await KillAllAsync();
         Directory.Delete(_folder, recursive: true);
     }
 
     private void StartMember(string name, string members, params string[] more)
     {
         var program = Path.Combine(Repository.Root, "artifacts", "bin", "Millrace", "release", "Millrace.dll");
-        var start = new ProcessStartInfo("dotnet")
-        {
-            RedirectStandardOutput = true, RedirectStandardError = true,
-            ArgumentList =
-            {
-                program, "cluster", "start", "--name", name, "--data", Path.Combine(_folder, name), "--listen", EndpointOf(name),
-                "--members", members,
-            },
-        };
-        foreach (var word in _more.Concat(more))
+        string[] words =
+        [
+            .. _enter(name), "dotnet", program, "cluster", "start", "--name", name, "--data", Path.Combine(_folder, name), "--listen", EndpointOf(name),
+            "--members", members, .. _more, .. more,
+        ];
+        var start = new ProcessStartInfo(words[0]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var word in words[1..])
             start.ArgumentList.Add(word);
         var process = Process.Start(start)!;
         process.OutputDataReceived += (_, line) => _said.Enqueue($"{name}: {line.Data}");
@@ -94,6 +126,13 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         _running[name] = process;
+    }
+
+    private void Settle(string[] names)
+    {
+        foreach (var name in names)
+            _ports[name] = (FreePort(), FreePort());
+        _members = string.Join(',', _ports.Select(p => $"{p.Key}={_hostOf(p.Key)}:{p.Value.Peer}"));
     }
 
     private static int FreePort()

@@ -69,6 +69,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Members = 3, Spares = 0, ChangeEvery = 0, RotEvery = 150_000, CrashEvery = 300_000, RestartMax = 50_000, Loss = 0.2, SnapshotEvery = 0,
             Leases = false, Clients = 6, Reads = 0.3,
         }),
+        ["leak of what is not committed"] = (new Faults { LeakUncommitted = true }, 200, p => Crashes(p) with { Members = 3, Keys = 1, Reads = 0.6, Loss = 0.1 }),
         ["quorum read of commits"] = (new Faults { QuorumReadOfCommits = true }, 50, p => p with { QuorumReads = 1 }),
     };
 

@@ -29,6 +29,14 @@ internal sealed class SimulatedMachine
         return true;
     }
 
+    public SimulatedMachine Copy()
+    {
+        var copy = new SimulatedMachine();
+        foreach (var (key, value) in Values)
+            copy.Values[key] = value;
+        return copy;
+    }
+
     public void Save(Stream stream)
     {
         Span<byte> pair = stackalloc byte[8];

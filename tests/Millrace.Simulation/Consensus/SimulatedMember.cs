@@ -533,8 +533,23 @@ internal sealed class SimulatedMember
                 continue;
             var done = _granted[i].Done;
             _granted.RemoveAt(i--);
-            done(_machine);
+            done(_cluster.Plan.Faults.LeakUncommitted ? RunAhead() : _machine);
         }
+    }
+
+    /// <summary>What the state would be if all of the log were committed: no read may see it.</summary>
+    private SimulatedMachine RunAhead()
+    {
+        var machine = _machine.Copy();
+        for (var next = _applied + 1; next <= Core!.LastIndex;)
+        {
+            var entries = new List<Entry>();
+            Core.Log.Read(next, Core.LastIndex, long.MaxValue, entries);
+            foreach (var entry in entries.Where(e => e.Kind == EntryKind.Command))
+                machine.Apply(entry.Data.Span);
+            next = entries[^1].Index + 1;
+        }
+        return machine;
     }
 
     private void Die()
