@@ -164,7 +164,7 @@ public sealed class EtcdctlTests
         await ctl.ExpectAsync("role add readers", "Role readers created");
         await ctl.ExpectAsync("role grant-permission readers read pub/ --prefix", "Role readers updated");
         await ctl.ExpectAsync("role grant-permission readers readwrite own", "Role readers updated");
-        await ctl.ExpectAsync("role get readers", "Role readers\nKV Read:.*pub/.*own.*KV Write:.*own.*");
+        await ctl.ExpectAsync("role get readers", "Role readers\nKV Read:.*own.*pub/.*KV Write:.*own.*");
         await ctl.ExpectAsync("user add ann:pw", "User ann created");
         await ctl.ExpectAsync("user grant-role ann readers", "Role readers is granted to user ann");
         await ctl.ExpectAsync("user get ann", "User: ann\nRoles: readers");
