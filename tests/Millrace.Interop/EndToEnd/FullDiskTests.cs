@@ -69,6 +69,8 @@ public sealed class FullDiskTests
             File.Delete(filler);
             producer.Flush(TimeSpan.FromSeconds(60));
             Assert.Equal(32_000, acknowledged.Count);
+            // Told when it began, and not with every append.
+            Assert.InRange(platform.Errors.Split("are refused, producers retry").Length - 1, 0, 2);
             await platform.UntilJobAsync(
                 "things", j => j["state"]!.GetValue<string>() == "running" && j.Committed("iceberg:test.things") >= 32_000, "the rest is in the table");
             Assert.Equal(

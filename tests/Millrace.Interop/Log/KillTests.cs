@@ -94,6 +94,43 @@ public sealed class KillTests(ITestOutputHelper output)
         }
     }
 
+    [Fact]
+    public async Task A_process_that_is_stopped_and_goes_on_has_lost_and_doubled_nothing()
+    {
+        KafkaLibraries.EnsureReady();
+        var folder = Directory.CreateTempSubdirectory("millrace-stop-").FullName;
+        try
+        {
+            await using var platform = PlatformProcess.Create(folder);
+            await platform.StartAsync(default);
+            var acknowledged = new ConcurrentDictionary<int, (int Partition, long Offset)>();
+            using var stop = new CancellationTokenSource();
+            var producing = Task.Run(() => Produce(platform.Brokers, acknowledged, stop.Token, requestTimeoutMs: 1_000));
+            for (var round = 0; round < 3; round++)
+            {
+                var before = acknowledged.Count;
+                await Until(() => acknowledged.Count > before + 500);
+                await Programs.RunAsync("kill", null, "-STOP", $"{platform.ProcessId}");
+                // Longer than a client waits: it gives the connection up and sends again on another one, which nobody reads yet either.
+                await Task.Delay(TimeSpan.FromSeconds(2.5));
+                await Programs.RunAsync("kill", null, "-CONT", $"{platform.ProcessId}");
+            }
+            var last = acknowledged.Count;
+            await Until(() => acknowledged.Count > last + 500);
+            await stop.CancelAsync();
+            var sent = await producing;
+            Assert.Equal(sent, acknowledged.Count);
+            var found = Read(platform.KafkaPort, acknowledged.Values.Select(v => v.Partition).Distinct());
+            foreach (var (value, place) in acknowledged)
+                Assert.True(found.TryGetValue(place, out var there) && there == value, $"record {value} was acknowledged at {place} and is not there");
+            Assert.Equal(sent, found.Count);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     private const int Partitions = 3;
     private const int PerTransaction = 6;
 
@@ -133,11 +170,12 @@ public sealed class KillTests(ITestOutputHelper output)
         producer?.Dispose();
     }
 
-    private static int Produce(string brokers, ConcurrentDictionary<int, (int, long)> acknowledged, CancellationToken stop)
+    private static int Produce(string brokers, ConcurrentDictionary<int, (int, long)> acknowledged, CancellationToken stop, int requestTimeoutMs = 30_000)
     {
         using var producer = new ProducerBuilder<Null, string>(new ProducerConfig
         {
-            BootstrapServers = brokers, EnableIdempotence = true, LingerMs = 1, ReconnectBackoffMaxMs = 200, MessageTimeoutMs = 300_000,
+            BootstrapServers = brokers, EnableIdempotence = true, LingerMs = 1, ReconnectBackoffMaxMs = 200, MessageTimeoutMs = 300_000, SocketTimeoutMs = requestTimeoutMs,
+            RequestTimeoutMs = requestTimeoutMs,
         }).SetErrorHandler((_, _) => { }).SetLogHandler((_, _) => { }).Build();
         var next = 0;
         while (!stop.IsCancellationRequested)
