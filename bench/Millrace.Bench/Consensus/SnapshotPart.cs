@@ -8,7 +8,7 @@ namespace Millrace.Bench.Consensus;
 internal static class SnapshotPart
 {
     private const string NewName = "d";
-    private const int ValueBytes = 16 << 10;
+    private const int ValueBytes = 8 << 10;
 
     public static async Task RunAsync(BenchOptions options, EtcdBenchmarkTool tool, string folder, List<Figure> figures, CancellationToken cancellation)
     {
@@ -16,7 +16,7 @@ internal static class SnapshotPart
         await group.StartAsync(cancellation);
         var megabytes = options.Quick ? 128 : 1024;
         options.Progress($"filling the store with {megabytes} MB");
-        await BatchLoad.RunAsync(group, megabytes / 2, 8, cancellation, ValueBytes, warmUp: false);
+        await BatchLoad.RunAsync(group, megabytes, 8, cancellation, ValueBytes, warmUp: false);
         await tool.PutAsync(group, 20, 5_000, cancellation);
         var normal = await tool.PutAsync(group, 20, options.Quick ? 3_000 : 8_000, cancellation, perSecond: 1000);
 

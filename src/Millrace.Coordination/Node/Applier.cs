@@ -329,7 +329,7 @@ internal sealed class Applier : IDisposable
         Gate.EnterWriteLock();
         try
         {
-            _machine.Load(stream.Index, stream.Term, stream);
+            Load(stream);
             _configuration = stream.Configuration;
         }
         finally
@@ -341,6 +341,29 @@ internal sealed class Applier : IDisposable
         // What was handed out may be in the snapshot, unseen: nobody here will ever know.
         _pending.FailHandedOut(StoreErrors.Timeout);
         MembersChanged();
+    }
+
+    /// <summary>On a thread of low priority: a large state takes seconds, and this member serves nobody until it has it.</summary>
+    private void Load(SnapshotInputStream stream)
+    {
+        Exception? failure = null;
+        var loader = new Thread(() =>
+        {
+            Priority.Lower();
+            try
+            {
+                _machine.Load(stream.Index, stream.Term, stream);
+            }
+            catch (Exception error)
+            {
+                // Thrown again by the applier, whose failure ends the member.
+                failure = error;
+            }
+        }) { Name = "raft load", IsBackground = true };
+        loader.Start();
+        loader.Join();
+        if (failure is not null)
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }
 
     private void SaveSnapshot()

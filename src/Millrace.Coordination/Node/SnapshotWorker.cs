@@ -59,6 +59,7 @@ internal sealed class SnapshotWorker : IDisposable
 
     private void Run()
     {
+        Priority.Lower();
         try
         {
             while (!_isStopping)

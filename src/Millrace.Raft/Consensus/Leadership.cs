@@ -78,8 +78,10 @@ internal sealed class Leadership
         BroadcastHeartbeat(now);
         foreach (var progress in _progress.Values)
         {
-            if (progress.State == ProgressState.Snapshot)
-                _snapshots.ResumeIfStalled(now, progress, _pace.ElectionMicros);
+            if (progress.State != ProgressState.Snapshot)
+                continue;
+            _snapshots.ResumeIfStalled(now, progress, _pace.ElectionMicros);
+            _snapshots.Continue(now, progress);
         }
     }
 

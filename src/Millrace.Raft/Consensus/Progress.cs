@@ -65,6 +65,9 @@ internal sealed class Progress(MemberId id, long next, long now)
 
     public long SnapshotMovedAt { get; set; }
 
+    /// <summary>From which byte and when the sending of the snapshot is measured, to keep to its rate.</summary>
+    public (long Offset, long At) SnapshotPacedFrom { get; set; }
+
     public bool IsFull(RaftOptions options) =>
         _inFlight.Count >= options.MaxAppendsInFlight || _bytesInFlight >= options.MaxBytesInFlight;
 

@@ -96,11 +96,14 @@ public sealed record RaftOptions
     /// <summary>Bytes of committed entries handed out to be applied at once. Default 4 MiB.</summary>
     public int MaxApplyBytes { get; init; } = 4 << 20;
 
-    /// <summary>Bytes of one piece of a snapshot. Default 256 KiB.</summary>
-    public int SnapshotChunkBytes { get; init; } = 256 << 10;
+    /// <summary>Bytes of one piece of a snapshot. Default 64 KiB, below what .NET takes for a large object.</summary>
+    public int SnapshotChunkBytes { get; init; } = 64 << 10;
 
-    /// <summary>Pieces of a snapshot on the way to one follower. Default 8.</summary>
-    public int SnapshotChunksInFlight { get; init; } = 8;
+    /// <summary>Pieces of a snapshot on the way to one follower. Default 32.</summary>
+    public int SnapshotChunksInFlight { get; init; } = 32;
+
+    /// <summary>Bytes of a snapshot sent to one follower in a second, so that it hurts clients little. Default 32 MiB.</summary>
+    public long SnapshotBytesPerSecond { get; init; } = 32 << 20;
 
     /// <summary>
     /// How long followers may be left without word of a commit that none of them waits for: the next entries or heartbeat carry it for
@@ -140,6 +143,7 @@ public sealed record RaftOptions
         Require(MaxApplyBytes > 0, nameof(MaxApplyBytes), "be positive");
         Require(SnapshotChunkBytes > 0, nameof(SnapshotChunkBytes), "be positive");
         Require(SnapshotChunksInFlight > 0, nameof(SnapshotChunksInFlight), "be positive");
+        Require(SnapshotBytesPerSecond is > 0 and <= 1L << 40, nameof(SnapshotBytesPerSecond), "be from 1 to 2^40");
     }
 
     private static void Require(bool holds, string option, string must)

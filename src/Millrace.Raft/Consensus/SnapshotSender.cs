@@ -29,7 +29,14 @@ internal sealed class SnapshotSender(RaftCore core)
             }
         }
         core.Send(new SnapshotChunk(core.Self, progress.Id, core.Term, snapshot, offset, data));
-        AskAhead(progress);
+        AskAhead(now, progress);
+    }
+
+    /// <summary>Time has gone on, so more may be sent.</summary>
+    public void Continue(long now, Progress progress)
+    {
+        if (progress.Snapshot is not null)
+            AskAhead(now, progress);
     }
 
     public void Acknowledged(long now, Progress progress, SnapshotResponse response)
@@ -38,11 +45,13 @@ internal sealed class SnapshotSender(RaftCore core)
             return;
         if (response.NextOffset > progress.SnapshotAcknowledged)
         {
+            if (progress.SnapshotAcknowledged == 0)
+                progress.SnapshotPacedFrom = (response.NextOffset, now);
             progress.SnapshotAcknowledged = response.NextOffset;
             progress.SnapshotRequested = Math.Max(progress.SnapshotRequested, response.NextOffset);
             progress.SnapshotMovedAt = now;
         }
-        AskAhead(progress);
+        AskAhead(now, progress);
     }
 
     public void ResumeIfStalled(long now, Progress progress, long patienceMicros)
@@ -54,13 +63,17 @@ internal sealed class SnapshotSender(RaftCore core)
         Ask(progress);
     }
 
-    private void AskAhead(Progress progress)
+    private void AskAhead(long now, Progress progress)
     {
         // The first piece goes alone: its answer tells what the receiver has from an earlier attempt.
         if (progress.SnapshotAcknowledged == 0)
             return;
         var window = (long)core.Options.SnapshotChunkBytes * core.Options.SnapshotChunksInFlight;
-        while (progress.SnapshotRequested < progress.Snapshot!.Bytes
+        var (from, since) = progress.SnapshotPacedFrom;
+        // In seconds and a rest, since bytes a second times microseconds may pass a long.
+        var (seconds, micros) = Math.DivRem(Math.Max(0, now - since), 1_000_000);
+        var paced = from + window + (seconds * core.Options.SnapshotBytesPerSecond) + (micros * core.Options.SnapshotBytesPerSecond / 1_000_000);
+        while (progress.SnapshotRequested < Math.Min(progress.Snapshot!.Bytes, paced)
                && progress.SnapshotRequested - progress.SnapshotAcknowledged < window)
             Ask(progress);
     }

@@ -97,5 +97,7 @@ public sealed class SnapshotOutputStream : Stream
         _checksum = Crc32C.Compute(bytes, _checksum);
         _written += bytes.Length;
         _used = 0;
+        if (_written / SnapshotStore.FlushEveryBytes > (_written - bytes.Length) / SnapshotStore.FlushEveryBytes)
+            _file.Flush();
     }
 }

@@ -15,6 +15,11 @@ public sealed class SnapshotStore
     private const string Suffix = ".snapshot";
     private const string TemporarySuffix = ".writing";
     private const string PartialSuffix = ".arriving";
+    /// <summary>
+    /// A large file is flushed as it grows: left to its end, all of it would go to the disk at once, before the log's small flushes.
+    /// </summary>
+    internal const int FlushEveryBytes = 4 << 20;
+
     private readonly Lock _lock = new();
     private readonly IFileSystem _files;
     private readonly string _folder;
@@ -98,7 +103,11 @@ public sealed class SnapshotStore
             file.Write(offset, data);
             _arrived += data.Length;
             if (_arrived < snapshot.Bytes)
+            {
+                if (_arrived / FlushEveryBytes > offset / FlushEveryBytes)
+                    file.Flush();
                 return (_arrived, false);
+            }
             file.SetLength(_arrived);
             file.Flush();
         }
