@@ -19,7 +19,7 @@ internal static class SpeculationPart
         foreach (var keys in new[] { 100, 1_000, 10_000 })
         {
             options.Progress($"transactions of {keys} keys");
-            var count = Math.Max(20, (options.Quick ? 100_000 : 400_000) / keys);
+            var count = Math.Clamp((options.Quick ? 60_000 : 400_000) / keys, 20, options.Quick ? 100 : 2_000);
             var plain = await MeasureAsync(Path.Combine(folder, $"plain-{keys}"), keys, count, speculates: false, cancellation);
             var ahead = await MeasureAsync(Path.Combine(folder, $"ahead-{keys}"), keys, count, speculates: true, cancellation);
             foreach (var (name, pick) in new (string, Func<double[], double>)[] { ("P50", s => s[s.Length / 2]), ("P99", s => s[s.Length * 99 / 100]) })
