@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Coordination.Etcd;
 using Millrace.Coordination.Grpc;
+using Millrace.Coordination.Sessions;
 using Millrace.Coordination.Machine;
 using Millrace.Coordination.Store;
 using Millrace.Coordination.Wire;
@@ -26,6 +27,7 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     private readonly GrpcServer _server;
     private readonly CancellationTokenSource _stop = new();
     private readonly ILogger _logger;
+    private SessionService? _sessions;
     private Task _chores = Task.CompletedTask;
 
     private CoordinationNode(Replica replica, GrpcServer server, ILogger logger)
@@ -94,8 +96,10 @@ public sealed partial class CoordinationNode : IAsyncDisposable
             new MaintenanceService(replica, callers).Register(server);
             new AuthService(replica, callers).Register(server);
             new LockService(replica, callers, leases).Register(server);
+            var sessions = new SessionService(replica, callers, logger);
+            sessions.Register(server);
             await server.StartAsync(cancel).ConfigureAwait(false);
-            var node = new CoordinationNode(replica, server, logger);
+            var node = new CoordinationNode(replica, server, logger) { _sessions = sessions };
             node._chores = node.DoChoresAsync();
             return node;
         }
@@ -115,6 +119,7 @@ public sealed partial class CoordinationNode : IAsyncDisposable
             await _server.StopAsync(patience.Token).ConfigureAwait(false);
         }
         await _chores.ConfigureAwait(false);
+        _sessions?.Dispose();
         await _replica.DisposeAsync().ConfigureAwait(false);
         await _server.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();

@@ -72,6 +72,12 @@ public sealed record CoordinationOptions
     /// </summary>
     public bool Speculates { get; init; }
 
+    /// <summary>Copies of a session, and how many of them writes and reads wait for; the same on all members. Default 3, 2, 2.</summary>
+    public Sessions.SessionQuorum Sessions { get; init; } = new();
+
+    /// <summary>How long a read or write of a session waits for its copies. Default 2 s.</summary>
+    public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
     public RaftOptions Raft { get; init; } = new();
 
     public RaftLogOptions Log { get; init; } = new();
@@ -125,6 +131,7 @@ public sealed record CoordinationOptions
     public void Validate()
     {
         Raft.Validate();
+        Sessions.Validate();
         Log.Validate();
         ArgumentException.ThrowIfNullOrEmpty(DataFolder);
         ArgumentException.ThrowIfNullOrEmpty(Name);

@@ -9,6 +9,7 @@ internal static class NodeChannels
     public const byte Proposals = 1;
     public const byte LeaderCall = 2;
     public const byte LeaderReply = 3;
+    public const byte Sessions = 4;
 }
 
 /// <summary>Commands for the leader of a term, as another member took them: term (8), then length (4) and bytes of each.</summary>

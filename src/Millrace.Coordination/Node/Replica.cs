@@ -106,6 +106,9 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
 
     public LeaderCalls Calls { get; }
 
+    /// <summary>Takes what other members say about sessions.</summary>
+    public Action<MemberId, ReadOnlyMemory<byte>>? SessionReceived { get; set; }
+
     public TimeProvider Time => _time;
 
     public RaftStatus Status => _loop.Status;
@@ -278,6 +281,9 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
                 break;
             case NodeChannels.LeaderReply:
                 Calls.Complete(LeaderReply.Parser.ParseFrom(content.Span));
+                break;
+            case NodeChannels.Sessions:
+                SessionReceived?.Invoke(from, content);
                 break;
         }
     }

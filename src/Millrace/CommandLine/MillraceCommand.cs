@@ -54,6 +54,7 @@ internal static class MillraceCommand
         root.Subcommands.Add(ClusterCommands.Create());
         root.Subcommands.Add(SagaCommands.Create());
         root.Subcommands.Add(TransactionCommands.Create());
+        root.Subcommands.Add(SessionCommands.Create());
         root.Subcommands.Add(DoctorCommand.Create());
         root.Subcommands.Add(CompletionCommand.Create());
         // The entry script takes these before the host runs; they stand here for help and completion.

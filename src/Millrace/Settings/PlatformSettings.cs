@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
 using Millrace.Iceberg.Maintenance;
+using Millrace.Coordination.Sessions;
 using Millrace.Raft.Consensus;
 using Millrace.Raft.Transport;
 
@@ -112,6 +113,8 @@ internal sealed record CoordinationSettings
     /// <summary>Writes are run before they are committed, unseen until then.</summary>
     public bool Speculates { get; init; }
 
+    public SessionQuorum Sessions { get; init; } = new();
+
     /// <summary>An outer store with etcd's API, etcd's own for one; empty: the one in this process.</summary>
     public IReadOnlyList<Uri> Endpoints { get; init; } = [];
 
@@ -126,7 +129,7 @@ internal sealed record CoordinationSettings
     public CoordinationOptions Options(string dataFolder) => new()
     {
         DataFolder = dataFolder, Name = Name, Members = Members, IsJoining = IsJoining, Address = Listener.Address, ClientPort = Listener.Port,
-        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads, Consensus = Consensus,
+        PeerPort = Members.FirstOrDefault(m => m.Name == Name)?.PeerPort ?? -1, Reads = Reads, Consensus = Consensus, Sessions = Sessions,
         Speculates = Speculates, ClientTls = Tls, PeerTls = PeerTls, AdvertisedClientUrl = $"{(Tls is null ? "http" : "https")}://{Listener}",
     };
 }

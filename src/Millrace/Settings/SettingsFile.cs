@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Millrace.Coordination.Node;
 using Millrace.Raft.Transport;
+using Millrace.Coordination.Sessions;
 using Millrace.Raft.Consensus;
 using Millrace.Iceberg.Maintenance;
 using Millrace.Pipelines.Language;
@@ -154,6 +155,9 @@ internal static class SettingsFile
                         },
                     };
                     break;
+                case "sessions":
+                    settings = settings with { Sessions = Sessions(value, file) };
+                    break;
                 case "reads":
                     settings = settings with
                     {
@@ -167,7 +171,7 @@ internal static class SettingsFile
                     };
                     break;
                 default:
-                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus", "endpoints", "tls", "peer_tls", "speculate"], file);
+                    throw Unknown(key, name, ["address", "port", "name", "members", "join", "reads", "consensus", "endpoints", "tls", "peer_tls", "speculate", "sessions"], file);
             }
         }
         if (settings.Endpoints.Count == 0 && settings.Tls is { Certificate: null })
@@ -207,6 +211,31 @@ internal static class SettingsFile
             };
         }
         return tls;
+    }
+
+    private static SessionQuorum Sessions(YamlNode node, string file)
+    {
+        var quorum = new SessionQuorum();
+        foreach (var (key, name, value) in Entries(node, file))
+        {
+            var number = (int)Number(value, file, 1, 7);
+            quorum = name switch
+            {
+                "copies" => quorum with { Copies = number },
+                "write" => quorum with { Write = number },
+                "read" => quorum with { Read = number },
+                _ => throw Unknown(key, name, ["copies", "write", "read"], file),
+            };
+        }
+        try
+        {
+            quorum.Validate();
+            return quorum;
+        }
+        catch (ArgumentException error)
+        {
+            throw Fault(node, file, error.Message.Split(" (Parameter")[0], "read + write above copies never reads an old value; less is faster and may");
+        }
     }
 
     private static CoordinationMember Member(string name, YamlNode value, string file)

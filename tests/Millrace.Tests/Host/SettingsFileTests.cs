@@ -47,6 +47,7 @@ public sealed class SettingsFileTests
     [InlineData("coordination: {endpoints: [a:1], members: {a: h:1}}", "m.yaml:1:15: endpoints: name a store elsewhere")]
     [InlineData("coordination: {tls: {ca: x.pem}}", "m.yaml:1:15: tls: has no certificate")]
     [InlineData("coordination: {peer_tls: {certificate: x.pem}}", "m.yaml:1:26: members prove themselves to each other")]
+    [InlineData("coordination: {sessions: {copies: 3, write: 4}}", "m.yaml:1:26: write must be from 1 to copies (3), not 4")]
     [InlineData("coordination: {consensus: paxos}", "m.yaml:1:27: 'paxos' is no algorithm of the store")]
     [InlineData("coordination: {name: d, members: {a: h:1, b: h:2, c: h:3}}", "m.yaml:1:22: the members do not include this one, 'd'")]
     [InlineData("tables: {keep: 1x}", "m.yaml:1:16: '1x' is not a duration")]
