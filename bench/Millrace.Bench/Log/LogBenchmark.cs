@@ -193,13 +193,18 @@ internal sealed class LogBenchmark : IBenchmark
     {
         var span = TimeSpan.FromSeconds(_options.Quick ? 3 : 10);
         var rates = new Dictionary<Contender, double>();
+        var confluent = new Dictionary<Contender, double>();
         foreach (var contender in Brokers)
         {
             await contender.CreateTopicAsync("transactions", 6);
             await TransactionLoad.RunAsync(contender, "transactions", 24, TimeSpan.FromSeconds(2), cancellation);
             rates[contender] = await TransactionLoad.RunAsync(contender, "transactions", 24, span, cancellation);
             _options.Progress($"{contender.Name}: {rates[contender]:0} transactions/s");
+            await TransactionLoad.RunConfluentAsync(contender, "transactions", 8, TimeSpan.FromSeconds(2), cancellation);
+            confluent[contender] = await TransactionLoad.RunConfluentAsync(contender, "transactions", 8, span, cancellation);
+            _options.Progress($"{contender.Name}: {confluent[contender]:0} transactions/s through Confluent.Kafka");
         }
+        Compare("transactions of 100 records, 8 producers of Confluent.Kafka", "/s", confluent, goal: null);
         Compare(
             "transactions of 100 records, 24 producers", "/s", rates, "at least 2,000 and above Kafka",
             v => v >= 2000 && (_kafka is null || v > rates[_kafka]));
