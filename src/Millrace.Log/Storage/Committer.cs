@@ -14,6 +14,10 @@ internal sealed partial class Committer : IDisposable
     /// <summary>Bytes of a journal from which it is worth a file of full length: who writes less keeps a small folder.</summary>
     private const long SpareFrom = 1 << 20;
 
+    /// <summary>Times its wanted length: from there on a running checkpoint rests no more, and from there on it is waited for.</summary>
+    private const int HurryFrom = 2;
+    private const int HoldFrom = 4;
+
     private readonly object _signal = new();
     private readonly Lock _taking = new();
     private readonly Journal _journal;
@@ -164,7 +168,12 @@ internal sealed partial class Committer : IDisposable
                     _checkpointWanted = false;
                 BeginCheckpoint();
             }
-            else if (_journal.Length > 2 * _options.JournalBytes)
+            else if (_journal.Length > HoldFrom * _options.JournalBytes)
+            {
+                // More comes than the disk can take twice: producers wait here, for a restart must not take as long as it likes.
+                _checkpointer.Wait();
+            }
+            else if (_journal.Length > HurryFrom * _options.JournalBytes)
             {
                 _checkpointer.Hurry();
             }

@@ -12,6 +12,8 @@ internal sealed class FlushPace : IDisposable
     private readonly ManualResetEventSlim _hurry = new(initialState: false, spinCount: 0);
     private long _passed;
 
+    public bool IsHurried => _hurry.IsSet;
+
     /// <summary>No rests from now on: something waits for the checkpoint, or the writers are faster than it.</summary>
     public void Hurry() => _hurry.Set();
 

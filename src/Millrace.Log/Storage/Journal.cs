@@ -214,13 +214,16 @@ internal sealed class Journal : IDisposable
             slot = _slots.Find(s => !s.Busy);
             if (slot is null && _slots.Count < 2)
                 _slots.Add(slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true)));
-            if (slot is null || slot.Length >= _preparedBytes)
+            if (slot is null || slot.Length >= _preparedBytes && slot.File.Length <= 2 * _preparedBytes)
                 return;
             // Nobody begins a generation in it meanwhile.
             slot.Busy = true;
         }
         try
         {
+            // A time of more than the disk could take has made it long, and a start looks through all of it.
+            if (slot.File.Length > 2 * _preparedBytes)
+                slot.File.SetLength(_preparedBytes);
             var zeros = new byte[FlushPace.PieceBytes];
             for (var at = slot.Length; at < _preparedBytes; at += zeros.Length)
             {

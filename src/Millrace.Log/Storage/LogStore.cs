@@ -21,7 +21,7 @@ internal sealed record LogStoreOptions
     public long JournalBytes { get; init; } = 64 << 20;
 
     /// <summary>Memory for what is acknowledged, and in the journal, but not in its segment's file yet; 0: everything is written there at once.</summary>
-    public long TailMemoryBytes { get; init; } = 32 << 20;
+    public long TailMemoryBytes { get; init; } = 24 << 20;
 
     /// <summary>Of that, the most of one partition.</summary>
     public int TailBytes { get; init; } = TailMemory.DefaultEach;

@@ -35,9 +35,11 @@ internal sealed class PartitionSegments : IDisposable
         _files = files;
         _tails = tails;
         Folder = folder;
-        FinishSwaps();
         var bases = new List<long>();
-        foreach (var name in files.ListFiles(folder))
+        var names = files.ListFiles(folder);
+        if (FinishSwaps(names))
+            names = files.ListFiles(folder);
+        foreach (var name in names)
         {
             if (name.EndsWith(Segment.FileSuffix, StringComparison.Ordinal) && long.TryParse(name.AsSpan(0, name.Length - 4), out var offset))
                 bases.Add(offset);
@@ -360,18 +362,22 @@ internal sealed class PartitionSegments : IDisposable
     /// A file <c>FIRST-LAST.swap</c> stands for the segments FIRST to LAST, from the moment that it has this name: what a crash has left undone
     /// is done here. A file that was not finished is dropped.
     /// </summary>
-    private void FinishSwaps()
+    /// <returns>Whether there was anything to do.</returns>
+    private bool FinishSwaps(IReadOnlyList<string> names)
     {
-        foreach (var name in _files.ListFiles(Folder))
+        var found = false;
+        foreach (var name in names)
         {
             var path = Path.Combine(Folder, name);
             if (name.EndsWith(CleanedSuffix, StringComparison.Ordinal))
             {
+                found = true;
                 _files.DeleteFile(path);
                 continue;
             }
             if (!name.EndsWith(SwapSuffix, StringComparison.Ordinal))
                 continue;
+            found = true;
             var bounds = name[..^SwapSuffix.Length].Split('-');
             var (first, last) = (long.Parse(bounds[0], CultureInfo.InvariantCulture), long.Parse(bounds[1], CultureInfo.InvariantCulture));
             foreach (var other in _files.ListFiles(Folder))
@@ -386,6 +392,7 @@ internal sealed class PartitionSegments : IDisposable
             _files.Rename(path, Path.Combine(Folder, Segment.NameOf(first) + Segment.FileSuffix));
             _files.FlushFolder(Folder);
         }
+        return found;
     }
 
     private void WriteParts(long bytes)

@@ -181,7 +181,7 @@ internal sealed class Segment
         for (var at = _sentOn; at < end; at += FlushPace.PieceBytes)
         {
             var piece = Math.Min(FlushPace.PieceBytes, end - at);
-            File.WriteBack(at, piece, wait: true);
+            File.WriteBack(at, piece, wait: !pace.IsHurried);
             pace.Passed(piece);
         }
         _sentOn = end;

@@ -1,30 +1,68 @@
-using System.Buffers;
 using Millrace.Storage.Files;
 
 namespace Millrace.Log.Storage;
 
 /// <summary>
-/// Memory that all tails share. Without room in it a tail goes to its file, so it bounds memory and refuses nothing.
+/// Memory that all tails share. Without room in it a tail goes to its file, so it bounds memory and refuses nothing. Thread-safe.
 /// </summary>
+/// <remarks>
+/// Its own pool: a checkpoint gives a thousand arrays back at once, and the runtime's shared pool lets most of such a crowd go, to be collected
+/// and made again.
+/// </remarks>
 /// <param name="total">Bytes of all tails (BrokerOptions.TailMemoryBytes).</param>
 /// <param name="each">The most of one segment.</param>
 internal sealed class TailMemory(long total, int each)
 {
     public const int DefaultEach = 64 << 10;
 
+    /// <summary>Sizes are this and its multiples by four.</summary>
+    private const int SmallestBytes = 2 << 10;
+
+    private readonly Lock _gate = new();
+    private readonly List<Stack<byte[]>> _free = [];
     private long _left = total;
 
     public int Each { get; } = each;
 
-    public bool TryTake(int bytes)
+    /// <summary>An array of at least so many bytes, or null when there is no room.</summary>
+    public byte[]? Rent(int bytes)
     {
-        if (Interlocked.Add(ref _left, -bytes) >= 0)
-            return true;
-        Interlocked.Add(ref _left, bytes);
-        return false;
+        var (place, size) = PlaceOf(bytes);
+        lock (_gate)
+        {
+            if (place < _free.Count && _free[place].TryPop(out var free))
+                return free;
+            // Arrays of other sizes that nobody uses make room.
+            for (var other = 0; other < _free.Count && _left < size; other++)
+            {
+                while (_left < size && _free[other].TryPop(out var unused))
+                    _left += unused.Length;
+            }
+            if (_left < size)
+                return null;
+            _left -= size;
+        }
+        return GC.AllocateUninitializedArray<byte>(size);
     }
 
-    public void Give(int bytes) => Interlocked.Add(ref _left, bytes);
+    public void Return(byte[] array)
+    {
+        var (place, _) = PlaceOf(array.Length);
+        lock (_gate)
+        {
+            while (_free.Count <= place)
+                _free.Add(new Stack<byte[]>());
+            _free[place].Push(array);
+        }
+    }
+
+    private static (int Place, int Size) PlaceOf(int bytes)
+    {
+        var (place, size) = (0, SmallestBytes);
+        while (size < bytes)
+            (place, size) = (place + 1, size * 4);
+        return (place, size);
+    }
 }
 
 /// <summary>
@@ -37,7 +75,6 @@ internal sealed class TailMemory(long total, int each)
 /// <param name="isNew">The file is made with the first write; one that a crash left under its name is emptied.</param>
 internal sealed class SegmentTail(TailMemory memory, long from, bool isNew)
 {
-    private const int FirstBytes = 2 << 10;
     private readonly Lock _gate = new();
     private byte[] _bytes = [];
     private int _length;
@@ -162,8 +199,7 @@ internal sealed class SegmentTail(TailMemory memory, long from, bool isNew)
         _length = 0;
         if (_bytes.Length == 0)
             return;
-        memory.Give(_bytes.Length);
-        ArrayPool<byte>.Shared.Return(_bytes);
+        memory.Return(_bytes);
         _bytes = [];
     }
 
@@ -171,15 +207,11 @@ internal sealed class SegmentTail(TailMemory memory, long from, bool isNew)
     {
         if (wanted <= _bytes.Length)
             return true;
-        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(FirstBytes, Math.Max(wanted, Math.Min(memory.Each, 4 * _bytes.Length))));
-        if (!memory.TryTake(larger.Length - _bytes.Length))
-        {
-            ArrayPool<byte>.Shared.Return(larger);
+        if (memory.Rent(wanted) is not { } larger)
             return false;
-        }
         _bytes.AsSpan(0, _length).CopyTo(larger);
         if (_bytes.Length > 0)
-            ArrayPool<byte>.Shared.Return(_bytes);
+            memory.Return(_bytes);
         _bytes = larger;
         return true;
     }
