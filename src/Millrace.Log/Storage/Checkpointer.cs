@@ -158,7 +158,7 @@ internal sealed partial class Checkpointer
     {
         // First all bytes, then all flushes: the file system makes the files' new lengths durable together with the first flush.
         if (!ForEach(work, (partition, segments, names) => PartitionSegments.WriteBack(segments, _pace, !Faults.LeaveTails))
-            || !ForEach(work, (partition, segments, names) => PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names)))
+            || !ForEach(work, (partition, segments, names) => PartitionSegments.Sync(_files, partition.Segments.Folder, segments, names, _pace)))
         {
             return;
         }

@@ -8,6 +8,12 @@ internal sealed class FlushPace : IDisposable
 {
     public const long PieceBytes = 1 << 20;
 
+    /// <summary>What a flush costs others, as bytes: it makes the disk write out all that it has taken, whatever the file.</summary>
+    private const long FlushBytes = PieceBytes;
+
+    /// <summary>What a file costs at least, as bytes.</summary>
+    private const long FileBytes = PieceBytes / 4;
+
     private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(1);
     private readonly ManualResetEventSlim _hurry = new(initialState: false, spinCount: 0);
     private long _passed;
@@ -29,6 +35,12 @@ internal sealed class FlushPace : IDisposable
         _passed = 0;
         _hurry.Wait(Rest);
     }
+
+    /// <summary>A file's bytes have gone to the disk.</summary>
+    public void FilePassed() => Passed(FileBytes);
+
+    /// <summary>A file has been flushed.</summary>
+    public void Flushed() => Passed(FlushBytes);
 
     public void Dispose() => _hurry.Dispose();
 }

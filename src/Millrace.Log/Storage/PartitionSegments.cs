@@ -206,7 +206,7 @@ internal sealed class PartitionSegments : IDisposable
     }
 
     /// <summary>Makes durable what <see cref="WriteBack"/> has brought to the disk, and the files' names.</summary>
-    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names)
+    public static void Sync(IFileSystem files, string folder, List<Segment> segments, bool names, FlushPace pace)
     {
         foreach (var segment in segments)
         {
@@ -215,6 +215,7 @@ internal sealed class PartitionSegments : IDisposable
             try
             {
                 segment.Flush();
+                pace.Flushed();
                 segment.TrySaveIndex();
             }
             finally
@@ -223,7 +224,10 @@ internal sealed class PartitionSegments : IDisposable
             }
         }
         if (names)
+        {
             files.FlushFolder(folder);
+            pace.Flushed();
+        }
     }
 
     /// <summary>The segments written since the last call, and whether files were made or deleted.</summary>

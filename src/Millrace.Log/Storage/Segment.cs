@@ -184,6 +184,7 @@ internal sealed class Segment
             File.WriteBack(at, piece, wait: !pace.IsHurried);
             pace.Passed(piece);
         }
+        pace.FilePassed();
         _sentOn = end;
     }
 
