@@ -351,6 +351,7 @@ internal sealed class Journal : IDisposable
         if (_current!.File.Length > _position)
         {
             _current.File.SetLength(_position);
+            _current.Length = Math.Min(_current.Length, _position);
             _flushed = -1;
         }
         _refused = false;

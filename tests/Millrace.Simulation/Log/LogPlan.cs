@@ -25,6 +25,9 @@ internal sealed record LogPlan
 
     public int JournalBytes { get; init; } = 6_000;
 
+    /// <summary>What of a segment may wait in memory; null: a quarter of the journal.</summary>
+    public int? TailBytes { get; init; }
+
     /// <summary>Producers with several batches on their way, whose connections are cut.</summary>
     public int Pipelines { get; init; }
 

@@ -285,7 +285,7 @@ internal sealed class SimulatedLog
         Store = LogStore.Open(
             new LogStoreOptions
             {
-                Folder = "/data/log", Files = files, Inline = true, JournalBytes = _plan.JournalBytes, TailBytes = (int)Math.Min(64 << 10, _plan.JournalBytes / 4), Faults = _plan.Faults,
+                Folder = "/data/log", Files = files, Inline = true, JournalBytes = _plan.JournalBytes, TailBytes = _plan.TailBytes ?? _plan.JournalBytes / 4, Faults = _plan.Faults,
                 TopicDefaults = new Dictionary<string, string> { ["segment.bytes"] = "4096", ["retention.ms"] = "-1" },
                 NewId = () =>
                 {
