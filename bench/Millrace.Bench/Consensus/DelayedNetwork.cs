@@ -74,6 +74,8 @@ internal sealed class DelayedNetwork : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _isStopping = true;
+        // A thread that waits in a read keeps its device, whose name the next network needs; without the device the read ends.
+        await RunAsync("ip", "link del mrt-client", CancellationToken.None);
         foreach (var device in _devices.Values)
             _ = Close(device);
         await RemoveAsync();
