@@ -130,10 +130,10 @@ internal sealed class EtcdctlRunner(string program, string endpoints)
             return lines;
         }
 
-        /// <summary>SIGINT, upon which a lock or seat is given back.</summary>
+        /// <summary>SIGTERM, upon which a lock or seat is given back. SIGINT would do, but a process keeps ignoring it when the shell that began the tests did.</summary>
         public async Task InterruptAsync()
         {
-            using (var kill = Process.Start("kill", ["-INT", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
+            using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
                 await kill.WaitForExitAsync();
             using var patience = new CancellationTokenSource(Patience);
             await process.WaitForExitAsync(patience.Token);

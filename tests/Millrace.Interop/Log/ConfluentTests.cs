@@ -6,10 +6,7 @@ using TopicPartition = Confluent.Kafka.TopicPartition;
 
 namespace Millrace.Interop.Log;
 
-/// <summary>
-/// Confluent.Kafka's producer and admin client against the broker. Its consumer, and admin calls that answer with partitions, ask
-/// for functions that the distribution's librdkafka lacks: those are tried through kcat and Apache Kafka's own tools.
-/// </summary>
+/// <summary>Confluent.Kafka's producer and admin client against the broker.</summary>
 public sealed class ConfluentTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);

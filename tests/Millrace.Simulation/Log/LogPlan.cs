@@ -49,6 +49,9 @@ internal sealed record LogPlan
     /// <summary>The disk is full for a while, and again.</summary>
     public bool FullDisk { get; init; }
 
+    /// <summary>Of so many steps the disk fills up in one.</summary>
+    public int FullEach { get; init; } = 60;
+
     /// <summary>The longest that a flush takes.</summary>
     public int SlowFlushMillis { get; init; }
 

@@ -24,7 +24,7 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
         ["compact keeps aborted"] = (new LogFaults { CompactKeepsAborted = true }, 400, p => p with { StepsEach = 600, Transactors = 3 }),
         ["remember refused"] = (new LogFaults { RememberRefused = true }, 200, p => p with { FullDisk = true, Pipelines = 2 }),
         ["keep refused"] = (new LogFaults { KeepRefused = true }, 400, p => p with { FullDisk = true, PowerFailures = 0.3 }),
-        ["leave refused"] = (new LogFaults { LeaveRefused = true }, 2000, p => p with { FullDisk = true, PowerFailures = 0, JournalBytes = 2_000, TailBytes = 0, Pipelines = 2, Lives = 8 }),
+        ["leave refused"] = (new LogFaults { LeaveRefused = true }, 200, p => p with { FullDisk = true, FullEach = 12, PowerFailures = 0, JournalBytes = 12_000, TailBytes = 0, Pipelines = 2, Lives = 8 }),
         ["skip read check"] = (new LogFaults { SkipReadCheck = true }, 50, p => p with { Rot = true }),
         ["stop at damage"] = (new LogFaults { StopAtDamage = true }, 100, p => p with { Rot = true }),
         ["answer duplicates at once"] = (new LogFaults { AnswerDuplicateAtOnce = true }, 200, p => p with { Pipelines = 3 }),

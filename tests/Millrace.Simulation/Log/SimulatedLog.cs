@@ -201,7 +201,7 @@ internal sealed class SimulatedLog
             _time.Jump(_random.Next(-3 * DayMillis, 3 * DayMillis));
         if (_plan.Aging && _random.Next(60) == 0)
             _time.Jump(_random.Next((int)AgingProducer.RetentionMillis));
-        if (_plan.FullDisk && _random.Next(_full ? 15 : 60) == 0)
+        if (_plan.FullDisk && _random.Next(_full ? 15 : _plan.FullEach) == 0)
             SetRoom(!_full);
         if (_plan.Rot && _random.Next(100) == 0)
             RotInspection.Run(this, _disk, _random);

@@ -39,20 +39,25 @@ public sealed class ConsumerGroupTests(ITestOutputHelper output)
         public HashSet<(string Topic, int Partition)> Owned { get; } = [];
 
         private bool _told = true;
+        private bool _lost;
 
         public ConsumerHeartbeat Next()
         {
             var isJoin = Epoch == 0;
+            var isFull = isJoin || _lost;
             var beat = new ConsumerHeartbeat
             {
-                MemberId = id, Epoch = Epoch, RebalanceTimeoutMs = isJoin ? 10_000 : -1, Topics = isJoin ? [.. topics] : null,
-                Owned = isJoin ? [] : _told ? null : [.. Owned],
+                MemberId = id, Epoch = Epoch, RebalanceTimeoutMs = isFull ? 10_000 : -1, Topics = isFull ? [.. topics] : null,
+                Owned = isJoin ? [] : _told && !isFull ? null : [.. Owned],
             };
             if (isJoin)
                 Owned.Clear();
-            _told = true;
+            (_told, _lost) = (true, false);
             return beat;
         }
+
+        /// <summary>No answer came: like Kafka's client it tells everything with the next heartbeat, and so learns its assignment again.</summary>
+        public void Lose() => _lost = true;
 
         public void Take(HeartbeatResult result)
         {
@@ -244,7 +249,9 @@ public sealed class ConsumerGroupTests(ITestOutputHelper output)
     private static void Beat(ConsumerGroup group, Client client, long now, bool lose = false)
     {
         var result = Heartbeat(group, client.Next(), now);
-        if (!lose)
+        if (lose)
+            client.Lose();
+        else
             client.Take(result);
     }
 
