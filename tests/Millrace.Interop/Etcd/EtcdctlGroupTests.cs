@@ -52,7 +52,8 @@ public sealed class EtcdctlGroupTests
     {
         var all = new EtcdctlRunner(program, group.Endpoints);
         group.Prepare("d");
-        await all.ExpectAsync($"member add d --learner --peer-urls={group.PeerUrlOf("d")}", "Member (?<id>[0-9a-f]+) added (?:as learner )?to cluster.*");
+        // etcdctl pads ids to sixteen places.
+        await all.ExpectAsync($"member add d --learner --peer-urls={group.PeerUrlOf("d")}", "Member +(?<id>[0-9a-f]+) added (?:as learner )?to cluster.*");
         await all.ExpectAsync($"member add d --peer-urls={group.PeerUrlOf("d")}", "!etcdserver: Peer URLs already exists");
         group.Join("d");
         // Promotion is refused until the learner has caught up.
@@ -61,7 +62,7 @@ public sealed class EtcdctlGroupTests
         await UntilAsync(async () => (await added.RunAsync("get after")).Output == "after\nkill\n");
         await added.ExpectAsync("put by-d d", "OK");
         await all.ExpectAsync("member list", "(?:[0-9a-f]+, started, [abcd], [^\n]*false\n?){4}");
-        await all.ExpectAsync("member remove {id}", "Member [0-9a-f]+ removed from cluster.*");
+        await all.ExpectAsync("member remove {id}", "Member +[0-9a-f]+ removed from cluster.*");
         await all.ExpectAsync("member remove {id}", "!etcdserver: member not found");
         await new EtcdctlRunner(program, group.EndpointOf("a")).ExpectAsync("get by-d", "by-d\nd");
     }
