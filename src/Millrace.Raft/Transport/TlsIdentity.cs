@@ -94,7 +94,9 @@ public sealed class TlsIdentity
         return policy;
     }
 
-    private static SslStreamCertificateContext LoadCertificate(string certificate, string key)
+    /// <summary>A certificate with its key and whatever chain stands behind it in its file, all in PEM form.</summary>
+    /// <exception cref="CryptographicException">The files hold no such thing.</exception>
+    public static SslStreamCertificateContext LoadCertificate(string certificate, string key)
     {
         using var pem = X509Certificate2.CreateFromPemFile(certificate, key);
         // Through PKCS#12, since a key from PEM is not one that every platform's TLS can use.

@@ -156,6 +156,10 @@ internal static class ClusterManagement
         return settings?.Tls is { } tls ? tls with { Ca = tls.Ca ?? (settings.Endpoints.Count == 0 ? tls.Certificate : null), RequireClientCertificate = false } : null;
     }
 
+    /// <summary>What a command on the store says when the store did not do as it was asked.</summary>
+    public static CommandException Refusal(CoordinationException error) => new(
+        error.Message, "start a store with ./millrace up, or name another with --endpoints", error.InnerException is null ? ExitCode.Failure : ExitCode.Unreachable);
+
     public static Uri[] Addresses(ParseResult parsed)
     {
         if (parsed.GetValue(Endpoints) is not { } list)

@@ -87,9 +87,7 @@ internal static class SagaCommands
         }
         catch (CoordinationException error)
         {
-            throw new CommandException(
-                error.Message, "start a store with ./millrace up, or name another with --endpoints",
-                error.InnerException is null ? ExitCode.Failure : ExitCode.Unreachable);
+            throw ClusterManagement.Refusal(error);
         }
         catch (SagaStepException stuck)
         {

@@ -96,9 +96,7 @@ internal static class SessionCommands
         }
         catch (CoordinationException error)
         {
-            throw new CommandException(
-                error.Message, "start a store with ./millrace up, or name another with --endpoints",
-                error.InnerException is null ? ExitCode.Failure : ExitCode.Unreachable);
+            throw ClusterManagement.Refusal(error);
         }
     }
 }

@@ -86,9 +86,7 @@ internal static class TransactionCommands
         }
         catch (CoordinationException error)
         {
-            throw new CommandException(
-                error.Message, "start a store with ./millrace up, or name another with --endpoints",
-                error.InnerException is null ? ExitCode.Failure : ExitCode.Unreachable);
+            throw ClusterManagement.Refusal(error);
         }
         catch (Exception error) when (error is IcebergException or IOException)
         {

@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Millrace.Log.Security;
+using Millrace.Raft.Transport;
 using Millrace.Schemas;
 using YamlDotNet.RepresentationModel;
 
@@ -139,14 +140,7 @@ internal sealed record KafkaSecuritySettings
         }
         try
         {
-            using var pem = X509Certificate2.CreateFromPemFile(certificate, key);
-            // Through PKCS#12, since a key from PEM is not one that every platform's TLS can use.
-            var leaf = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), null);
-            var chain = new X509Certificate2Collection();
-            chain.ImportFromPemFile(certificate);
-            if (chain.Count > 0)
-                chain.RemoveAt(0);
-            return SslStreamCertificateContext.Create(leaf, chain, offline: true);
+            return TlsIdentity.LoadCertificate(certificate, key);
         }
         catch (CryptographicException error)
         {

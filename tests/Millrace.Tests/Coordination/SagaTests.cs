@@ -1,28 +1,11 @@
 using Millrace.Coordination.Client;
-using Millrace.Coordination.Node;
 using Millrace.Coordination.Sagas;
 
 namespace Millrace.Tests.Coordination;
 
-public sealed class SagaTests : IAsyncLifetime
+public sealed class SagaTests : SingleStoreTests
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("millrace-saga-").FullName;
     private readonly List<string> _calls = [];
-    private CoordinationNode _node = null!;
-    private CoordinationClient _client = null!;
-
-    public async Task InitializeAsync()
-    {
-        _node = await CoordinationNode.StartAsync(new CoordinationOptions { DataFolder = _folder, ClientPort = 0, PeerPort = -1 });
-        _client = new CoordinationClient([new Uri($"http://127.0.0.1:{_node.ClientPort}")]);
-    }
-
-    public async Task DisposeAsync()
-    {
-        _client.Dispose();
-        await _node.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
-    }
 
     [Fact]
     public async Task All_steps_are_done_once_and_a_saga_that_is_done_is_not_done_again()
@@ -46,7 +29,7 @@ public sealed class SagaTests : IAsyncLifetime
     {
         var dies = new SagaStep("two", (key, _) => throw new InvalidOperationException("died in " + key), null);
         await Assert.ThrowsAsync<InvalidOperationException>(() => RunAsync("c", Step("one"), dies, Step("three")));
-        Assert.Equal(SagaState.Running, (await new SagaRunner(_client).ListAsync(CancellationToken.None)).Single(s => s.Id == "c").Record.State);
+        Assert.Equal(SagaState.Running, (await new SagaRunner(Client).ListAsync(CancellationToken.None)).Single(s => s.Id == "c").Record.State);
         Assert.Equal(SagaState.Done, (await RunAsync("c", Step("one"), Step("two"), Step("three"))).State);
         Assert.Equal(["c/one/do", "c/two/do", "c/three/do"], _calls);
     }
@@ -61,7 +44,7 @@ public sealed class SagaTests : IAsyncLifetime
     }
 
     private Task<SagaRecord> RunAsync(string id, params SagaStep[] steps) =>
-        new SagaRunner(_client).RunAsync(id, "as the test says", _ => steps, CancellationToken.None);
+        new SagaRunner(Client).RunAsync(id, "as the test says", _ => steps, CancellationToken.None);
 
     private SagaStep Step(string name, bool fails = false) => new(
         name,
