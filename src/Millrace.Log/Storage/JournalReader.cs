@@ -20,10 +20,11 @@ internal static class JournalReader
             if (!name.StartsWith(Journal.FilePrefix, StringComparison.Ordinal))
                 continue;
             var path = Path.Combine(folder, name);
-            var generation = NewestGeneration(files, path, salt);
+            var (generation, hasFirst) = NewestGeneration(files, path, salt);
             highest = Math.Max(highest, generation);
-            // A file without any group was made and not used yet.
-            if (generation > 0 && generation >= fromGeneration)
+            // A file without any group was made and not used yet. One without its first is being prepared or begun anew, so it was free; only
+            // a checkpoint says otherwise. Had it been damaged instead, its batches would be missed where the next generation goes on.
+            if (generation > 0 && generation >= fromGeneration && (hasFirst || fromGeneration > 0))
                 found.Add((generation, path));
         }
         found.Sort();
@@ -51,12 +52,19 @@ internal static class JournalReader
     }
 
     /// <summary>The generation in use is the highest in the file: what an earlier use left behind is lower.</summary>
-    private static long NewestGeneration(IFileSystem files, string path, uint salt)
+    private static (long Generation, bool HasFirst) NewestGeneration(IFileSystem files, string path, uint salt)
     {
         using var file = files.Open(path);
         long newest = 0;
-        ForEachGroup(file, salt, 0, group => newest = Math.Max(newest, group.Generation));
-        return newest;
+        var hasFirst = false;
+        ForEachGroup(file, salt, 0, group =>
+        {
+            if (group.Generation < newest)
+                return;
+            hasFirst = (hasFirst && group.Generation == newest) || group.Sequence == 1;
+            newest = group.Generation;
+        });
+        return (newest, hasFirst);
     }
 
     /// <summary>Looks at every place where a group may begin, also behind damaged ones.</summary>

@@ -273,8 +273,21 @@ public sealed class CrashTests(ITestOutputHelper output)
                 Assert.True(Prepared());
                 Assert.True(SpinWait.SpinUntil(() => partition.HighWatermark == attempts.Count, TimeSpan.FromSeconds(60)));
                 // What a killed process leaves: while nothing is written, for a copy is not made in one instant.
-                Assert.True(SpinWait.SpinUntil(() => store.IsCheckpointIdle, TimeSpan.FromSeconds(60)));
-                Copy(options.Folder, copy);
+                var copied = false;
+                void CopyIdle()
+                {
+                    // Checkpoints begin on this thread only.
+                    if (!copied && store.IsCheckpointIdle)
+                        Copy(options.Folder, copy);
+                    copied |= Directory.Exists(copy);
+                }
+                Assert.True(SpinWait.SpinUntil(
+                    () =>
+                    {
+                        store.Committer.BetweenAndWait(CopyIdle);
+                        return copied;
+                    },
+                    TimeSpan.FromSeconds(60)));
             }
             using (var killed = LogStore.Open(options with { Folder = copy }, NullLogger.Instance))
                 CheckAll(killed.Find("t")!.Partitions[0], attempts);
@@ -288,6 +301,31 @@ public sealed class CrashTests(ITestOutputHelper output)
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void A_free_journal_file_that_was_being_wiped_is_no_damage_to_a_start_without_a_checkpoint(int later)
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = LogWorkload.Open(disk);
+        var partition = store.Create("t", 1, new Dictionary<string, string>()).Topic.Partitions[0];
+        var attempts = new List<LogWorkload.Attempt>();
+        for (var i = 0; i < 3; i++)
+            attempts.Add(Append(store, partition, i));
+        store.Committer.RequestCheckpoint();
+        store.Committer.RunCycle();
+        for (var i = 0; i < later; i++)
+            attempts.Add(Append(store, partition, 3 + i));
+        store.Abandon();
+        disk.Crash(CrashOutcome.NothingUnflushed);
+        var root = "/data/log";
+        using (var file = disk.Open(Path.Combine(root, "journal", "journal-0")))
+            file.Write(0, new byte[JournalFormat.Alignment]);
+        disk.DeleteFile(Path.Combine(root, Checkpoint.FileName));
+        using var again = LogWorkload.Open(disk);
+        CheckAll(again.Find("t")!.Partitions[0], attempts);
     }
 
     private static void Copy(string from, string to)
