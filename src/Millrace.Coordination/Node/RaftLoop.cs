@@ -130,7 +130,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
     }
 
     /// <summary>Completes when a read here sees everything that was acknowledged before this call.</summary>
-    public Task WaitForReadAsync(bool byQuorum) => _reads.WaitAsync(byQuorum);
+    public ValueTask WaitForReadAsync(bool byQuorum, bool isLight) => _reads.WaitAsync(byQuorum, isLight);
 
     public bool HasReads => !_reads.IsEmpty;
 
@@ -382,7 +382,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
         List<ReadBatch>? batches = null;
         foreach (var batch in _unasked)
         {
-            if (batch.ByQuorum == byQuorum && !batch.Ready.IsCompleted)
+            if (batch.ByQuorum == byQuorum && !batch.IsCompleted)
                 (batches ??= []).Add(batch);
         }
         if (batches is null)

@@ -1,24 +1,61 @@
+using System.Threading.Tasks.Sources;
 using Millrace.Coordination.Store;
 
 namespace Millrace.Coordination.Node;
 
+/// <summary>A read that waits until the state here is new enough; awaited once.</summary>
+internal sealed class WaitingRead : IValueTaskSource
+{
+    private ManualResetValueTaskSourceCore<bool> _core;
+
+    /// <param name="isLight">What follows is quick and may run where the read is released.</param>
+    public WaitingRead(bool isLight) => _core.RunContinuationsAsynchronously = !isLight;
+
+    public ValueTask Task => new(this, _core.Version);
+
+    public void Release() => _core.SetResult(true);
+
+    public void Fail(StoreException error) => _core.SetException(error);
+
+    void IValueTaskSource.GetResult(short token) => _core.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _core.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _core.OnCompleted(continuation, state, token, flags);
+}
+
 /// <summary>Reads that began at about the same time and share one question to the group.</summary>
+/// <remarks>
+/// Each has a completion of its own: of many that await one task, all but one are handed to the thread pool, where each switch of threads and each
+/// answer sent alone costs more than the read.
+/// </remarks>
 internal sealed class ReadBatch
 {
-    // Continuations run where the batch is released: a switch of threads for each read would cost more than the read.
-    private readonly TaskCompletionSource _ready = new();
+    private List<WaitingRead>? _reads = [];
 
-    /// <summary>Completes when the state here is at least as new as when the batch was asked.</summary>
-    public Task Ready => _ready.Task;
+    public bool IsCompleted => Volatile.Read(ref _reads) is null;
 
     public required bool ByQuorum { get; init; }
 
     /// <summary>By the time provider's timestamps.</summary>
     public required long BeganAt { get; init; }
 
-    public void Release() => _ready.TrySetResult();
+    /// <summary>Only while the gate hands it out.</summary>
+    public void Add(WaitingRead read) => _reads!.Add(read);
 
-    public void Fail(StoreException error) => _ready.TrySetException(error);
+    /// <summary>The state here is at least as new as when the batch was asked.</summary>
+    public void Release()
+    {
+        foreach (var read in Interlocked.Exchange(ref _reads, null) ?? [])
+            read.Release();
+    }
+
+    public void Fail(StoreException error)
+    {
+        foreach (var read in Interlocked.Exchange(ref _reads, null) ?? [])
+            read.Fail(error);
+    }
 }
 
 /// <summary>Hands out the batch that a read may join: the newest that was not asked yet.</summary>
@@ -38,35 +75,35 @@ internal sealed class ReadGate(TimeProvider time, Action<ReadBatch> post)
         }
     }
 
-    public Task WaitAsync(bool byQuorum)
+    public ValueTask WaitAsync(bool byQuorum, bool isLight)
     {
+        var read = new WaitingRead(isLight);
+        // The task first: the batch may be released, on this thread, before this returns.
+        var task = read.Task;
         ReadBatch batch;
         lock (_lock)
         {
             ref var open = ref byQuorum ? ref _byQuorum : ref _byIndex;
             if (open is not null)
-                return open.Ready;
+            {
+                open.Add(read);
+                return task;
+            }
             open = batch = new ReadBatch { ByQuorum = byQuorum, BeganAt = time.GetTimestamp() };
-            while (_waiting.TryPeek(out var oldest) && oldest.Ready.IsCompleted)
+            batch.Add(read);
+            while (_waiting.TryPeek(out var oldest) && oldest.IsCompleted)
                 _waiting.Dequeue();
             _waiting.Enqueue(batch);
         }
-        // The task first: the batch may be released, on this thread, before this returns.
-        var ready = batch.Ready;
         post(batch);
-        return ready;
+        return task;
     }
 
     /// <summary>From now on reads begin a new batch; called before the batch is asked.</summary>
     public void Close(ReadBatch batch)
     {
         lock (_lock)
-        {
-            if (_byIndex == batch)
-                _byIndex = null;
-            if (_byQuorum == batch)
-                _byQuorum = null;
-        }
+            CloseHeld(batch);
     }
 
     /// <summary>Gives up those that began before a time.</summary>
@@ -77,11 +114,21 @@ internal sealed class ReadGate(TimeProvider time, Action<ReadBatch> post)
             ReadBatch oldest;
             lock (_lock)
             {
-                if (!_waiting.TryPeek(out oldest!) || (!oldest.Ready.IsCompleted && oldest.BeganAt >= timestamp))
+                if (!_waiting.TryPeek(out oldest!) || (!oldest.IsCompleted && oldest.BeganAt >= timestamp))
                     return;
                 _waiting.Dequeue();
+                // Nobody may join it any more, or it would wait for ever.
+                CloseHeld(oldest);
             }
             oldest.Fail(error);
         }
+    }
+
+    private void CloseHeld(ReadBatch batch)
+    {
+        if (_byIndex == batch)
+            _byIndex = null;
+        if (_byQuorum == batch)
+            _byQuorum = null;
     }
 }

@@ -190,12 +190,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     /// <exception cref="StoreException">The group did not answer in time.</exception>
     /// <param name="mode">Another way than the member's own.</param>
     /// <param name="isLight">The caller's read is quick and may run on the thread that found out that it can.</param>
-    public async ValueTask WaitForReadAsync(ReadMode? mode = null, bool isLight = false)
-    {
-        var ready = _loop.WaitForReadAsync(byQuorum: (mode ?? _options.Reads) == ReadMode.Quorum);
-        if (!ready.IsCompletedSuccessfully)
-            await ready.ConfigureAwait(isLight ? ConfigureAwaitOptions.None : ConfigureAwaitOptions.ForceYielding);
-    }
+    public ValueTask WaitForReadAsync(ReadMode? mode = null, bool isLight = false) =>
+        _loop.WaitForReadAsync(byQuorum: (mode ?? _options.Reads) == ReadMode.Quorum, isLight);
 
     /// <summary>Looks at the state, with no entry applied meanwhile.</summary>
     public T Read<T>(Func<CoordinationMachine, T> look)

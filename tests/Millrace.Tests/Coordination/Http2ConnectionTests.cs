@@ -96,6 +96,24 @@ public sealed class Http2ConnectionTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void The_answer_to_a_ping_leaves_with_the_next_answer_or_alone_when_there_is_none()
+    {
+        var client = new Client();
+        client.Send(Ping, 0, 0, [1, 1, 1, 1, 1, 1, 1, 1]);
+        Assert.True(client.Connection.HoldsPong);
+        Assert.DoesNotContain(client.Frames, static f => f.Type == Ping);
+        client.Call(1, "/test/Echo", "takes it along");
+        Assert.False(client.Connection.HoldsPong);
+        Assert.Single(client.Frames, static f => f.Type == Ping && f.Payload[0] == 1);
+        client.Send(Ping, 0, 0, [2, 2, 2, 2, 2, 2, 2, 2]);
+        client.Send(Ping, 0, 0, [3, 3, 3, 3, 3, 3, 3, 3]);
+        client.Connection.FlushPong();
+        Assert.Equal([1, 2, 3], client.Frames.Where(static f => f.Type == Ping).Select(static f => f.Payload[0]));
+        client.Connection.FlushPong();
+        Assert.Equal(3, client.Frames.Count(static f => f.Type == Ping));
+    }
+
+    [Fact]
     public void Too_many_calls_at_once_are_refused_also_when_the_client_gives_them_up_at_once()
     {
         var client = new Client();

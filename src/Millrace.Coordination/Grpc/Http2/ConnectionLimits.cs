@@ -27,6 +27,9 @@ internal sealed record ConnectionLimits
     /// <summary>Until when a client must have begun to speak HTTP/2. Default 10 s.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long the answer to a ping may wait for an answer to a call that it can leave with. Default 20 ms.</summary>
+    public TimeSpan PongPatience { get; init; } = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Threads that read from clients. Default: one for every two processors, at most 4.</summary>
     public int Threads { get; init; } = Math.Clamp(Environment.ProcessorCount / 2, 1, 4);
 }

@@ -66,6 +66,8 @@ internal sealed class Http2Connection : IBatched
     private bool _isReadPaused;
     private bool _isGoingAway;
     private bool _isClosed;
+    private ulong _heldPong;
+    private bool _holdsPong;
 
     public Http2Connection(IHttp2Transport transport, ConnectionLimits limits, GrpcServer server)
     {
@@ -89,6 +91,15 @@ internal sealed class Http2Connection : IBatched
 
     /// <summary>The client has said that it speaks HTTP/2.</summary>
     public bool HasPreface => _hasPreface;
+
+    /// <summary>
+    /// The answer to a ping waits to leave with something else. gRPC clients ping with almost every answer that they get, to measure the network,
+    /// and a packet of its own for each costs both sides as much as the next answer does.
+    /// </summary>
+    public bool HoldsPong => Volatile.Read(ref _holdsPong);
+
+    /// <summary>Since when, by the provider's timestamps. The reader.</summary>
+    public long HoldsPongSince { get; private set; }
 
     /// <summary>No call is under way.</summary>
     public bool IsIdle => Volatile.Read(ref _running) == 0;
@@ -173,6 +184,14 @@ internal sealed class Http2Connection : IBatched
 
     void IBatched.EndBatch() => Flush();
 
+    /// <summary>Sends the answer to a ping that nothing else took along.</summary>
+    public void FlushPong()
+    {
+        lock (_lock)
+            TakePongAlong();
+        Flush();
+    }
+
     /// <summary>Sends what waits, as much as the network takes now.</summary>
     public void Flush()
     {
@@ -181,6 +200,8 @@ internal sealed class Http2Connection : IBatched
             _isFlushQueued = 0;
             if (_isClosed || _isBlocked)
                 return;
+            if (_out.HasUnsent)
+                TakePongAlong();
             while (_out.HasUnsent)
             {
                 var sent = _transport.Send(_out.Unsent);
@@ -357,10 +378,7 @@ internal sealed class Http2Connection : IBatched
                 Require(payload.Length == 8, Http2Error.FrameSize, "a malformed ping");
                 Require(id == 0, Http2Error.Protocol, "a ping within a call");
                 if ((flags & 1) == 0)
-                {
-                    lock (_lock)
-                        _out.Pong(payload);
-                }
+                    TakePing(BinaryPrimitives.ReadUInt64LittleEndian(payload));
                 break;
             case 7:
                 // It wants no more; what is under way may end.
@@ -373,6 +391,27 @@ internal sealed class Http2Connection : IBatched
                 ContinueBlock(flags, payload);
                 break;
         }
+    }
+
+    private void TakePing(ulong data)
+    {
+        lock (_lock)
+        {
+            TakePongAlong();
+            _heldPong = data;
+            _holdsPong = true;
+            HoldsPongSince = Time.GetTimestamp();
+        }
+    }
+
+    private void TakePongAlong()
+    {
+        if (!_holdsPong)
+            return;
+        _holdsPong = false;
+        Span<byte> data = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(data, _heldPong);
+        _out.Pong(data);
     }
 
     private static void Require(bool holds, Http2Error code, string message)

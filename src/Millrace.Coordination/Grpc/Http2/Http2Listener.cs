@@ -117,7 +117,9 @@ internal sealed partial class Http2Listener : IAsyncDisposable
     {
         private const int WakeEveryMillis = 100;
         private readonly Http2Listener _owner;
+        private readonly List<Client> _holdPongs = [];
         private long _checkedAt;
+        private long _pongsCheckedAt;
 
         public Worker(Http2Listener owner, int number)
         {
@@ -137,11 +139,12 @@ internal sealed partial class Http2Listener : IAsyncDisposable
             {
                 while (!_owner._isStopping)
                 {
-                    var count = Events.Wait(WakeEveryMillis);
+                    var count = Events.Wait(_holdPongs.Count > 0 ? PongMillis : WakeEveryMillis);
                     OutputBatch.Begin();
                     for (var i = 0; i < count; i++)
                         Take(Events.At(i));
                     OutputBatch.End();
+                    SendPongs();
                     CloseSilent();
                 }
             }
@@ -168,6 +171,36 @@ internal sealed partial class Http2Listener : IAsyncDisposable
                 client.Connection.Writable();
             if ((happened.Events & (Epoll.In | Epoll.Hup | Epoll.Error)) != 0 && !client.Read())
                 Close(client);
+            if (client.Connection.HoldsPong && !client.IsListed)
+            {
+                client.IsListed = true;
+                _holdPongs.Add(client);
+            }
+        }
+
+        private int PongMillis => Math.Clamp((int)_owner._limits.PongPatience.TotalMilliseconds, 1, WakeEveryMillis);
+
+        /// <summary>Those that waited long enough for something to leave with.</summary>
+        private void SendPongs()
+        {
+            var time = _owner._server.Time;
+            var patience = _owner._limits.PongPatience;
+            if (_holdPongs.Count == 0 || time.GetElapsedTime(_pongsCheckedAt) < patience / 4)
+                return;
+            _pongsCheckedAt = time.GetTimestamp();
+            for (var i = _holdPongs.Count - 1; i >= 0; i--)
+            {
+                var client = _holdPongs[i];
+                if (client.Connection.HoldsPong)
+                {
+                    if (time.GetElapsedTime(client.Connection.HoldsPongSince) < patience)
+                        continue;
+                    client.Connection.FlushPong();
+                }
+                client.IsListed = false;
+                _holdPongs[i] = _holdPongs[^1];
+                _holdPongs.RemoveAt(_holdPongs.Count - 1);
+            }
         }
 
         private void Close(Client client)
@@ -199,6 +232,9 @@ internal sealed partial class Http2Listener : IAsyncDisposable
         public long Key => key;
 
         public long Since => since;
+
+        /// <summary>The reader looks after its answer to a ping.</summary>
+        public bool IsListed { get; set; }
 
         public Http2Connection Connection { get; set; } = null!;
 
