@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Millrace.Bench.Running;
+using Millrace.Bench.Streams;
 
 namespace Millrace.Bench.EndToEnd;
 
@@ -62,9 +63,11 @@ internal sealed class EndToEndBenchmark : IBenchmark
         var clock = Stopwatch.StartNew();
         var from = DateTimeOffset.UtcNow;
         var warmed = platform.CpuSeconds();
+        var threads = ThreadTimes.Read(platform.ProcessId);
         // A little before the producer's end, so that the span is one of full load.
         await Task.Delay(span - TimeSpan.FromSeconds(1), cancellation);
         var cores = (platform.CpuSeconds() - warmed) / clock.Elapsed.TotalSeconds;
+        options.Progress($"cores by thread: {ThreadTimes.Describe(threads, clock.Elapsed.TotalSeconds * 1e6, platform.ProcessId)}");
         var resident = platform.ResidentBytes();
         var acknowledged = await FinishAsync(producer, cancellation);
         options.Progress($"{acknowledged} acknowledged; the first {warm.TotalSeconds:0} s took {warmed - started:0.0} processor seconds");

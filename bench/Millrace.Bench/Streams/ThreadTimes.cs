@@ -2,13 +2,14 @@ using System.Globalization;
 
 namespace Millrace.Bench.Streams;
 
-/// <summary>Processor time of this process's threads by name, from /proc/self/task (proc(5): utime and stime in ticks of 10 ms).</summary>
+/// <summary>Processor time of a process's threads by name, from /proc/PID/task (proc(5): utime and stime in ticks of 10 ms).</summary>
 internal static class ThreadTimes
 {
-    public static Dictionary<string, double> Read()
+    /// <param name="process">Its id; null for this process.</param>
+    public static Dictionary<string, double> Read(int? process = null)
     {
         var times = new Dictionary<string, double>(StringComparer.Ordinal);
-        foreach (var task in Directory.EnumerateDirectories("/proc/self/task"))
+        foreach (var task in Directory.EnumerateDirectories($"/proc/{process?.ToString(CultureInfo.InvariantCulture) ?? "self"}/task"))
         {
             string stat;
             try
@@ -31,7 +32,7 @@ internal static class ThreadTimes
     }
 
     /// <summary>Time since <paramref name="before"/> by thread, in microseconds per <paramref name="per"/>, largest first.</summary>
-    public static string Describe(Dictionary<string, double> before, double per) => string.Join(", ", Read()
+    public static string Describe(Dictionary<string, double> before, double per, int? process = null) => string.Join(", ", Read(process)
         .Select(t => (t.Key, Value: (t.Value - before.GetValueOrDefault(t.Key)) * 1e6 / per)).Where(t => t.Value >= 0.005)
         .OrderByDescending(t => t.Value).Select(t => string.Create(CultureInfo.InvariantCulture, $"{t.Key} {t.Value:0.000}")));
 
