@@ -24,7 +24,7 @@ internal sealed class StatelessStep : IDisposable
     public StatelessQueryPlan Plan { get; }
 
     /// <summary>The statement's rows over a batch; the caller disposes of them.</summary>
-    public ColumnBatch Run(ColumnBatch batch) => StepRows.Run(_batch, _statement, batch, Plan.Output);
+    public ColumnBatch Run(ColumnBatch batch) => StepRows.Run(_batch, _statement, [batch], Plan.Output);
 
     public void Dispose()
     {
@@ -34,12 +34,12 @@ internal sealed class StatelessStep : IDisposable
     }
 }
 
-/// <summary>One statement over one batch.</summary>
+/// <summary>One run of a statement over batches.</summary>
 internal static class StepRows
 {
-    public static ColumnBatch Run(BatchTable table, DuckDbStatement statement, ColumnBatch batch, Schema output)
+    public static ColumnBatch Run(BatchTable table, DuckDbStatement statement, IReadOnlyList<ColumnBatch> batches, Schema output)
     {
-        table.Set(batch);
+        table.Set(batches);
         try
         {
             using var result = statement.Execute();

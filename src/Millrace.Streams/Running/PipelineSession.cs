@@ -189,7 +189,7 @@ internal sealed class PipelineSession : IAsyncDisposable
                 Outputs.Add(RestoreCounts(new OutputNode(query.Name, query.Output, Environment.Options.LiveRows)));
                 break;
             case WindowedQueryPlan windowed:
-                var step = new WindowedStep(windowed, QueryDatabase!, input.Schema);
+                var step = new WindowedStep(windowed, QueryDatabase!, input.Schema, Environment.Options.MaxDeferredRows);
                 Windowed.Add(step);
                 input.Windowed.Add(step);
                 Outputs.Add(RestoreCounts(new OutputNode(query.Name, query.Output, Environment.Options.LiveRows) { Windows = step }));

@@ -41,8 +41,14 @@ public sealed record StreamOptions
     /// <summary>Most records of one micro-batch; a backlog fills it, low load does not.</summary>
     public int MaxBatchRecords { get; init; } = 32_768;
 
-    /// <summary>Longest wait for a micro-batch to fill: what low load adds to latency. Each batch costs some 0.9 ms whatever it holds.</summary>
+    /// <summary>Longest wait for a micro-batch to fill: what low load adds to latency.</summary>
     public TimeSpan MaxBatchWait { get; init; } = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>
+    /// Rows that a windowed query lets wait, over micro-batches, for one run of its statement. They never wait for one that somebody looks at,
+    /// that a checkpoint holds, or whose window ends.
+    /// </summary>
+    public int MaxDeferredRows { get; init; } = 16_384;
 
     /// <summary>A record whose event time is further ahead of the clock is quarantined: it would close every open window.</summary>
     public TimeSpan MaxFutureEventTime { get; init; } = TimeSpan.FromHours(1);

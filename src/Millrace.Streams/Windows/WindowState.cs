@@ -70,6 +70,9 @@ internal sealed class WindowState(PartialLayout layout, TimeSpan size)
         return late;
     }
 
+    /// <summary>A window, held or not, ends behind <see cref="ClosedUpTo"/> and not behind <paramref name="watermark"/>.</summary>
+    public bool PassesAnEnd(long watermark) => ClosedUpTo == long.MinValue || StartOf(watermark) > ClosedUpTo;
+
     /// <summary>Takes out the windows that end at or before <paramref name="watermark"/>, oldest first.</summary>
     public IReadOnlyList<ClosedWindow> Close(long watermark)
     {
