@@ -91,6 +91,13 @@ internal sealed class ConsensusBenchmark : IBenchmark
             var (mine, theirs) = await BothAsync(options, ours, etcd, group => tool.PutAsync(group, clients, count, cancellation));
             figures.Add(Beside($"puts, {clients} clients", mine.PerSecond, "puts/s", theirs?.PerSecond, "at least 2x", static (m, t) => m >= 2 * t));
             figures.Add(Beside($"put P99, {clients} clients", mine.P99, "ms", theirs?.P99, "under 0.5x", static (m, t) => m < 0.5 * t));
+            figures.Add(Beside($"put P50, {clients} clients", mine.P50, "ms", theirs?.P50));
+            if (mine.Pauses is { } pauses)
+            {
+                figures.Add(new Figure($"three members stood still for their collectors, {clients} clients", pauses.Paused.TotalMilliseconds * 1000 / count, "µs/put"));
+                figures.Add(new Figure($"longest pause at most, {clients} clients", pauses.Longest, "ms"));
+                options.Progress($"collections {string.Join('/', pauses.Collections)}, pauses {string.Join(' ', pauses.Pauses)}, {pauses.ManagedBytes >> 20} MiB managed, {pauses.ResidentBytes >> 20} MiB resident");
+            }
             figures.Add(Beside($"processor time of three members, {clients} clients", mine.CpuMicros, "µs/put", theirs?.CpuMicros));
             figures.Add(Beside($"processor time of the client, {clients} clients", mine.ClientMicros, "µs/put", theirs?.ClientMicros));
         }

@@ -10,7 +10,8 @@ namespace Millrace.Bench.Consensus;
 /// <param name="P99">Milliseconds.</param>
 /// <param name="CpuMicros">Processor time of all members for each request.</param>
 /// <param name="ClientMicros">Processor time of the tool for each request.</param>
-internal sealed record ToolRun(double PerSecond, double P50, double P99, double CpuMicros, double ClientMicros);
+/// <param name="Pauses">What the members' collectors did meanwhile; null where they have none.</param>
+internal sealed record ToolRun(double PerSecond, double P50, double P99, double CpuMicros, double ClientMicros, GroupPauses? Pauses = null);
 
 /// <summary>Runs <c>etcd-benchmark</c>, so that the client is the same program for both sides.</summary>
 internal sealed partial class EtcdBenchmarkTool(string program)
@@ -39,11 +40,14 @@ internal sealed partial class EtcdBenchmarkTool(string program)
     private async Task<ToolRun> RunAsync(
         StoreGroup group, int clients, int total, string[] command, string rate, CancellationToken cancellation)
     {
+        var pauses = await GroupPauses.SoFarAsync(group, cancellation);
         var before = group.CpuSeconds();
         var (output, cpu) = await OutputAsync(
             ["--endpoints", group.Endpoints, "--conns", Text(Math.Min(clients, 100)), "--clients", Text(clients), .. command], cancellation);
-        return new ToolRun(
-            Number(output, rate), Percentile(output, 50), Percentile(output, 99), (group.CpuSeconds() - before) * 1e6 / total, cpu * 1e6 / total);
+        var spent = group.CpuSeconds() - before;
+        if (pauses is not null)
+            pauses = await GroupPauses.SoFarAsync(group, cancellation) - pauses;
+        return new ToolRun(Number(output, rate), Percentile(output, 50), Percentile(output, 99), spent * 1e6 / total, cpu * 1e6 / total, pauses);
     }
 
     private async Task<(string Output, double CpuSeconds)> OutputAsync(string[] arguments, CancellationToken cancellation)

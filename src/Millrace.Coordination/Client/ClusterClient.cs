@@ -16,6 +16,12 @@ public sealed record MemberReport(
     ulong ClusterId, ulong MemberId, string Version, long DbBytes, ulong Leader, ulong Term, ulong Index, ulong AppliedIndex, long Revision,
     bool IsLearner, IReadOnlyList<string> Errors);
 
+/// <summary>What a member's process costs, since its start.</summary>
+/// <param name="Paused">How long the garbage collector made it stand still.</param>
+/// <param name="Pauses">How often, by length: <see cref="Node.CollectorPauses.Bounds"/>.</param>
+/// <param name="Collections">By generation; a collection counts in all below its own.</param>
+public sealed record MemberProcess(TimeSpan Paused, IReadOnlyList<long> Pauses, IReadOnlyList<long> Collections, long ManagedBytes, long ResidentBytes);
+
 /// <summary>
 /// The management of a group that speaks etcd's v3 API: Millrace's own, or etcd. Thread-safe.
 /// </summary>
@@ -45,6 +51,15 @@ public sealed class ClusterClient : IDisposable
         return new MemberReport(
             answer.Header.ClusterId, answer.Header.MemberId, answer.Version, answer.DbSize, answer.Leader, answer.RaftTerm, answer.RaftIndex,
             answer.RaftAppliedIndex, answer.Header.Revision, answer.IsLearner, [.. answer.Errors]);
+    }
+
+    /// <summary>Asks one member of Millrace's own about its process.</summary>
+    public async Task<MemberProcess> ProcessAsync(Uri endpoint, CancellationToken cancellation)
+    {
+        var answer = await _channels.CallAsync(
+            _channels.For(endpoint), "/millrace.Members/Process", new ProcessQuestion(), ProcessFigures.Parser, cancellation).ConfigureAwait(false);
+        return new MemberProcess(
+            TimeSpan.FromMicroseconds(answer.PauseMicros), [.. answer.Pauses], [.. answer.Collections], answer.ManagedBytes, answer.ResidentBytes);
     }
 
     /// <summary>Tells the group of a member that will start; a learner counts for nothing until it is promoted.</summary>

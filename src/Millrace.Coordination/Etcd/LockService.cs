@@ -183,7 +183,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
         machine.Store.Walk(UnderName(name), 0, version =>
         {
             if (oldest is null || version.CreateRevision < oldest.CreateRevision)
-                oldest = version;
+                oldest = version.ToMessage();
             return true;
         });
         return oldest;

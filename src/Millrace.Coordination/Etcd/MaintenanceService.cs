@@ -27,6 +27,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         server.Unary("/etcdserverpb.Maintenance/HashKV", HashKVRequest.Parser, HashKvAsync);
         server.Unary("/etcdserverpb.Maintenance/MoveLeader", MoveLeaderRequest.Parser, MoveLeaderAsync);
         server.Streaming("/etcdserverpb.Maintenance/Snapshot", SnapshotAsync);
+        server.Unary("/millrace.Members/Process", ProcessQuestion.Parser, LookAsync);
         server.Unary("/grpc.health.v1.Health/Check", HealthCheckRequest.Parser, CheckAsync);
     }
 
@@ -169,6 +170,20 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
             ? HealthCheckResponse.Types.ServingStatus.NotServing
             : HealthCheckResponse.Types.ServingStatus.Serving,
     });
+
+    private ValueTask<ProcessFigures> LookAsync(GrpcCall call, ProcessQuestion question)
+    {
+        callers.Require(call);
+        var figures = new ProcessFigures
+        {
+            PauseMicros = (long)GC.GetTotalPauseDuration().TotalMicroseconds, ManagedBytes = GC.GetTotalMemory(forceFullCollection: false),
+            ResidentBytes = Environment.WorkingSet,
+        };
+        figures.Pauses.AddRange(CollectorPauses.Snapshot());
+        for (var generation = 0; generation <= GC.MaxGeneration; generation++)
+            figures.Collections.Add(GC.CollectionCount(generation));
+        return ValueTask.FromResult(figures);
+    }
 
     /// <summary>Over all versions that a read can see up to a revision; equal on members that are at the same place.</summary>
     private (uint Hash, long Revision, long Compacted) Hash(long revision) => replica.Read(machine =>

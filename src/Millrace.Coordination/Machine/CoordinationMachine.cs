@@ -36,8 +36,8 @@ internal sealed class CoordinationMachine
 
     public IReadOnlyCollection<(ulong Member, AlarmType Alarm)> Alarms => _alarms;
 
-    /// <summary>Told of each revision's changes, in order, before anyone can read them.</summary>
-    public Action<long, IReadOnlyList<KeyValue>>? Changed { get; set; }
+    /// <summary>Told of each revision that has changes, in order, before anyone can read them.</summary>
+    public Action<long>? Changed { get; set; }
 
     /// <summary>Told of leases that begin (with their time in seconds) and end.</summary>
     public Action<long, long>? LeaseGranted { get; set; }
@@ -111,9 +111,8 @@ internal sealed class CoordinationMachine
             var (index, term, result, write) = _ahead.First!.Value;
             _ahead.RemoveFirst();
             (AppliedIndex, AppliedTerm) = (index, term);
-            var changes = Store.Promote(write);
-            if (changes.Count > 0)
-                Changed?.Invoke(Store.Revision, changes);
+            if (Store.Promote(write))
+                Changed?.Invoke(Store.Revision);
             return result;
         }
         TakeBackAhead();
@@ -184,9 +183,8 @@ internal sealed class CoordinationMachine
         try
         {
             var response = Execute(command, command.Request.Span);
-            var changes = Store.Commit();
-            if (changes.Count > 0)
-                Changed?.Invoke(Store.Revision, changes);
+            if (Store.Commit())
+                Changed?.Invoke(Store.Revision);
             ResponseHeaders.SetRevision(response, Store.Revision);
             return new ApplyResult(response, null);
         }
@@ -201,8 +199,10 @@ internal sealed class CoordinationMachine
         switch (command.Kind)
         {
             case CommandKind.Put:
-                var put = PutRequest.Parser.ParseFrom(request);
-                Auth.Require(command.User, new KeyRange(put.Key, ByteString.Empty), isWrite: true);
+                // Where it lies: this is what most entries are.
+                var put = PutView.Of(request);
+                if (Auth.IsEnabled)
+                    Auth.Require(command.User, new KeyRange(ByteString.CopyFrom(put.Key), ByteString.Empty), isWrite: true);
                 RequireSpace();
                 return Transactions.Put(Store, put);
             case CommandKind.DeleteRange:

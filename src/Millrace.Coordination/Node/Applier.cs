@@ -97,8 +97,8 @@ internal sealed class Applier : IDisposable
             _mailbox.Post((index, batch));
     }
 
-    /// <summary>Gives a state that stays readable until the function returns.</summary>
-    public void Capture(Action<MachineSnapshot> use)
+    /// <summary>Gives a state that stays readable until the function returns, and the store that it is of.</summary>
+    public void Capture(Action<MachineSnapshot, KeyValueStore> use)
     {
         MachineSnapshot state;
         KeyValueStore store;
@@ -114,7 +114,7 @@ internal sealed class Applier : IDisposable
         }
         try
         {
-            use(state);
+            use(state, store);
         }
         finally
         {

@@ -76,6 +76,7 @@ public sealed partial class CoordinationNode : IAsyncDisposable
         CoordinationOptions options, TimeProvider? time = null, ILoggerFactory? loggers = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(options);
+        CollectorPauses.Begin();
         time ??= TimeProvider.System;
         loggers ??= NullLoggerFactory.Instance;
         var logger = loggers.CreateLogger<CoordinationNode>();

@@ -83,7 +83,7 @@ public static class GroupRestore
         {
             machine.Load(1, 1, stream);
         }
-        catch (Google.Protobuf.InvalidProtocolBufferException error)
+        catch (Exception error) when (error is Google.Protobuf.InvalidProtocolBufferException or InvalidDataException)
         {
             throw new InvalidDataException(
                 $"{snapshotFile} is whole, but no state of a Millrace store; etcd's own snapshots are restored by etcdutl", error);

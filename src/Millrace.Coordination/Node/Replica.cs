@@ -251,7 +251,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     public bool SendAside(MemberId to, byte channel, ReadOnlyMemory<byte> content) => _transport.Send(to, channel, content);
 
     /// <summary>Writes the state at this moment; entries go on being applied meanwhile.</summary>
-    public void SaveTo(Stream stream) => _applier.Capture(state => state.Write(Machine.Store, stream, _applier.Gate));
+    public void SaveTo(Stream stream) => _applier.Capture((state, store) => state.Write(store, stream, _applier.Gate));
 
     public void RequestSnapshot() => _applier.RequestSnapshot();
 

@@ -1,20 +1,29 @@
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Millrace.Coordination.Wire;
 using Millrace.Storage.Checksums;
 
 namespace Millrace.Coordination.Store;
 
+/// <summary>Looks at a version, which is good only for the time of the call; false to see no more.</summary>
+internal delegate bool VersionVisitor(VersionView version);
+
 /// <summary>
 /// An ordered store of keys with all their versions since the last compaction, and one counter of revisions, as etcd keeps it
 /// (etcd-io/etcd, server/storage/mvcc). A pure state machine: the same writes in the same order give the same state anywhere.
 /// </summary>
-/// <remarks>Not thread-safe: one writer, and readers that hold a lock against it. What reads return may be kept and shared.</remarks>
+/// <remarks>
+/// Not thread-safe: one writer, and readers that hold a lock against it; who has a hold may look at versions without. All of it is in
+/// <see cref="Slabs"/>; messages that reads return are copies and may be kept.
+/// </remarks>
 internal sealed class KeyValueStore
 {
-    private readonly OrderedKeys<KeyRecord> _keys = new();
-    private readonly RevisionHistory _history = new();
-    private readonly KeyValue[] _only = new KeyValue[1];
-    private readonly List<KeyValue> _changes = [];
+    private readonly Slabs _slabs = new();
+    private readonly KeyVersions _versions;
+    private readonly OrderedKeys _keys;
+    private readonly RevisionHistory _history;
+    private readonly List<BlockId> _changes = [];
+    private readonly List<BlockId> _found = [];
     private ByteString? _compactedUpTo;
     private int _holds;
     private long _head = 1;
@@ -22,6 +31,13 @@ internal sealed class KeyValueStore
     private long _bytes;
     private long _bytesAhead;
     private int _keysAhead;
+
+    public KeyValueStore()
+    {
+        _versions = new KeyVersions(_slabs);
+        _keys = new OrderedKeys(_slabs, _versions);
+        _history = new RevisionHistory(_slabs);
+    }
 
     /// <summary>The last revision; a fresh store has 1.</summary>
     public long Revision { get; private set; } = 1;
@@ -35,8 +51,11 @@ internal sealed class KeyValueStore
     /// <summary>Reads before this revision fail; 0 before any compaction.</summary>
     public long CompactedRevision { get; private set; }
 
-    /// <summary>About what the versions take in memory and in a snapshot.</summary>
+    /// <summary>About what the versions take in memory and in a snapshot; the same on all members in the same state.</summary>
     public long Bytes => _bytes - _bytesAhead;
+
+    /// <summary>Memory of this process that the store keeps, and how much of it is in use.</summary>
+    public (long Reserved, long Used) Memory => (_slabs.Reserved, _slabs.Used);
 
     public int KeyCount => _keys.Count - _keysAhead;
 
@@ -47,12 +66,17 @@ internal sealed class KeyValueStore
 
     public void Release() => _holds--;
 
-    public static long BytesOf(KeyValue version) => 96 + version.Key.Length + version.Value.Length;
+    public static long BytesOf(int keyBytes, int valueBytes) => 96 + keyBytes + valueBytes;
 
     public RangeResponse Range(RangeRequest request) => RangeQuery.Run(this, request);
 
     /// <summary>The newest version of a key, writes of an unfinished revision included; null when there is none.</summary>
-    public KeyValue? Get(ByteString key) => _keys.Find(key.Span)?.At(Horizon);
+    public KeyValue? Get(ByteString key) => Find(key.Span) is { IsNone: false } id ? View(id).ToMessage() : null;
+
+    /// <summary>The same, where it lies; none when there is none.</summary>
+    public BlockId Find(ReadOnlySpan<byte> key) => _keys.Find(key) is { IsNone: false } found ? _versions.At(found, Horizon) : default;
+
+    public VersionView View(BlockId version) => _versions.View(version);
 
     /// <summary>Checks that a revision can be read; 0 stands for the newest.</summary>
     public void RequireReadable(long revision)
@@ -64,92 +88,93 @@ internal sealed class KeyValueStore
     }
 
     /// <summary>Walks the versions in force at a revision (0: the newest), in order of keys, until told to stop.</summary>
-    public void Walk(KeyRange range, long revision, Func<KeyValue, bool> visit)
+    public void Walk(KeyRange range, long revision, VersionVisitor visit)
     {
         if (revision <= 0)
             revision = Horizon;
         if (range.IsSingle)
         {
-            if (_keys.Find(range.Key.Span)?.At(revision) is { } only)
-                visit(only);
+            if (_keys.Find(range.Key.Span) is { IsNone: false } key && _versions.At(key, revision) is { IsNone: false } only)
+                visit(View(only));
             return;
         }
-        var cursor = _keys.Seek(range.Key.Span);
-        while (cursor.MoveNext())
+        for (var cursor = _keys.Seek(range.Key.Span); cursor.MoveNext();)
         {
-            if (!range.IsOpenEnded && cursor.Key.Span.SequenceCompareTo(range.End.Span) >= 0)
+            if (!range.IsOpenEnded && _versions.KeyOf(cursor.Key).SequenceCompareTo(range.End.Span) >= 0)
                 return;
-            if (cursor.Value.At(revision) is { } version && !visit(version))
+            if (_versions.At(cursor.Key, revision) is { IsNone: false } version && !visit(View(version)))
                 return;
         }
     }
 
-    /// <summary>Writes a key in the revision under way; returns what it was before.</summary>
-    public KeyValue? Put(ByteString key, ByteString value, long lease)
+    /// <summary>Writes a key in the revision under way; returns what it was before, or none.</summary>
+    public BlockId Put(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, long lease)
     {
-        var record = _keys.Find(key.Span);
-        if (record is null)
+        var key = _keys.Find(name);
+        if (key.IsNone)
         {
-            record = new KeyRecord(key);
-            _keys.Add(key, record);
+            key = _versions.AddKey(name);
+            _keys.Add(key);
             _keysAhead += _isAhead ? 1 : 0;
         }
-        var previous = record.IsLive ? record.Newest : null;
-        if (_isAhead && (lease != 0 || previous is { Lease: not 0 }))
+        var revision = _head + 1;
+        var version = new VersionHead { Lease = lease, ModRevision = revision, CreateRevision = revision, Version = 1 };
+        var previous = _versions.Newest(key);
+        long oldLease = 0;
+        if (!previous.IsNone)
         {
-            if (record.Count == 0)
-                Forget(record);
+            var old = View(previous);
+            oldLease = old.Lease;
+            version.Version = old.Version + 1;
+            version.CreateRevision = old.Version > 0 ? old.CreateRevision : revision;
+            previous = old.Version > 0 ? previous : default;
+        }
+        if (_isAhead && (lease != 0 || oldLease != 0))
+        {
+            if (_versions.Count(key) == 0)
+                Forget(key);
             throw new NotAheadException();
         }
-        var revision = _head + 1;
-        var version = new KeyValue
-        {
-            Key = record.Key, Value = value, Lease = lease, ModRevision = revision, CreateRevision = previous?.CreateRevision ?? revision,
-            Version = (previous?.Version ?? 0) + 1,
-        };
-        if (previous is { Lease: not 0 } && previous.Lease != lease)
-            Leases.Detach(previous.Lease, record.Key);
-        if (lease != 0 && previous?.Lease != lease)
-            Leases.Attach(lease, record.Key);
-        Add(record, version);
+        if (oldLease != 0 && oldLease != lease)
+            Leases.Detach(oldLease, ByteString.CopyFrom(name));
+        if (lease != 0 && oldLease != lease)
+            Leases.Attach(lease, ByteString.CopyFrom(name));
+        Add(key, version, value);
         return previous;
     }
 
-    /// <summary>Deletes the live keys of a range in the revision under way; returns what they were.</summary>
-    public IReadOnlyList<KeyValue> Delete(KeyRange range)
+    /// <summary>Deletes the live keys of a range in the revision under way; returns what they were. Good until the next deletion.</summary>
+    public IReadOnlyList<BlockId> Delete(KeyRange range)
     {
-        var victims = new List<KeyValue>();
+        var victims = _found;
+        victims.Clear();
         Walk(range, 0, version =>
         {
-            victims.Add(version);
+            victims.Add(version.Id);
             return true;
         });
         foreach (var victim in victims)
         {
-            if (victim.Lease != 0 && _isAhead)
+            var (key, lease) = (View(victim).Head.Key, View(victim).Lease);
+            if (lease != 0 && _isAhead)
                 throw new NotAheadException();
-            if (victim.Lease != 0)
-                Leases.Detach(victim.Lease, victim.Key);
-            Add(_keys.Find(victim.Key.Span)!, new KeyValue { Key = victim.Key, ModRevision = _head + 1 });
+            if (lease != 0)
+                Leases.Detach(lease, ByteString.CopyFrom(_versions.KeyOf(key)));
+            Add(key, new VersionHead { ModRevision = _head + 1 }, default);
         }
         return victims;
     }
 
-    /// <summary>
-    /// Ends the revision under way; returns its changes in order, none when nothing was changed and no revision used. Good until the next.
-    /// </summary>
-    public IReadOnlyList<KeyValue> Commit()
+    /// <summary>Ends the revision under way; false when nothing was changed and no revision used.</summary>
+    public bool Commit()
     {
         if (_changes.Count == 0)
-            return [];
-        // One change is the rule and gets no list of its own.
-        _only[0] = _changes[0];
-        var changes = _changes.Count == 1 ? _only : _changes.ToArray();
-        _changes.Clear();
+            return false;
         Revision++;
         _head = Revision;
-        _history.Add(changes);
-        return changes;
+        _history.Add(CollectionsMarshal.AsSpan(_changes));
+        _changes.Clear();
+        return true;
     }
 
     /// <summary>
@@ -171,7 +196,7 @@ internal sealed class KeyValueStore
                 _head++;
             long bytes = 0;
             foreach (var change in changes)
-                bytes += BytesOf(change);
+                bytes += BytesOf(View(change));
             _bytesAhead += bytes;
             return new Ahead(changes, bytes, _keysAhead - keys);
         }
@@ -189,16 +214,16 @@ internal sealed class KeyValueStore
         }
     }
 
-    /// <summary>The oldest write ahead is committed: all see it from now on.</summary>
-    public IReadOnlyList<KeyValue> Promote(Ahead ahead)
+    /// <summary>The oldest write ahead is committed: all see it from now on. False when it changed nothing.</summary>
+    public bool Promote(Ahead ahead)
     {
         _bytesAhead -= ahead.Bytes;
         _keysAhead -= ahead.NewKeys;
         if (ahead.Changes.Length == 0)
-            return [];
+            return false;
         Revision++;
         _history.Add(ahead.Changes);
-        return ahead.Changes;
+        return true;
     }
 
     /// <summary>The newest write ahead never was.</summary>
@@ -212,11 +237,20 @@ internal sealed class KeyValueStore
             _head--;
     }
 
-    /// <summary>The changes of a revision; deletions have version 0.</summary>
-    public IReadOnlyList<KeyValue> ChangesOf(long revision) => _history[revision];
+    /// <summary>Adds the changes of a revision to a list, in order; deletions have version 0. None before the compacted revision.</summary>
+    public void ChangesOf(long revision, List<BlockId> into)
+    {
+        // Versions of older ones may be gone while their revisions are still listed.
+        if (revision >= CompactedRevision)
+            _history.Get(revision, into);
+    }
+
+    /// <summary>The same for who had a hold since before the revision was compacted.</summary>
+    internal void ChangesUnderHold(long revision, List<BlockId> into) => _history.Get(revision, into);
 
     /// <summary>What a key was before a change; null when it was not there or that is compacted away.</summary>
-    public KeyValue? Before(KeyValue change) => _keys.Find(change.Key.Span)?.Before(change.ModRevision);
+    public KeyValue? Before(VersionView change) =>
+        _versions.At(change.Head.Key, change.ModRevision - 1) is { IsNone: false } before ? View(before).ToMessage() : null;
 
     /// <summary>Reads before a revision fail from now on; the space comes back with <see cref="Discard"/>.</summary>
     public void Compact(long revision)
@@ -236,22 +270,21 @@ internal sealed class KeyValueStore
     {
         if (_compactedUpTo is null || _holds > 0)
             return false;
-        var dead = new List<ByteString>();
-        var cursor = _keys.Seek(_compactedUpTo.Span);
+        var dead = new List<BlockId>();
         ByteString? next = null;
-        while (cursor.MoveNext())
+        for (var cursor = _keys.Seek(_compactedUpTo.Span); cursor.MoveNext();)
         {
             if (maxKeys-- == 0)
             {
-                next = cursor.Key;
+                next = ByteString.CopyFrom(_versions.KeyOf(cursor.Key));
                 break;
             }
-            _bytes -= cursor.Value.CompactTo(CompactedRevision);
-            if (cursor.Value.Count == 0)
+            _bytes -= _versions.CompactTo(cursor.Key, CompactedRevision);
+            if (_versions.Count(cursor.Key) == 0)
                 dead.Add(cursor.Key);
         }
         foreach (var key in dead)
-            _keys.Remove(key.Span);
+            Forget(key);
         _compactedUpTo = next;
         if (next is null)
             _history.DropBefore(CompactedRevision);
@@ -264,101 +297,124 @@ internal sealed class KeyValueStore
         if (revision <= 0)
             revision = Revision;
         uint hash = 0;
-        var cursor = _keys.Seek([]);
-        while (cursor.MoveNext())
+        byte[] buffer = [];
+        for (var cursor = _keys.Seek([]); cursor.MoveNext();)
         {
-            var record = cursor.Value;
-            if (record.At(CompactedRevision) is { } old)
-                hash = Crc32C.Compute(old.ToByteArray(), hash);
-            for (var i = 0; i < record.Count; i++)
+            if (_versions.At(cursor.Key, CompactedRevision) is { IsNone: false } old)
+                hash = Hash(View(old), hash, ref buffer);
+            for (var i = 0; i < _versions.Count(cursor.Key); i++)
             {
-                if (record[i].ModRevision > CompactedRevision && record[i].ModRevision <= revision)
-                    hash = Crc32C.Compute(record[i].ToByteArray(), hash);
+                var version = View(_versions.Get(cursor.Key, i));
+                if (version.ModRevision > CompactedRevision && version.ModRevision <= revision)
+                    hash = Hash(version, hash, ref buffer);
             }
         }
         return hash;
     }
 
-    /// <summary>The versions in force at a compacted revision, of a few keys from one on; the key to go on with.</summary>
-    internal ByteString? BaseFrom(ByteString from, long compacted, int maxKeys, List<KeyValue> into)
+    /// <summary>
+    /// What a snapshot begins with: the versions in force at a compacted revision, and deletions at just that one, of a few keys from one on; the
+    /// key to go on with.
+    /// </summary>
+    internal ByteString? BaseFrom(ByteString from, long compacted, int maxKeys, List<BlockId> into)
     {
-        var cursor = _keys.Seek(from.Span);
-        while (cursor.MoveNext())
+        for (var cursor = _keys.Seek(from.Span); cursor.MoveNext();)
         {
             if (maxKeys-- == 0)
-                return cursor.Key;
-            if (cursor.Value.At(compacted) is { } version)
+                return ByteString.CopyFrom(_versions.KeyOf(cursor.Key));
+            if (_versions.InForce(cursor.Key, compacted) is { IsNone: false } version
+                && (View(version).Version > 0 || View(version).ModRevision == compacted))
                 into.Add(version);
         }
         return null;
     }
 
-    /// <summary>The store before anything else is put back: what was in force at the compacted revision.</summary>
-    internal void RestoreBase(long compacted, IEnumerable<KeyValue> versions)
+    /// <summary>The store before anything else is put back; what was in force at the compacted revision follows, then its end.</summary>
+    internal void BeginRestore(long compacted)
     {
         CompactedRevision = compacted;
         Revision = _head = Math.Max(1, compacted);
-        var last = new List<KeyValue>();
-        foreach (var version in versions)
-        {
-            var record = new KeyRecord(version.Key);
-            _keys.Add(version.Key, record);
-            record.Add(version);
-            _bytes += BytesOf(version);
-            if (version.ModRevision == compacted)
-                last.Add(version);
-        }
-        // A watch may still begin at the compacted revision.
-        _history.Begin(Revision - 1);
-        _history.Add([.. last]);
     }
 
-    /// <summary>The next revision's changes put back.</summary>
-    internal void RestoreRevision(IReadOnlyList<KeyValue> changes)
+    internal void RestoreBase(in VersionHead version, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
-        foreach (var change in changes)
+        var key = _versions.AddKey(name);
+        _keys.Add(key);
+        var id = _versions.Add(key, version, value);
+        _bytes += BytesOf(name.Length, value.Length);
+        if (version.ModRevision == CompactedRevision)
+            _changes.Add(id);
+    }
+
+    internal void EndBase()
+    {
+        // A watch may still begin at the compacted revision.
+        _history.Begin(Revision - 1);
+        _history.Add(CollectionsMarshal.AsSpan(_changes));
+        _changes.Clear();
+    }
+
+    /// <summary>A change of the next revision put back; <see cref="Commit"/> ends it.</summary>
+    internal void RestoreChange(in VersionHead version, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        var key = _keys.Find(name);
+        if (key.IsNone)
         {
-            var record = _keys.Find(change.Key.Span);
-            if (record is null)
-            {
-                record = new KeyRecord(change.Key);
-                _keys.Add(change.Key, record);
-            }
-            change.Key = record.Key;
-            Add(record, change);
+            key = _versions.AddKey(name);
+            _keys.Add(key);
         }
-        Commit();
+        Add(key, version, value);
     }
 
     /// <summary>Leases take their keys back once all versions are in.</summary>
-    internal void RestoreAttachments() => Walk(new KeyRange(ByteString.Empty, ByteString.CopyFrom(0)), 0, version =>
+    internal void RestoreAttachments()
     {
-        if (version.Lease != 0)
-            Leases.Attach(version.Lease, version.Key);
-        return true;
-    });
-
-    private void Add(KeyRecord record, KeyValue version)
-    {
-        record.Add(version);
-        _changes.Add(version);
-        _bytes += BytesOf(version);
+        if (Leases.All.Count == 0)
+            return;
+        Walk(new KeyRange(ByteString.Empty, ByteString.CopyFrom(0)), 0, version =>
+        {
+            if (version.Lease != 0)
+                Leases.Attach(version.Lease, ByteString.CopyFrom(version.Key));
+            return true;
+        });
     }
 
-    private void Undo(KeyValue change)
+    private static long BytesOf(VersionView version) => BytesOf(version.Key.Length, version.Value.Length);
+
+    private static uint Hash(VersionView version, uint hash, ref byte[] buffer)
     {
-        var record = _keys.Find(change.Key.Span)!;
-        if (!ReferenceEquals(record.RemoveNewest(), change))
-            throw new InvalidOperationException($"what was written ahead at revision {change.ModRevision} is not the newest of its key");
-        _bytes -= BytesOf(change);
-        if (record.Count == 0)
-            Forget(record);
+        var size = VersionBytes.SizeOf(version);
+        if (buffer.Length < size)
+            buffer = new byte[Math.Max(size, 2 * buffer.Length)];
+        return Crc32C.Compute(buffer.AsSpan(0, VersionBytes.Write(version, buffer)), hash);
     }
 
-    private void Forget(KeyRecord record) => _keys.Remove(record.Key.Span);
+    private void Add(BlockId key, in VersionHead version, ReadOnlySpan<byte> value)
+    {
+        _changes.Add(_versions.Add(key, version, value));
+        _bytes += BytesOf(_versions.KeyOf(key).Length, value.Length);
+    }
+
+    private void Undo(BlockId change)
+    {
+        var version = View(change);
+        var key = version.Head.Key;
+        if (_versions.Newest(key) != change)
+            throw new InvalidOperationException($"what was written ahead at revision {version.ModRevision} is not the newest of its key");
+        _bytes -= BytesOf(version);
+        _versions.RemoveNewest(key);
+        if (_versions.Count(key) == 0)
+            Forget(key);
+    }
+
+    private void Forget(BlockId key)
+    {
+        _keys.Remove(_versions.KeyOf(key));
+        _versions.FreeKey(key);
+    }
 
     private sealed class NotAheadException : Exception;
 }
 
 /// <summary>A write that is not committed yet, as the store has it.</summary>
-internal sealed record Ahead(KeyValue[] Changes, long Bytes, int NewKeys);
+internal sealed record Ahead(BlockId[] Changes, long Bytes, int NewKeys);

@@ -1,51 +1,83 @@
-using Google.Protobuf;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Millrace.Coordination.Store;
 
-/// <summary>A map in bytewise order of keys: sorted leaves of a few hundred keys each, under one sorted list of leaves. Not thread-safe.</summary>
+/// <summary>Keys in bytewise order: sorted leaves of a few hundred ids each, in slabs, under one sorted list of leaves. Not thread-safe.</summary>
 /// <remarks>A point look-up is two binary searches; a range is a walk through arrays. Moving the list of leaves at a split costs
 /// 8 bytes for every few hundred keys, so a million keys cost 30 KB now and then.</remarks>
-internal sealed class OrderedKeys<T>
-    where T : class
+internal sealed class OrderedKeys
 {
     private const int LeafSize = 512;
-    private readonly List<Leaf> _leaves = [new Leaf()];
+    private readonly List<Leaf> _leaves = [];
+    private readonly Slabs _slabs;
+    private readonly KeyVersions _keys;
+
+    public OrderedKeys(Slabs slabs, KeyVersions keys)
+    {
+        _slabs = slabs;
+        _keys = keys;
+        _leaves.Add(NewLeaf());
+    }
 
     public int Count { get; private set; }
 
-    public T? Find(ReadOnlySpan<byte> key)
+    /// <summary>None when it is not there.</summary>
+    public BlockId Find(ReadOnlySpan<byte> key)
     {
         var leaf = _leaves[LeafOf(key)];
-        var at = leaf.IndexOf(key);
-        return at >= 0 ? leaf.Values[at] : null;
+        var at = IndexOf(leaf, key);
+        return at >= 0 ? IdsOf(leaf)[at] : default;
     }
 
-    /// <summary>Adds a value; the key must be new.</summary>
-    public void Add(ByteString key, T value)
+    /// <summary>Adds a key, which must be new.</summary>
+    public void Add(BlockId id)
     {
-        var number = LeafOf(key.Span);
-        var leaf = _leaves[number];
-        if (leaf.Count == LeafSize)
-        {
-            _leaves.Insert(number + 1, leaf.Split());
-            number = LeafOf(key.Span);
-            leaf = _leaves[number];
-        }
-        leaf.Insert(~leaf.IndexOf(key.Span), key, value);
         Count++;
+        var key = _keys.KeyOf(id);
+        var leaves = CollectionsMarshal.AsSpan(_leaves);
+        ref var last = ref leaves[^1];
+        if (last.Count == 0 || _keys.KeyOf(IdsOf(last)[last.Count - 1]).SequenceCompareTo(key) < 0)
+        {
+            // In order, as keys often come: leaves are filled.
+            if (last.Count == LeafSize)
+            {
+                _leaves.Add(NewLeaf());
+                last = ref CollectionsMarshal.AsSpan(_leaves)[^1];
+            }
+            IdsOf(last)[last.Count++] = id;
+            return;
+        }
+        var number = LeafOf(key);
+        if (_leaves[number].Count == LeafSize)
+        {
+            Split(number);
+            number = LeafOf(key);
+        }
+        ref var leaf = ref CollectionsMarshal.AsSpan(_leaves)[number];
+        var at = ~IndexOf(leaf, key);
+        var ids = IdsOf(leaf);
+        ids[at..leaf.Count].CopyTo(ids[(at + 1)..]);
+        ids[at] = id;
+        leaf.Count++;
     }
 
     public bool Remove(ReadOnlySpan<byte> key)
     {
         var number = LeafOf(key);
-        var leaf = _leaves[number];
-        var at = leaf.IndexOf(key);
+        ref var leaf = ref CollectionsMarshal.AsSpan(_leaves)[number];
+        var at = IndexOf(leaf, key);
         if (at < 0)
             return false;
-        leaf.RemoveAt(at);
-        if (leaf.Count == 0 && _leaves.Count > 1)
-            _leaves.RemoveAt(number);
         Count--;
+        var ids = IdsOf(leaf);
+        ids[(at + 1)..leaf.Count].CopyTo(ids[at..]);
+        leaf.Count--;
+        if (leaf.Count == 0 && _leaves.Count > 1)
+        {
+            _slabs.Free(leaf.Ids);
+            _leaves.RemoveAt(number);
+        }
         return true;
     }
 
@@ -53,18 +85,19 @@ internal sealed class OrderedKeys<T>
     public Cursor Seek(ReadOnlySpan<byte> key)
     {
         var number = LeafOf(key);
-        var at = _leaves[number].IndexOf(key);
+        var at = IndexOf(_leaves[number], key);
         return new Cursor(this, number, (at >= 0 ? at : ~at) - 1);
     }
 
     private int LeafOf(ReadOnlySpan<byte> key)
     {
+        var leaves = CollectionsMarshal.AsSpan(_leaves);
         var low = 0;
-        var high = _leaves.Count - 1;
+        var high = leaves.Length - 1;
         while (low < high)
         {
             var middle = (low + high + 1) / 2;
-            if (_leaves[middle].Keys[0].Span.SequenceCompareTo(key) <= 0)
+            if (_keys.KeyOf(IdsOf(leaves[middle])[0]).SequenceCompareTo(key) <= 0)
                 low = middle;
             else
                 high = middle - 1;
@@ -72,14 +105,48 @@ internal sealed class OrderedKeys<T>
         return low;
     }
 
-    public struct Cursor(OrderedKeys<T> map, int leaf, int at)
+    /// <summary>Where the key is, or the complement of where it belongs.</summary>
+    private int IndexOf(Leaf leaf, ReadOnlySpan<byte> key)
+    {
+        var ids = IdsOf(leaf);
+        var low = 0;
+        var high = leaf.Count - 1;
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            var order = _keys.KeyOf(ids[middle]).SequenceCompareTo(key);
+            if (order == 0)
+                return middle;
+            if (order < 0)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+        return ~low;
+    }
+
+    private Span<BlockId> IdsOf(Leaf leaf) => MemoryMarshal.Cast<byte, BlockId>(_slabs[leaf.Ids]);
+
+    private Leaf NewLeaf() => new() { Ids = _slabs.Allocate(LeafSize * Unsafe.SizeOf<BlockId>()) };
+
+    private void Split(int number)
+    {
+        var right = NewLeaf();
+        ref var left = ref CollectionsMarshal.AsSpan(_leaves)[number];
+        // Keys often arrive in order, so the left half stays fuller.
+        var keep = LeafSize * 3 / 4;
+        right.Count = left.Count - keep;
+        IdsOf(left)[keep..left.Count].CopyTo(IdsOf(right));
+        left.Count = keep;
+        _leaves.Insert(number + 1, right);
+    }
+
+    public struct Cursor(OrderedKeys map, int leaf, int at)
     {
         private int _leaf = leaf;
         private int _at = at;
 
-        public readonly ByteString Key => map._leaves[_leaf].Keys[_at];
-
-        public readonly T Value => map._leaves[_leaf].Values[_at];
+        public readonly BlockId Key => map.IdsOf(map._leaves[_leaf])[_at];
 
         public bool MoveNext()
         {
@@ -95,63 +162,9 @@ internal sealed class OrderedKeys<T>
         }
     }
 
-    private sealed class Leaf
+    private struct Leaf
     {
-        public ByteString[] Keys { get; } = new ByteString[LeafSize];
-
-        public T[] Values { get; } = new T[LeafSize];
-
-        public int Count { get; private set; }
-
-        /// <summary>Where the key is, or the complement of where it belongs.</summary>
-        public int IndexOf(ReadOnlySpan<byte> key)
-        {
-            var low = 0;
-            var high = Count - 1;
-            while (low <= high)
-            {
-                var middle = (low + high) / 2;
-                var order = Keys[middle].Span.SequenceCompareTo(key);
-                if (order == 0)
-                    return middle;
-                if (order < 0)
-                    low = middle + 1;
-                else
-                    high = middle - 1;
-            }
-            return ~low;
-        }
-
-        public void Insert(int at, ByteString key, T value)
-        {
-            Array.Copy(Keys, at, Keys, at + 1, Count - at);
-            Array.Copy(Values, at, Values, at + 1, Count - at);
-            Keys[at] = key;
-            Values[at] = value;
-            Count++;
-        }
-
-        public void RemoveAt(int at)
-        {
-            Count--;
-            Array.Copy(Keys, at + 1, Keys, at, Count - at);
-            Array.Copy(Values, at + 1, Values, at, Count - at);
-            Keys[Count] = null!;
-            Values[Count] = null!;
-        }
-
-        public Leaf Split()
-        {
-            var right = new Leaf();
-            // Keys often arrive in order, so the left half stays fuller.
-            var keep = LeafSize * 3 / 4;
-            right.Count = Count - keep;
-            Array.Copy(Keys, keep, right.Keys, 0, right.Count);
-            Array.Copy(Values, keep, right.Values, 0, right.Count);
-            Array.Clear(Keys, keep, right.Count);
-            Array.Clear(Values, keep, right.Count);
-            Count = keep;
-            return right;
-        }
+        public BlockId Ids;
+        public int Count;
     }
 }

@@ -23,7 +23,7 @@ internal static class RangeQuery
         {
             count++;
             if (!request.CountOnly && found.Count < fetch && (!filtered || Passes(request, version)))
-                found.Add(version);
+                found.Add(version.ToMessage(!request.KeysOnly || sorted));
             return true;
         });
         response.Count = count;
@@ -38,15 +38,16 @@ internal static class RangeQuery
             while (found.Count > limit)
                 found.RemoveAt(found.Count - 1);
         }
-        if (request.KeysOnly)
+        if (request.KeysOnly && sorted)
         {
-            for (var i = 0; i < found.Count; i++)
-                found[i] = new KeyValue(found[i]) { Value = ByteString.Empty };
+            // Their values may have been needed for the order.
+            foreach (var version in found)
+                version.Value = ByteString.Empty;
         }
         return response;
     }
 
-    private static bool Passes(RangeRequest request, KeyValue version) =>
+    private static bool Passes(RangeRequest request, VersionView version) =>
         (request.MinModRevision == 0 || version.ModRevision >= request.MinModRevision)
         && (request.MaxModRevision == 0 || version.ModRevision <= request.MaxModRevision)
         && (request.MinCreateRevision == 0 || version.CreateRevision >= request.MinCreateRevision)

@@ -6,7 +6,7 @@ namespace Millrace.Coordination.Store;
 /// <summary>etcd's writes and transactions on a store (server/etcdserver/txn/txn.go): everything is decided and checked before anything is written.</summary>
 internal static class Transactions
 {
-    public static PutResponse Put(KeyValueStore store, PutRequest request)
+    public static PutResponse Put(KeyValueStore store, in PutView request)
     {
         CheckPut(store, request);
         return ExecutePut(store, request);
@@ -17,7 +17,10 @@ internal static class Transactions
         var deleted = store.Delete(new KeyRange(request.Key, request.RangeEnd));
         var response = new DeleteRangeResponse { Header = new ResponseHeader(), Deleted = deleted.Count };
         if (request.PrevKv)
-            response.PrevKvs.AddRange(deleted);
+        {
+            foreach (var version in deleted)
+                response.PrevKvs.Add(store.View(version).ToMessage());
+        }
         return response;
     }
 
@@ -59,7 +62,7 @@ internal static class Transactions
                     store.RequireReadable(op.RequestRange.Revision);
                     break;
                 case RequestOp.RequestOneofCase.RequestPut:
-                    CheckPut(store, op.RequestPut);
+                    CheckPut(store, ViewOf(op.RequestPut));
                     break;
                 case RequestOp.RequestOneofCase.RequestTxn:
                     Check(store, op.RequestTxn, path);
@@ -76,7 +79,7 @@ internal static class Transactions
             response.Responses.Add(op.RequestCase switch
             {
                 RequestOp.RequestOneofCase.RequestRange => new ResponseOp { ResponseRange = store.Range(op.RequestRange) },
-                RequestOp.RequestOneofCase.RequestPut => new ResponseOp { ResponsePut = ExecutePut(store, op.RequestPut) },
+                RequestOp.RequestOneofCase.RequestPut => new ResponseOp { ResponsePut = ExecutePut(store, ViewOf(op.RequestPut)) },
                 RequestOp.RequestOneofCase.RequestDeleteRange =>
                     new ResponseOp { ResponseDeleteRange = Delete(store, op.RequestDeleteRange) },
                 RequestOp.RequestOneofCase.RequestTxn => new ResponseOp { ResponseTxn = Execute(store, op.RequestTxn, path) },
@@ -86,31 +89,40 @@ internal static class Transactions
         return response;
     }
 
-    private static void CheckPut(KeyValueStore store, PutRequest request)
+    private static PutView ViewOf(PutRequest request) => new()
     {
-        if ((request.IgnoreValue || request.IgnoreLease) && store.Get(request.Key) is null)
+        Key = request.Key.Span, Value = request.Value.Span, Lease = request.Lease, WantsPrevious = request.PrevKv, IgnoresValue = request.IgnoreValue,
+        IgnoresLease = request.IgnoreLease,
+    };
+
+    private static void CheckPut(KeyValueStore store, in PutView request)
+    {
+        if ((request.IgnoresValue || request.IgnoresLease) && store.Find(request.Key).IsNone)
             throw StoreErrors.KeyNotFound;
         if (request.Lease != 0 && store.Leases.Find(request.Lease) is null)
             throw StoreErrors.LeaseNotFound;
     }
 
-    private static PutResponse ExecutePut(KeyValueStore store, PutRequest request)
+    private static PutResponse ExecutePut(KeyValueStore store, in PutView request)
     {
         var value = request.Value;
         var lease = request.Lease;
-        if (request.IgnoreValue || request.IgnoreLease)
+        if (request.IgnoresValue || request.IgnoresLease)
         {
             // Checked before; an earlier operation of the same transaction cannot have deleted it, that is a duplicate key.
-            var current = store.Get(request.Key) ?? throw StoreErrors.KeyNotFound;
-            if (request.IgnoreValue)
+            var id = store.Find(request.Key);
+            if (id.IsNone)
+                throw StoreErrors.KeyNotFound;
+            var current = store.View(id);
+            if (request.IgnoresValue)
                 value = current.Value;
-            if (request.IgnoreLease)
+            if (request.IgnoresLease)
                 lease = current.Lease;
         }
         var previous = store.Put(request.Key, value, lease);
         var response = new PutResponse { Header = new ResponseHeader() };
-        if (request.PrevKv && previous is not null)
-            response.PrevKv = previous;
+        if (request.WantsPrevious && !previous.IsNone)
+            response.PrevKv = store.View(previous).ToMessage();
         return response;
     }
 
@@ -121,25 +133,25 @@ internal static class Transactions
         store.Walk(new KeyRange(compare.Key, compare.RangeEnd), 0, version =>
         {
             any = true;
-            all = Holds(compare, version);
+            all = Holds(compare, version.Value, version.CreateRevision, version.ModRevision, version.Lease, version.Version);
             return all;
         });
         if (any)
             return all;
         // A missing key has no value to compare with, and zeros in all else.
-        return compare.Target != Compare.Types.CompareTarget.Value && Holds(compare, new KeyValue());
+        return compare.Target != Compare.Types.CompareTarget.Value && Holds(compare, default, 0, 0, 0, 0);
     }
 
-    private static bool Holds(Compare compare, KeyValue version)
+    private static bool Holds(Compare compare, ReadOnlySpan<byte> value, long created, long modified, long lease, long version)
     {
         var order = compare.Target switch
         {
-            Compare.Types.CompareTarget.Value => version.Value.Span.SequenceCompareTo(
+            Compare.Types.CompareTarget.Value => value.SequenceCompareTo(
                 (compare.TargetUnionCase == Compare.TargetUnionOneofCase.Value ? compare.Value : ByteString.Empty).Span),
-            Compare.Types.CompareTarget.Create => version.CreateRevision.CompareTo(compare.CreateRevision),
-            Compare.Types.CompareTarget.Mod => version.ModRevision.CompareTo(compare.ModRevision),
-            Compare.Types.CompareTarget.Lease => version.Lease.CompareTo(compare.Lease),
-            _ => version.Version.CompareTo(compare.Version),
+            Compare.Types.CompareTarget.Create => created.CompareTo(compare.CreateRevision),
+            Compare.Types.CompareTarget.Mod => modified.CompareTo(compare.ModRevision),
+            Compare.Types.CompareTarget.Lease => lease.CompareTo(compare.Lease),
+            _ => version.CompareTo(compare.Version),
         };
         return compare.Result switch
         {

@@ -13,9 +13,10 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
 {
     private const int RevisionsAtOnce = 1000;
     private readonly Lock _lock = new();
-    private readonly Dictionary<ByteString, List<Watcher>> _single = [];
+    private readonly Dictionary<ByteString, List<Watcher>> _single = new(KeyEquality.Instance);
     private readonly List<Watcher> _ranges = [];
     private readonly List<(Watcher Watcher, WatchEvents Changes)> _matched = [];
+    private readonly List<BlockId> _changes = [];
 
     public int Count
     {
@@ -27,30 +28,34 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
     }
 
     /// <summary>Called by the applier within the write lock.</summary>
-    public void Changed(long revision, IReadOnlyList<KeyValue> changes)
+    public void Changed(long revision)
     {
         lock (_lock)
         {
             if (_single.Count == 0 && _ranges.Count == 0)
                 return;
-            foreach (var change in changes)
+            var byKey = _single.GetAlternateLookup<ReadOnlySpan<byte>>();
+            _changes.Clear();
+            machine.Store.ChangesOf(revision, _changes);
+            foreach (var id in _changes)
             {
+                var change = machine.Store.View(id);
                 WatchEvents? plain = null;
                 WatchEvents? full = null;
-                if (_single.TryGetValue(change.Key, out var watchers))
+                if (byKey.TryGetValue(change.Key, out var watchers))
                 {
                     foreach (var watcher in watchers)
                         Match(watcher, change, ref plain, ref full);
                 }
                 foreach (var watcher in _ranges)
                 {
-                    if (watcher.Range.Contains(change.Key.Span))
+                    if (watcher.Range.Contains(change.Key))
                         Match(watcher, change, ref plain, ref full);
                 }
             }
             if (_matched.Count == 0)
                 return;
-            Deliver(revision, changes.Count == 1);
+            Deliver(revision, _changes.Count == 1);
             _matched.Clear();
         }
     }
@@ -74,12 +79,16 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
                 return false;
             }
             var last = Math.Min(store.Revision, watcher.Next + RevisionsAtOnce - 1);
+            var changes = new List<BlockId>();
             for (var revision = watcher.Next; revision <= last; revision++)
             {
                 var events = new List<Event>();
-                foreach (var change in store.ChangesOf(revision))
+                changes.Clear();
+                store.ChangesOf(revision, changes);
+                foreach (var id in changes)
                 {
-                    if (watcher.Range.Contains(change.Key.Span) && watcher.Wants(change))
+                    var change = store.View(id);
+                    if (watcher.Range.Contains(change.Key) && watcher.Wants(change))
                         events.Add(ToEvent(change, watcher.WithPrevious));
                 }
                 if (events.Count > 0)
@@ -150,7 +159,7 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
             _single.Remove(watcher.Range.Key);
     }
 
-    private void Match(Watcher watcher, KeyValue change, ref WatchEvents? plain, ref WatchEvents? full)
+    private void Match(Watcher watcher, VersionView change, ref WatchEvents? plain, ref WatchEvents? full)
     {
         if (watcher.Next > change.ModRevision || !watcher.Wants(change))
             return;
@@ -180,10 +189,10 @@ internal sealed class WatchHub(CoordinationMachine machine, ReaderWriterLockSlim
         item.Watcher.Stream.Lag(item.Watcher);
     }
 
-    private Event ToEvent(KeyValue change, bool withPrevious) => new()
+    private Event ToEvent(VersionView change, bool withPrevious) => new()
     {
         Type = change.Version > 0 ? Event.Types.EventType.Put : Event.Types.EventType.Delete,
-        Kv = change,
+        Kv = change.ToMessage(),
         PrevKv = withPrevious ? machine.Store.Before(change) : null,
     };
 }

@@ -30,7 +30,7 @@ internal sealed class Watcher(long id, KeyRange range, WatchStream stream, bool 
     /// <summary>What the stream is about to send together; its own loop's alone.</summary>
     public List<WatchItem> Batch { get; } = [];
 
-    public bool Wants(KeyValue change) => change.Version > 0 ? !noPut : !noDelete;
+    public bool Wants(VersionView change) => change.Version > 0 ? !noPut : !noDelete;
 }
 
 /// <summary>Changes of one revision, shared by all watches that want just these.</summary>

@@ -25,7 +25,7 @@ public sealed class SpeculationTests(ITestOutputHelper output)
         var machine = Machine();
         machine.Apply(Put(1, 1, "a", "committed"));
         var changes = new List<long>();
-        machine.Changed = (revision, _) => changes.Add(revision);
+        machine.Changed = changes.Add;
         Assert.True(machine.RunAhead(Put(2, 1, "a", "ahead")));
         Assert.True(machine.RunAhead(Put(3, 1, "new", "ahead")));
         Assert.Equal("1 keys 2 [a=committed@2]", Look(machine));

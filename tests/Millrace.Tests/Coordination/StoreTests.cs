@@ -177,7 +177,9 @@ public sealed class StoreTests
         var before = machine.Store.Revision;
         Apply(CommandKind.LeaseRevoke, new LeaseRevokeRequest { ID = 7 });
         Assert.Equal(before + 1, machine.Store.Revision);
-        Assert.Equal(2, machine.Store.ChangesOf(before + 1).Count);
+        var changes = new List<BlockId>();
+        machine.Store.ChangesOf(before + 1, changes);
+        Assert.Equal(2, changes.Count);
         Assert.NotNull(machine.Store.Get(Bytes("b")));
         Assert.Null(machine.Store.Get(Bytes("a")));
         Assert.Equal("etcdserver: requested lease not found", Apply(CommandKind.LeaseRevoke, new LeaseRevokeRequest { ID = 7 }).Error!.Message);
@@ -190,7 +192,9 @@ public sealed class StoreTests
     public void Keys_stay_in_bytewise_order_however_they_come_and_go()
     {
         var random = new Random(Seed);
-        var keys = new OrderedKeys<string>();
+        var slabs = new Slabs();
+        var versions = new KeyVersions(slabs);
+        var keys = new OrderedKeys(slabs, versions);
         var twin = new SortedDictionary<string, string>(StringComparer.Ordinal);
         for (var i = 0; i < 20_000; i++)
         {
@@ -198,19 +202,21 @@ public sealed class StoreTests
             if (random.Next(3) == 0)
                 Assert.Equal(twin.Remove(text), keys.Remove(Bytes(text).Span));
             else if (twin.TryAdd(text, text))
-                keys.Add(Bytes(text), text);
+                keys.Add(versions.AddKey(Bytes(text).Span));
         }
         Assert.Equal(twin.Count, keys.Count);
         var found = new List<string>();
         for (var cursor = keys.Seek([]); cursor.MoveNext();)
-            found.Add(cursor.Value);
+            found.Add(TextOf(cursor));
         Assert.Equal(twin.Keys, found);
         for (var i = 0; i < 500; i++)
         {
             var from = random.Next(6000).ToString("x", CultureInfo.InvariantCulture);
             var cursor = keys.Seek(Bytes(from).Span);
-            Assert.Equal(twin.Keys.FirstOrDefault(k => string.CompareOrdinal(k, from) >= 0), cursor.MoveNext() ? cursor.Value : null);
+            Assert.Equal(twin.Keys.FirstOrDefault(k => string.CompareOrdinal(k, from) >= 0), cursor.MoveNext() ? TextOf(cursor) : null);
         }
+
+        string TextOf(OrderedKeys.Cursor cursor) => System.Text.Encoding.UTF8.GetString(versions.KeyOf(cursor.Key));
     }
 
     private static CoordinationMachine Reload(CoordinationMachine machine)
@@ -267,7 +273,7 @@ public sealed class StoreTests
 
     private static void Put(KeyValueStore store, string key, string value)
     {
-        store.Put(Bytes(key), Bytes(value), 0);
+        store.Put(Bytes(key).Span, Bytes(value).Span, 0);
         store.Commit();
     }
 
