@@ -62,6 +62,9 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     /// <summary>Times that this process mended its log from the others.</summary>
     public int Heals => _replica.Heals;
 
+    /// <summary>Bytes of this process that are kept for keys and versions, and how many of them are in use.</summary>
+    public (long Reserved, long Used) StateMemory => _replica.Read(static machine => machine.Store.Memory);
+
     /// <summary>The group as this member sees it, with the leader's view of the others if there is one.</summary>
     public Task<GroupView> ViewAsync() => GroupView.OfAsync(_replica);
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Millrace.Coordination.Node;
 using Millrace.WebConsole.Metrics;
 using Millrace.WebConsole.Seams;
@@ -34,6 +35,25 @@ internal sealed class ClusterSeam(CoordinationNode node) : ICluster
             MetricSample.Of(node.Healing is null ? 0 : 1));
         yield return MetricFamily.Counter(
             "millrace_coordination_heals_total", "Times that this member mended damage on its disk from the others.", MetricSample.Of(node.Heals));
+        var (reserved, used) = node.StateMemory;
+        yield return MetricFamily.Gauge("millrace_coordination_state_reserved_bytes", "Memory kept for keys and versions.", MetricSample.Of(reserved));
+        yield return MetricFamily.Gauge("millrace_coordination_state_used_bytes", "Memory that keys and versions take.", MetricSample.Of(used));
+        yield return new MetricFamily(
+            "millrace_gc_pause_seconds", MetricKind.Histogram, "Times that the garbage collector made the process stand still.", [.. Pauses()]);
+    }
+
+    private static IEnumerable<MetricSample> Pauses()
+    {
+        var counts = CollectorPauses.Snapshot();
+        long upTo = 0;
+        for (var i = 0; i < counts.Length; i++)
+        {
+            upTo += counts[i];
+            var bound = i < CollectorPauses.Bounds.Count ? (CollectorPauses.Bounds[i] / 1000).ToString(CultureInfo.InvariantCulture) : "+Inf";
+            yield return MetricSample.Of(upTo, ("le", bound)) with { Suffix = "_bucket" };
+        }
+        yield return MetricSample.Of(GC.GetTotalPauseDuration().TotalSeconds) with { Suffix = "_sum" };
+        yield return MetricSample.Of(upTo) with { Suffix = "_count" };
     }
 
     private static string Hex(ulong id) => id.ToString("x");
