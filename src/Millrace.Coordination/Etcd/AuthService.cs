@@ -47,14 +47,14 @@ internal sealed class AuthService(Replica replica, Callers callers)
     {
         var hashed = new AuthUserAddRequest { Name = request.Name, Options = request.Options };
         if (request.Options?.NoPassword != true)
-            hashed.HashedPassword = Callers.HashPassword(request.Password);
+            hashed.HashedPassword = callers.HashPassword(request.Password);
         return ChangeAsync(call, CommandKind.UserAdd, hashed);
     }
 
     private ValueTask<AuthResponse> ChangePasswordAsync(GrpcCall call, AuthUserChangePasswordRequest request) =>
         ChangeAsync(call, CommandKind.UserChangePassword, new AuthUserChangePasswordRequest
         {
-            Name = request.Name, HashedPassword = Callers.HashPassword(request.Password),
+            Name = request.Name, HashedPassword = callers.HashPassword(request.Password),
         });
 
     private ValueTask<AuthStatusResponse> StatusAsync(GrpcCall call, AuthStatusRequest request) => ValueTask.FromResult(

@@ -15,8 +15,6 @@ namespace Millrace.Coordination.Etcd;
 /// </summary>
 internal sealed class Callers(Replica replica)
 {
-    private const int Iterations = 10_000;
-    private const int SaltBytes = 16;
     private const int MacBytes = 16;
 
     /// <summary>The caller's name; empty when rights are not in use.</summary>
@@ -52,23 +50,16 @@ internal sealed class Callers(Replica replica)
             : throw StoreErrors.AuthNotEnabled);
         if (user is { NoPassword: true })
             throw StoreErrors.NoPasswordUser;
-        if (user is null || !IsPassword(user, request.Password))
+        if (user is null || !Bcrypt.Verify(request.Password, user.PasswordHash.Span))
             throw StoreErrors.AuthFailed;
         var ends = replica.Time.GetUtcNow().Add(replica.Options.TokenLifetime).ToUnixTimeSeconds();
         return $"{Base64Url(Encoding.UTF8.GetBytes(request.Name))}.{ends:x}.{Base64Url(Mac(key, request.Name, ends))}";
     }
 
-    public static string HashPassword(string password)
-    {
-        var salt = RandomNumberGenerator.GetBytes(SaltBytes);
-        return Convert.ToBase64String([.. salt, .. Derive(password, salt)]);
-    }
-
-    private static bool IsPassword(AuthUser user, string password)
-    {
-        var hash = user.PasswordHash.Span;
-        return hash.Length > SaltBytes && CryptographicOperations.FixedTimeEquals(Derive(password, hash[..SaltBytes]), hash[SaltBytes..]);
-    }
+    /// <summary>As it is kept, in base 64.</summary>
+    public string HashPassword(string password) => Encoding.UTF8.GetByteCount(password) <= Bcrypt.MaxPasswordBytes
+        ? Convert.ToBase64String(Bcrypt.Hash(password, replica.Options.BcryptCost))
+        : throw StoreErrors.PasswordTooLong;
 
     private string? Verify(AuthTable auth, string token)
     {
@@ -94,9 +85,6 @@ internal sealed class Callers(Replica replica)
         Encoding.UTF8.GetBytes(name, text.AsSpan(8));
         return HMACSHA256.HashData(key, text)[..MacBytes];
     }
-
-    private static byte[] Derive(string password, ReadOnlySpan<byte> salt) =>
-        Rfc2898DeriveBytes.Pbkdf2(password, salt, Iterations, HashAlgorithmName.SHA256, 32);
 
     private static string Base64Url(byte[] bytes) => Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
 

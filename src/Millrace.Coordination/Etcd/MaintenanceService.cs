@@ -16,6 +16,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
     /// <summary>The version of etcd whose API this is; clients look at it.</summary>
     public const string ApiVersion = "3.7.0";
     private const int SnapshotPieceBytes = 32 << 10;
+    private int _snapshots;
 
     public void Register(GrpcServer server)
     {
@@ -141,27 +142,37 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         return new MoveLeaderResponse { Header = replica.Header(0) };
     }
 
-    /// <summary>The state as Millrace writes it, in etcd's frame: pieces, then the SHA-256 of all before, sizes rounded as etcdctl checks.</summary>
+    /// <summary>The state as etcd's own database, in pieces, then the SHA-256 of all before.</summary>
     private async Task SnapshotAsync(GrpcCall call)
     {
         if (await call.ReadAsync(SnapshotRequest.Parser).ConfigureAwait(false) is null)
             throw new GrpcException(GrpcCodes.Unknown, "EOF");
         callers.RequireAdmin(call);
-        var content = new MemoryStream();
-        replica.SaveTo(content);
-        // etcdctl wants whole 512-byte sectors before the hash; the state's own frames tell where it ends.
-        content.SetLength((content.Length + 511) / 512 * 512);
-        var bytes = content.GetBuffer().AsMemory(0, (int)content.Length);
-        var left = bytes.Length;
-        while (left > 0)
+        if (Interlocked.Increment(ref _snapshots) > replica.Options.MaxSnapshotsAtOnce)
         {
-            var count = Math.Min(left, SnapshotPieceBytes);
-            var piece = bytes.Slice(bytes.Length - left, count);
-            left -= count;
-            call.Write(new SnapshotResponse { RemainingBytes = (ulong)left, Blob = UnsafeByteOperations.UnsafeWrap(piece), Version = ApiVersion });
-            await call.FlushAsync().ConfigureAwait(false);
+            Interlocked.Decrement(ref _snapshots);
+            throw StoreErrors.TooManyRequests;
         }
-        call.Write(new SnapshotResponse { Blob = ByteString.CopyFrom(SHA256.HashData(bytes.Span)), Version = ApiVersion });
+        try
+        {
+            await using var content = replica.ExportSnapshot();
+            using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var piece = new byte[SnapshotPieceBytes];
+            for (var left = content.Length; left > 0;)
+            {
+                var count = (int)Math.Min(left, SnapshotPieceBytes);
+                await content.ReadExactlyAsync(piece.AsMemory(0, count), call.Canceled).ConfigureAwait(false);
+                hash.AppendData(piece, 0, count);
+                left -= count;
+                call.Write(new SnapshotResponse { RemainingBytes = (ulong)left, Blob = UnsafeByteOperations.UnsafeWrap(piece.AsMemory(0, count)), Version = ApiVersion });
+                await call.FlushAsync().ConfigureAwait(false);
+            }
+            call.Write(new SnapshotResponse { Blob = ByteString.CopyFrom(hash.GetHashAndReset()), Version = ApiVersion });
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _snapshots);
+        }
     }
 
     private ValueTask<HealthCheckResponse> CheckAsync(GrpcCall call, HealthCheckRequest request) => ValueTask.FromResult(new HealthCheckResponse

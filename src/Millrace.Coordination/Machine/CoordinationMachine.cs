@@ -152,8 +152,14 @@ internal sealed class CoordinationMachine
     public void Load(long index, long term, Stream stream)
     {
         var header = StateHeader.Parser.ParseDelimitedFrom(stream);
+        Load(index, term, header, MachineSnapshot.ReadStore(header, stream));
+    }
+
+    /// <summary>Becomes a state that was put together elsewhere.</summary>
+    public void Load(long index, long term, StateHeader header, KeyValueStore store)
+    {
         _ahead.Clear();
-        Store = MachineSnapshot.ReadStore(header, stream);
+        Store = store;
         Auth = new AuthTable();
         Auth.Load(header.Auth);
         ClusterId = header.ClusterId;

@@ -23,10 +23,37 @@ internal sealed class MachineSnapshot(long index, long term, StateHeader header)
 
     public long Term => term;
 
+    public StateHeader Header => header;
+
+    /// <summary>The first whose changes are kept.</summary>
+    public long FirstRevision => Math.Max(2, header.CompactedRevision + 1);
+
     public void Write(KeyValueStore store, Stream stream, ReaderWriterLockSlim gate)
     {
         header.WriteDelimitedTo(stream);
         var piece = new ArrayBufferWriter<byte>(PieceBytes);
+        foreach (var versions in Base(store, gate))
+        {
+            foreach (var id in versions)
+            {
+                WriteVersion(piece, store.View(id));
+                if (piece.WrittenCount >= PieceBytes)
+                    WritePiece(stream, piece);
+            }
+        }
+        WritePiece(stream, piece);
+        WriteEnd(stream);
+        foreach (var (changes, ends) in Revisions(store, gate))
+            WriteRevisions(store, stream, changes, ends, piece);
+        WritePiece(stream, piece);
+        WriteEnd(stream);
+    }
+
+    /// <summary>
+    /// What was in force at the compacted revision, and deletions at just that one, in order of keys: some at a time, each list good until the next.
+    /// </summary>
+    public IEnumerable<IReadOnlyList<BlockId>> Base(KeyValueStore store, ReaderWriterLockSlim gate)
+    {
         var versions = new List<BlockId>();
         for (ByteString? from = ByteString.Empty; from is not null;)
         {
@@ -40,17 +67,34 @@ internal sealed class MachineSnapshot(long index, long term, StateHeader header)
             {
                 gate.ExitReadLock();
             }
-            foreach (var id in versions)
-            {
-                WriteVersion(piece, store.View(id));
-                if (piece.WrittenCount >= PieceBytes)
-                    WritePiece(stream, piece);
-            }
+            yield return versions;
         }
-        WritePiece(stream, piece);
-        WriteEnd(stream);
-        WriteRevisions(store, stream, gate, piece);
-        WriteEnd(stream);
+    }
+
+    /// <summary>The changes of the revisions from <see cref="FirstRevision"/> on, some revisions at a time, with where each revision's end; good until the next.</summary>
+    public IEnumerable<(IReadOnlyList<BlockId> Changes, IReadOnlyList<int> Ends)> Revisions(KeyValueStore store, ReaderWriterLockSlim gate)
+    {
+        var changes = new List<BlockId>();
+        var ends = new List<int>();
+        for (var revision = FirstRevision; revision <= header.Revision; revision += RevisionsAtOnce)
+        {
+            changes.Clear();
+            ends.Clear();
+            gate.EnterReadLock();
+            try
+            {
+                for (var r = revision; r <= Math.Min(header.Revision, revision + RevisionsAtOnce - 1); r++)
+                {
+                    store.ChangesUnderHold(r, changes);
+                    ends.Add(changes.Count);
+                }
+            }
+            finally
+            {
+                gate.ExitReadLock();
+            }
+            yield return (changes, ends);
+        }
     }
 
     public static KeyValueStore ReadStore(StateHeader header, Stream stream)
@@ -93,44 +137,24 @@ internal sealed class MachineSnapshot(long index, long term, StateHeader header)
         return store;
     }
 
-    private void WriteRevisions(KeyValueStore store, Stream stream, ReaderWriterLockSlim gate, ArrayBufferWriter<byte> piece)
+    private static void WriteRevisions(
+        KeyValueStore store, Stream stream, IReadOnlyList<BlockId> changes, IReadOnlyList<int> ends, ArrayBufferWriter<byte> piece)
     {
-        var changes = new List<BlockId>();
-        var ends = new List<int>();
-        for (var revision = Math.Max(2, header.CompactedRevision + 1); revision <= header.Revision; revision += RevisionsAtOnce)
+        var at = 0;
+        foreach (var end in ends)
         {
-            changes.Clear();
-            ends.Clear();
-            gate.EnterReadLock();
-            try
+            var size = 0;
+            for (var i = at; i < end; i++)
             {
-                for (var r = revision; r <= Math.Min(header.Revision, revision + RevisionsAtOnce - 1); r++)
-                {
-                    store.ChangesUnderHold(r, changes);
-                    ends.Add(changes.Count);
-                }
+                var bytes = VersionBytes.SizeOf(store.View(changes[i]));
+                size += 1 + VersionBytes.SizeOfVarint((ulong)bytes) + bytes;
             }
-            finally
-            {
-                gate.ExitReadLock();
-            }
-            var at = 0;
-            foreach (var end in ends)
-            {
-                var size = 0;
-                for (var i = at; i < end; i++)
-                {
-                    var bytes = VersionBytes.SizeOf(store.View(changes[i]));
-                    size += 1 + VersionBytes.SizeOfVarint((ulong)bytes) + bytes;
-                }
-                WriteTag(piece, size);
-                for (; at < end; at++)
-                    WriteVersion(piece, store.View(changes[at]));
-                if (piece.WrittenCount >= PieceBytes)
-                    WritePiece(stream, piece);
-            }
+            WriteTag(piece, size);
+            for (; at < end; at++)
+                WriteVersion(piece, store.View(changes[at]));
+            if (piece.WrittenCount >= PieceBytes)
+                WritePiece(stream, piece);
         }
-        WritePiece(stream, piece);
     }
 
     private static void WriteVersion(ArrayBufferWriter<byte> piece, VersionView version)

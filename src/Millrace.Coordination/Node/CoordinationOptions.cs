@@ -124,6 +124,12 @@ public sealed record CoordinationOptions
     /// <summary>Changes waiting for one stream of watches; past it a watch is read from the store later. Default 16,384.</summary>
     public int MaxBufferedWatchEvents { get; init; } = 16_384;
 
+    /// <summary>Work of hashing a password, as a power of two. Default 10, as etcd.</summary>
+    public int BcryptCost { get; init; } = 10;
+
+    /// <summary>Snapshots that clients fetch at once; more are refused. Each is a file in the data folder for that time. Default 2.</summary>
+    public int MaxSnapshotsAtOnce { get; init; } = 2;
+
     /// <summary>How long a token of a user is good. Default 5 min, as etcd's simple tokens.</summary>
     public TimeSpan TokenLifetime { get; init; } = TimeSpan.FromMinutes(5);
 
@@ -141,6 +147,10 @@ public sealed record CoordinationOptions
             throw new ArgumentException("fast-paxos cannot read by lease, since its members commit without their leader; take index or quorum", nameof(Reads));
         if (SnapshotEvery < 1)
             throw new ArgumentException($"{nameof(SnapshotEvery)} must be positive", nameof(SnapshotEvery));
+        if (BcryptCost is < Etcd.Bcrypt.MinCost or > Etcd.Bcrypt.MaxCost)
+            throw new ArgumentException($"{nameof(BcryptCost)} must be {Etcd.Bcrypt.MinCost} to {Etcd.Bcrypt.MaxCost}", nameof(BcryptCost));
+        if (MaxSnapshotsAtOnce < 1)
+            throw new ArgumentException($"{nameof(MaxSnapshotsAtOnce)} must be positive", nameof(MaxSnapshotsAtOnce));
         if (KeepBehindSnapshot < 0)
             throw new ArgumentException($"{nameof(KeepBehindSnapshot)} must not be negative", nameof(KeepBehindSnapshot));
         if (Members.Count > 0 && !IsJoining && !Members.Any(m => m.Name == Name))

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using Millrace.Coordination.Machine;
+using Millrace.Coordination.Snapshots;
 using Millrace.Coordination.Store;
 using Millrace.Coordination.Watches;
 using Millrace.Coordination.Wire;
@@ -250,8 +251,42 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
 
     public bool SendAside(MemberId to, byte channel, ReadOnlyMemory<byte> content) => _transport.Send(to, channel, content);
 
-    /// <summary>Writes the state at this moment; entries go on being applied meanwhile.</summary>
-    public void SaveTo(Stream stream) => _applier.Capture((state, store) => state.Write(store, stream, _applier.Gate));
+    /// <summary>
+    /// The state at this moment as etcd's database, in a file that is gone when it is closed; entries go on being applied while it is written, and nothing waits
+    /// for whoever reads it.
+    /// </summary>
+    /// <exception cref="IOException">The disk has no room for it, or failed.</exception>
+    public Stream ExportSnapshot()
+    {
+        var room = new DriveInfo(Path.GetFullPath(_options.DataFolder)).AvailableFreeSpace;
+        // A member whose disk is full stops: a copy for somebody else must not be what fills it. Sorting may need as much again.
+        var needed = (2 * Machine.Store.Bytes) + (64 << 20);
+        if (room < needed)
+            throw new IOException($"a snapshot needs up to {needed >> 20} MiB of room in {_options.DataFolder}, and there are {room >> 20}");
+        var file = CreateScratch();
+        try
+        {
+            _applier.Capture((state, store) => EtcdSnapshotWriter.Write(state, store, _applier.Gate, file, CreateScratch));
+            file.Position = 0;
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private FileStream CreateScratch()
+    {
+        var file = new FileStream(
+            Path.Combine(_options.DataFolder, $"scratch-{NextRequestId():x}"), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete,
+            1 << 16, FileOptions.DeleteOnClose);
+        // Not even a crash leaves it behind where an open file needs no name.
+        if (!OperatingSystem.IsWindows())
+            File.Delete(file.Name);
+        return file;
+    }
 
     public void RequestSnapshot() => _applier.RequestSnapshot();
 

@@ -30,6 +30,8 @@ internal static class StoreErrors
     public static StoreException AuthFailed => Invalid("authentication failed, invalid user ID or password");
 
     /// <summary>etcd gives this one without its prefix and without a code.</summary>
+    public static StoreException PasswordTooLong => new(2, "bcrypt: password length exceeds 72 bytes");
+
     public static StoreException NoPasswordUser => new(2, "auth: authentication failed, password was given for no password user");
 
     public static StoreException DowngradeFormat => Invalid("wrong downgrade target version format");

@@ -82,13 +82,14 @@ internal static class ClusterCommands
 
     private static Command Restore()
     {
-        var file = new Argument<string>("FILE") { Description = "Written by cluster snapshot, or by etcdctl from a Millrace store" };
+        var file = new Argument<string>("FILE") { Description = "Written by cluster snapshot or by etcdctl, of Millrace's store or of an etcd" };
         var data = new Option<string?>("--data") { Description = "This member's new folder [default: ~/.millrace/coordination]", HelpName = "DIR" };
         var members = new Option<string?>("--members") { Description = "All members of the new group, as name=host:port,... [default: this one alone]", HelpName = "LIST" };
         var name = new Option<string>("--name") { Description = "This member's name", DefaultValueFactory = _ => "default" };
+        var unhashed = new Option<bool>("--skip-hash-check") { Description = "Take a database without a hash at its end, as it lies in the data folder of an etcd (member/snap/db)" };
         var command = new Command("restore", "Make a member's folder of a new group from a snapshot; once for each member, from the same file")
         {
-            file, data, name, members,
+            file, data, name, members, unhashed,
         }.WithExamples(
             "./millrace cluster restore state.snapshot --data /srv/new",
             "./millrace cluster restore state.snapshot --data /srv/a --name a --members a=10.0.0.1:2380,b=10.0.0.2:2380,c=10.0.0.3:2380");
@@ -103,7 +104,7 @@ internal static class ClusterCommands
             RestoredState state;
             try
             {
-                state = GroupRestore.Restore(parsed.GetValue(file)!, options);
+                state = GroupRestore.Restore(parsed.GetValue(file)!, options, parsed.GetValue(unhashed));
             }
             catch (InvalidDataException damaged)
             {

@@ -101,7 +101,7 @@ internal static class ClusterManagement
     private static Command Snapshot()
     {
         var file = new Argument<string>("FILE") { Description = "To be written; it appears whole or not at all" };
-        var command = new Command("snapshot", "Save the whole state in a file, for cluster restore") { file, Endpoints }.WithExamples(
+        var command = new Command("snapshot", "Save the whole state in a file, for cluster restore or etcd's own tools") { file, Endpoints }.WithExamples(
             "./millrace cluster snapshot state.snapshot");
         return Asking(command, async (parsed, client, cancellation) =>
         {

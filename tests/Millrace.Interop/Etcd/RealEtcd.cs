@@ -8,16 +8,17 @@ namespace Millrace.Interop.Etcd;
 /// <summary>One member of a real etcd on free ports of loopback.</summary>
 internal sealed class RealEtcd : IAsyncDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("real-etcd").FullName;
+    private readonly string _folder;
     private readonly Process _process;
 
-    private RealEtcd(string program, int client, int peer)
+    private RealEtcd(string program, string folder, int client, int peer)
     {
+        _folder = folder;
         Endpoint = $"127.0.0.1:{client}";
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (name, value) in new (string, string)[]
         {
-            ("data-dir", _folder), ("listen-client-urls", $"http://{Endpoint}"), ("advertise-client-urls", $"http://{Endpoint}"),
+            ("data-dir", Path.Combine(_folder, "data")), ("listen-client-urls", $"http://{Endpoint}"), ("advertise-client-urls", $"http://{Endpoint}"),
             ("listen-peer-urls", $"http://127.0.0.1:{peer}"), ("initial-advertise-peer-urls", $"http://127.0.0.1:{peer}"),
             ("initial-cluster", $"default=http://127.0.0.1:{peer}"), ("log-level", "error"), ("logger", "zap"),
         })
@@ -42,9 +43,33 @@ internal sealed class RealEtcd : IAsyncDisposable
 
     public string Folder => _folder;
 
-    public static async Task<RealEtcd> StartAsync(string program)
+    public static Task<RealEtcd> StartAsync(string program) =>
+        ReadyAsync(new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, FreePort(), FreePort()));
+
+    /// <summary>From a snapshot, by the program that restores those of this etcd.</summary>
+    public static async Task<RealEtcd> RestoreAsync(string program, string restorer, string snapshot)
     {
-        var etcd = new RealEtcd(program, FreePort(), FreePort());
+        var folder = Directory.CreateTempSubdirectory("real-etcd").FullName;
+        var peer = FreePort();
+        var start = new ProcessStartInfo(restorer) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var word in new[]
+        {
+            "snapshot", "restore", snapshot, "--name", "default", "--data-dir", Path.Combine(folder, "data"),
+            "--initial-cluster", $"default=http://127.0.0.1:{peer}", "--initial-advertise-peer-urls", $"http://127.0.0.1:{peer}",
+        })
+            start.ArgumentList.Add(word);
+        start.Environment["ETCDCTL_API"] = "3";
+        using (var restore = Process.Start(start)!)
+        {
+            var said = await Task.WhenAll(restore.StandardOutput.ReadToEndAsync(), restore.StandardError.ReadToEndAsync());
+            await restore.WaitForExitAsync();
+            Assert.True(restore.ExitCode == 0, string.Concat(said));
+        }
+        return await ReadyAsync(new RealEtcd(program, folder, FreePort(), peer));
+    }
+
+    private static async Task<RealEtcd> ReadyAsync(RealEtcd etcd)
+    {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         using var client = new Coordination.Client.CoordinationClient([new Uri("http://" + etcd.Endpoint)]);
         while (true)
@@ -54,6 +79,10 @@ internal sealed class RealEtcd : IAsyncDisposable
                 await client.GetAsync("health", patience.Token);
                 return etcd;
             }
+            catch (Coordination.Client.CoordinationException refused) when (refused.Message.Contains("user name is empty", StringComparison.Ordinal))
+            {
+                return etcd; // It serves, and wants to know whom.
+            }
             catch (Coordination.Client.CoordinationException)
             {
                 await Task.Delay(50, patience.Token);
@@ -61,10 +90,17 @@ internal sealed class RealEtcd : IAsyncDisposable
         }
     }
 
+    /// <summary>Its folder stays until it is disposed.</summary>
+    public async Task KillAsync()
+    {
+        if (!_process.HasExited)
+            _process.Kill();
+        await _process.WaitForExitAsync();
+    }
+
     public async ValueTask DisposeAsync()
     {
-        _process.Kill();
-        await _process.WaitForExitAsync();
+        await KillAsync();
         _process.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
