@@ -22,6 +22,7 @@ internal sealed class FastRounds
     private readonly Dictionary<long, FastVote> _chosen = [];
     private readonly List<long> _lost = [];
     private readonly List<Entry> _scratch = [];
+    private (long Term, long Commit) _told;
     private long _windowTerm;
     private long _windowSequence;
     private long _windowFirst;
@@ -60,8 +61,8 @@ internal sealed class FastRounds
 
     public bool HasUnwritten => _unwritten.Count > 0;
 
-    /// <summary>Votes for slots that are not committed here.</summary>
-    public IEnumerable<FastVote> Votes => _votes.Values;
+    /// <summary>Votes for slots that are not committed here; of those that are, the log tells.</summary>
+    public IEnumerable<FastVote> Votes => _votes.Values.Where(v => v.Slot > _core.Log.Commit);
 
     /// <summary>Proposes commands for the next slots, if a window is open and there is room.</summary>
     /// <returns>The number of the first; the others follow. 0: not this way.</returns>
@@ -124,8 +125,14 @@ internal sealed class FastRounds
             _windowSequence = window.Sequence;
             if (!_core.Faults.VoteAfterClose)
                 _windowFirst = 0;
-            _core.SendAfterWrite(new FastVotes(
-                _core.Self, window.From, _core.Term, [.. _votes.Values.Where(v => v.Term == _core.Term)], window.Sequence));
+            // A member may know what was chosen before its leader does: the leader must hear of those votes too, or it would count this member as
+            // one that voted for nothing. Whoever has lost them, by a restart from a snapshot, says nothing: others answer for the majority.
+            if (_core.Faults.ForgetSettledVotes || HasVotesUnknownToLeader())
+            {
+                _core.SendAfterWrite(new FastVotes(
+                    _core.Self, window.From, _core.Term,
+                    [.. _votes.Values.Where(v => v.Term == _core.Term && (v.Slot > _core.Log.Commit || !_core.Faults.ForgetSettledVotes))], window.Sequence));
+            }
         }
         else if (window.Incarnation == Incarnation)
         {
@@ -139,6 +146,9 @@ internal sealed class FastRounds
     public void SetWindow(long sequence, long firstSlot) => (_windowTerm, _windowSequence, _windowFirst) = (_core.Term, sequence, firstSlot);
 
     public void CloseWindow() => _windowFirst = 0;
+
+    /// <summary>The leader of this term has committed so much.</summary>
+    public void LeaderCommitted(long index) => _told = (_core.Term, _told.Term == _core.Term ? Math.Max(_told.Commit, index) : index);
 
     public void Seen(long slot) => FurthestSeen = Math.Max(FurthestSeen, slot);
 
@@ -179,12 +189,14 @@ internal sealed class FastRounds
         if (_core.Role == Role.Follower)
             AppendChosen();
         var commit = _core.Log.Commit;
-        while (First(_votes) is var slot && slot <= commit)
+        // What the leader has not settled yet it may still ask for; of other terms the log says more.
+        var settled = _core.Role == Role.Leader ? commit : Math.Min(commit, LeaderCommit);
+        while (FirstVote() is { } vote && vote.Slot <= (vote.Term == _core.Term ? settled : commit))
         {
-            _votes.Remove(slot);
-            _durableVotes.Remove(slot);
+            _votes.Remove(vote.Slot);
+            _durableVotes.Remove(vote.Slot);
         }
-        while (First(_own) is var slot && slot <= commit)
+        while (FirstOwn() is var slot && slot <= commit)
         {
             _own.Remove(slot, out var own);
             _chosen.Remove(slot);
@@ -259,6 +271,19 @@ internal sealed class FastRounds
         }
     }
 
+    private long LeaderCommit => _told.Term == _core.Term ? _told.Commit : 0;
+
+    /// <summary>Of each slot that is committed here and perhaps not at the leader, this member's vote is still known.</summary>
+    private bool HasVotesUnknownToLeader()
+    {
+        for (var slot = LeaderCommit + 1; slot <= _core.Log.Commit; slot++)
+        {
+            if (!_votes.TryGetValue(slot, out var vote) || vote.Term != _core.Term)
+                return false;
+        }
+        return true;
+    }
+
     private bool IsLost(long slot, in FastVote value)
     {
         // Behind a snapshot nobody can tell: whoever waits is told so in time.
@@ -269,9 +294,16 @@ internal sealed class FastRounds
         return _scratch[0].Kind != EntryKind.Command || !_scratch[0].Data.Span.SequenceEqual(value.Entry.Data.Span);
     }
 
-    private static long First<T>(SortedDictionary<long, T> slots)
+    private FastVote? FirstVote()
     {
-        foreach (var slot in slots.Keys)
+        foreach (var vote in _votes.Values)
+            return vote;
+        return null;
+    }
+
+    private long FirstOwn()
+    {
+        foreach (var slot in _own.Keys)
             return slot;
         return long.MaxValue;
     }

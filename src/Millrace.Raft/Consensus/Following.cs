@@ -82,6 +82,7 @@ internal sealed class Following
     private void Append(AppendRequest request)
     {
         var log = _core.Log;
+        _core.Fast.LeaderCommitted(request.Commit);
         if (request.PreviousIndex < log.Commit && !_core.Faults.TruncateAgreeingEntries
             && request.PreviousIndex + request.Entries.Count <= log.Commit)
         {
@@ -136,6 +137,7 @@ internal sealed class Following
         ElectionMicros = Math.Clamp(heartbeat.PromiseMicros, 1, _core.Options.ElectionMaxMicros);
         PromisedUntil = Math.Max(PromisedUntil, now + ElectionMicros);
         RestartElectionTimer(now);
+        _core.Fast.LeaderCommitted(heartbeat.Commit);
         var log = _core.Log;
         log.CommitTo(_core.Faults.CommitBeyondMatch ? Math.Min(heartbeat.Commit, log.LastIndex) : heartbeat.Commit);
         _core.Send(new HeartbeatResponse(

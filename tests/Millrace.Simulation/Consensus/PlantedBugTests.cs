@@ -58,6 +58,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         ["vote after the window's end"] = (new Faults { VoteAfterClose = true }, 400, Fast),
         ["a fast round taken for newer than its leader's"] = (new Faults { FastOverClassic = true }, 400, Fast),
         ["promise without fast votes"] = (new Faults { ForgetFastVotes = true }, 200, Fast),
+        ["settled votes not told"] = (new Faults { ForgetSettledVotes = true }, 400, p => Fast(p) with { AtLeader = 0.3, PartitionEvery = 300_000, Duplication = 0.1, FastPause = 50_000 }),
         ["read index below fast votes"] = (new Faults { ReadBelowVotes = true }, 200, p => Fast(p) with { QuorumReads = 0, Reads = 0.6, Keys = 1, Duplication = 0 }),
         ["damage cut like a torn tail"] = (new Faults { CutDamage = true }, 400, p => Crashes(p) with
         {
@@ -110,7 +111,8 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
 
     private static ConsensusAlgorithm AlgorithmOf(Faults faults)
     {
-        var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ReadBelowVotes;
+        var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ForgetSettledVotes
+            || faults.ReadBelowVotes;
         return isFast ? ConsensusAlgorithm.FastPaxos
             : faults.ForgetAccepted || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
     }
