@@ -61,6 +61,9 @@ internal sealed class Progress(MemberId id, long next, long now)
 
     public long SnapshotAcknowledged { get; set; }
 
+    /// <summary>What the member last said to have, which is less than it once said when it lost some.</summary>
+    public long SnapshotReported { get; set; }
+
     public long SnapshotRequested { get; set; }
 
     public long SnapshotMovedAt { get; set; }
@@ -127,7 +130,7 @@ internal sealed class Progress(MemberId id, long next, long now)
         Clear();
         State = ProgressState.Snapshot;
         Snapshot = null;
-        SnapshotAcknowledged = SnapshotRequested = 0;
+        SnapshotAcknowledged = SnapshotReported = SnapshotRequested = 0;
         SnapshotMovedAt = now;
     }
 

@@ -19,7 +19,7 @@ internal sealed class SnapshotSender(RaftCore core)
         {
             // A newer one has taken its place.
             progress.Snapshot = snapshot;
-            progress.SnapshotAcknowledged = 0;
+            progress.SnapshotAcknowledged = progress.SnapshotReported = 0;
             progress.SnapshotRequested = offset == 0 ? data.Length : 0;
             progress.SnapshotMovedAt = now;
             if (offset != 0)
@@ -43,6 +43,7 @@ internal sealed class SnapshotSender(RaftCore core)
     {
         if (progress.State != ProgressState.Snapshot || progress.Snapshot?.Index != response.SnapshotIndex)
             return;
+        progress.SnapshotReported = response.NextOffset;
         if (response.NextOffset > progress.SnapshotAcknowledged)
         {
             if (progress.SnapshotAcknowledged == 0)
@@ -59,6 +60,8 @@ internal sealed class SnapshotSender(RaftCore core)
         if (now - progress.SnapshotMovedAt < patienceMicros)
             return;
         progress.SnapshotMovedAt = now;
+        // A receiver that crashed may have less than it once said: it says so at each piece that does not fit.
+        progress.SnapshotAcknowledged = Math.Min(progress.SnapshotAcknowledged, progress.SnapshotReported);
         progress.SnapshotRequested = progress.SnapshotAcknowledged;
         Ask(progress);
     }
