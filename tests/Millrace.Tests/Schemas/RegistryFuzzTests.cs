@@ -34,18 +34,22 @@ public sealed class RegistryFuzzTests(ITestOutputHelper output)
         var random = new Random(Seeds.Next(output));
         var registry = new RegistryFixture();
         var rounds = Environment.GetEnvironmentVariable("MILLRACE_LONG") is null ? 20_000 : 1_000_000;
+        var memory = new InputMemory();
         var taken = 0;
         for (var i = 0; i < rounds; i++)
         {
             var body = Mutate(random, Seedlings[random.Next(Seedlings.Length)]);
             var (method, path) = Doors[random.Next(Doors.Length)];
             var parts = path.Split('?');
+            memory.Begin();
             var answer = await registry.Api.HandleAsync(new(
                 method, parts[0], parts.Length > 1 ? new Dictionary<string, string> { [parts[1].Split('=')[0]] = "true" } : [], body));
             Assert.True(answer.Status is 200 or (>= 400 and < 500), $"{method} {path}: {answer.Status} {answer.Text}\n{Encoding.UTF8.GetString(body)}");
+            memory.End(body.Length, each: 1_000, besides: 1 << 20, () => $"{method} {path}\n{Encoding.UTF8.GetString(body)}");
             using var json = JsonDocument.Parse(answer.Text);
             taken += answer.Status == 200 ? 1 : 0;
         }
+        output.WriteLine($"{rounds} bodies: {taken} taken, {rounds - taken} refused; {memory}");
         Assert.InRange(taken, rounds / 100, rounds);
         var before = await registry.OkAsync("GET", "/schemas?deleted=true");
         registry.Restart();
