@@ -46,6 +46,7 @@ public sealed class Broker : IAsyncDisposable
         context.SetPort(_listener.Endpoint.Port);
         context.Metrics.ConnectionCount = () => _listener.Connections;
         context.Metrics.Figures = store.Committer.Figures;
+        store.Committer.Answers = new Outbox();
         // From the start on: one transaction that nobody ends holds up every read_committed reader.
         _transactionScan = context.Time.CreateTimer(_ => _transactions.Maintain(context.Steady), null, TimeSpan.Zero, context.Options.TransactionScanInterval);
         _maintenance = context.Time.CreateTimer(_ => Maintain(), null, context.Options.MaintenanceInterval, context.Options.MaintenanceInterval);

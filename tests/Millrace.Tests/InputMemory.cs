@@ -17,7 +17,7 @@ internal sealed class InputMemory
     /// <param name="each">Bytes that may be allocated for each of them.</param>
     /// <param name="besides">Bytes that may be allocated besides: an exception with its trace, say.</param>
     /// <param name="input">Shown when it was more.</param>
-    public void End(int length, int each, int besides, Func<string> input)
+    public void End(int length, int each, long besides, Func<string> input)
     {
         // Work that went over to another thread cannot be counted.
         Assert.Equal(_thread, Environment.CurrentManagedThreadId);

@@ -47,6 +47,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     private long _unreadUntil;
     private volatile bool _loggedIn;
     private int _pumping;
+    private bool _closeOnPool;
     private byte[]? _received;
     private int _receivedFrom;
     private int _receivedTo;
@@ -262,18 +263,49 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     /// <summary>Sends what is ready. Any thread; one at a time does the work.</summary>
     public void Pump()
     {
-        if (Interlocked.CompareExchange(ref _pumping, 1, 0) == 0)
-            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        if (Interlocked.CompareExchange(ref _pumping, 1, 0) == 0 && !Outbox.TryAdd(this))
+            PumpOnPool();
     }
 
-    void IThreadPoolWorkItem.Execute() => _ = PumpAsync();
+    /// <summary>Goes on with a <see cref="Pump"/> that the outbox took.</summary>
+    public void PumpOnPool() => ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+
+    /// <summary>Likewise, on this thread, which must not be held up: one look, one send that does not wait. What comes after is the pool's.</summary>
+    public void PumpHere()
+    {
+        if (_tls is null)
+            _ = PumpOnceAsync();
+        else
+            PumpOnPool();
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        if (_closeOnPool)
+            Close(null);
+        _ = PumpAsync();
+    }
+
+    private async Task PumpOnceAsync()
+    {
+        if (TakeReady())
+            await SendAsync(here: true).ConfigureAwait(false);
+        if (_closeOnPool)
+        {
+            PumpOnPool();
+            return;
+        }
+        Volatile.Write(ref _pumping, 0);
+        if (HeadIsReady() && Interlocked.CompareExchange(ref _pumping, 1, 0) == 0)
+            PumpOnPool();
+    }
 
     private async Task PumpAsync()
     {
         while (true)
         {
             while (TakeReady())
-                await SendAsync().ConfigureAwait(false);
+                await SendAsync(here: false).ConfigureAwait(false);
             Volatile.Write(ref _pumping, 0);
             // Something may have become ready between the last look and the flag.
             if (!HeadIsReady() || Interlocked.CompareExchange(ref _pumping, 1, 0) != 0)
@@ -302,7 +334,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         return _sending.Count > 0;
     }
 
-    private async ValueTask SendAsync()
+    private async ValueTask SendAsync(bool here)
     {
         try
         {
@@ -332,12 +364,12 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         catch (SocketException error)
         {
             LogGone(Remote, error.SocketErrorCode.ToString());
-            Close(null);
+            End(null, here);
         }
         catch (IOException error)
         {
             LogGone(Remote, error.Message);
-            Close(null);
+            End(null, here);
         }
         catch (OperationCanceledException)
         {
@@ -350,18 +382,30 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         catch (Exception error)
         {
             LogBug(Remote, error);
-            Close(null);
+            End(null, here);
         }
         finally
         {
             if (_sending[^1].CloseAfterSend is { } reason)
-                Close(reason);
+                End(reason, here);
             // Between answers nothing is held.
             _output.Dispose();
             foreach (var exchange in _sending)
                 exchange.Release();
             _room.Release(_sending.Count);
         }
+    }
+
+    /// <summary>Ends the connection. Whoever waits for its end goes on at once and may take long: not on the committer's thread.</summary>
+    private void End(string? reason, bool here)
+    {
+        if (!here)
+        {
+            Close(reason);
+            return;
+        }
+        _closeReason ??= reason;
+        _closeOnPool = true;
     }
 
     private async ValueTask SendTlsAsync(SslStream tls)

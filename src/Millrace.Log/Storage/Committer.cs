@@ -29,6 +29,11 @@ internal sealed partial class Committer : IDisposable
     private readonly List<Partition> _written = [];
     private readonly System.Collections.Concurrent.ConcurrentQueue<Action> _between = new();
     private Thread? _thread;
+    [ThreadStatic]
+    private static List<Partition>? _gathered;
+
+    [ThreadStatic]
+    private static Committer? _gathering;
     private bool _stopping;
     private bool _checkpointWanted;
     private volatile string? _broken;
@@ -52,6 +57,9 @@ internal sealed partial class Committer : IDisposable
     /// <summary>Flushes done and bytes written, for metrics.</summary>
     public CommitterFigures Figures { get; } = new();
 
+    /// <summary>Told around the acknowledgements of each group.</summary>
+    public IAnswers? Answers { get; set; }
+
     /// <summary>Why nothing more is acknowledged, or null.</summary>
     public string? Broken => _broken;
 
@@ -62,15 +70,60 @@ internal sealed partial class Committer : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Queues a partition for the next flush; its own lock keeps it from being queued twice.</summary>
-    public void Enqueue(Partition partition)
+    /// <summary>
+    /// Queues a partition for the next flush; its own lock keeps it from being queued twice. False when this thread gathers what it appends to
+    /// (<see cref="Gather"/>).
+    /// </summary>
+    public bool Enqueue(Partition partition)
     {
+        if (_gathering == this)
+        {
+            _gathered!.Add(partition);
+            return false;
+        }
         lock (_signal)
         {
             _dirty.Add(partition);
             if (_dirty.Count == 1)
                 Monitor.Pulse(_signal);
         }
+        return true;
+    }
+
+    /// <summary>
+    /// What this thread appends until the result is disposed of is queued then, all at once: a request of a hundred partitions wakes the committer
+    /// once, and is not torn over two flushes because the first came too early.
+    /// </summary>
+    public Gathering Gather()
+    {
+        _gathered ??= [];
+        _gathering = this;
+        return new Gathering(this);
+    }
+
+    internal readonly ref struct Gathering(Committer committer)
+    {
+        public void Dispose() => committer.EnqueueGathered();
+    }
+
+    private void EnqueueGathered()
+    {
+        _gathering = null;
+        var gathered = _gathered!;
+        if (gathered.Count == 0)
+            return;
+        // Nobody may find a partition marked as queued that is not in the queue yet: what belongs together would be parted (Together).
+        lock (_taking)
+        {
+            gathered.RemoveAll(static p => !p.TryQueue());
+            lock (_signal)
+            {
+                _dirty.AddRange(gathered);
+                if (_dirty.Count == gathered.Count && gathered.Count > 0)
+                    Monitor.Pulse(_signal);
+            }
+        }
+        gathered.Clear();
     }
 
     /// <summary>Asks for a checkpoint soon, before the journal is full.</summary>
@@ -307,7 +360,18 @@ internal sealed partial class Committer : IDisposable
         if (_failing)
             TellRecovered();
         Figures.Add(length, Stopwatch.GetElapsedTime(started), flush);
+        Answers?.Gather();
         PublishWritten();
+        Answers?.Send(here: !HasWork);
+    }
+
+    private bool HasWork
+    {
+        get
+        {
+            lock (_signal)
+                return _dirty.Count > 0;
+        }
     }
 
     private void PublishWritten()

@@ -13,7 +13,7 @@ internal sealed class Partition : IDisposable
     private readonly PartitionSegments _segments;
     private readonly ProducerTable _producers = new();
     private readonly TransactionIndex _transactions = new();
-    private readonly Action<Partition> _enqueue;
+    private readonly Func<Partition, bool> _enqueue;
     private List<PendingBatch> _pending = [];
     private List<PendingBatch> _writing = [];
     private List<IReadWaiter> _readers = [];
@@ -34,10 +34,10 @@ internal sealed class Partition : IDisposable
     /// <param name="topicId">Of its topic.</param>
     /// <param name="index">Its number in the topic.</param>
     /// <param name="settings">The topic's settings as they are at each moment.</param>
-    /// <param name="enqueue">Called when there is something to flush.</param>
+    /// <param name="enqueue">Called when there is something to flush; false when the partition is to be asked by <see cref="TryQueue"/> a little later.</param>
     /// <param name="tails">Memory for what is acknowledged and not in its segment yet.</param>
     public Partition(
-        IFileSystem files, string folder, Guid topicId, int index, Func<PartitionSettings> settings, Action<Partition> enqueue, TailMemory? tails)
+        IFileSystem files, string folder, Guid topicId, int index, Func<PartitionSettings> settings, Func<Partition, bool> enqueue, TailMemory? tails)
     {
         TopicId = topicId;
         Index = index;
@@ -222,6 +222,13 @@ internal sealed class Partition : IDisposable
             _pending.Add(new PendingBatch(default, _nextOffset, _nextOffset - 1, -1, -1, Marker.None, waiter, slot));
             Enqueue();
         }
+    }
+
+    /// <summary>Whether there is something to flush that nobody has queued yet; whoever is told so queues it.</summary>
+    public bool TryQueue()
+    {
+        lock (_gate)
+            return !_queued && _pending.Count > 0 && (_queued = true);
     }
 
     /// <summary>Committer: what was taken.</summary>
@@ -499,10 +506,8 @@ internal sealed class Partition : IDisposable
 
     private void Enqueue()
     {
-        if (_queued)
-            return;
-        _queued = true;
-        _enqueue(this);
+        if (!_queued)
+            _queued = _enqueue(this);
     }
 
     private void Note(RecordBatch batch, Marker marker, long now)

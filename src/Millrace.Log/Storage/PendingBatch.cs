@@ -10,6 +10,17 @@ internal interface IAppendWaiter
     void Appended(int slot, ErrorCode error);
 }
 
+/// <summary>Collects what a group's acknowledgements make ready, on the committer's thread.</summary>
+internal interface IAnswers
+{
+    /// <summary>Acknowledgements follow.</summary>
+    void Gather();
+
+    /// <summary>They were all.</summary>
+    /// <param name="here">Nothing else waits for this thread: it may do a little of the sending.</param>
+    void Send(bool here);
+}
+
 /// <summary>Told when a partition has more to read, or has gone.</summary>
 internal interface IReadWaiter
 {
