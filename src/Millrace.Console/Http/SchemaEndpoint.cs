@@ -26,11 +26,13 @@ internal static class SchemaEndpoint
         await context.Request.Body.CopyToAsync(body, context.RequestAborted);
         var request = new RegistryRequest(
             context.Request.Method == "HEAD" ? "GET" : context.Request.Method, path,
-            context.Request.Query.ToDictionary(q => q.Key, q => q.Value.ToString(), StringComparer.Ordinal), body.ToArray());
+            context.Request.Query.ToDictionary(q => q.Key, q => (IReadOnlyList<string>)[.. q.Value.OfType<string>()], StringComparer.Ordinal), body.ToArray());
         // Comparing schemas takes the processor for a while; the server's threads do not wait for it.
         var answer = await Task.Run(() => registry.HandleAsync(request), context.RequestAborted);
         var text = Encoding.UTF8.GetBytes(answer.Text);
         context.Response.StatusCode = answer.Status;
+        if (answer.Text.Length == 0)
+            return true;
         context.Response.ContentType = answer.ContentType;
         context.Response.ContentLength = text.Length;
         if (!HttpMethods.IsHead(context.Request.Method))

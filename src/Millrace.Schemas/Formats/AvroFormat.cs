@@ -25,6 +25,8 @@ internal sealed class AvroFormat : ParsedSchema
         }
     }
 
-    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName) =>
+    public override string NormalText => AvroText.Write(Content.Text, sorted: true);
+
+    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName, bool lenient = false) =>
         [.. new AvroCompatibility().Check(Schema, ((AvroFormat)writer).Schema).Select(f => f.Render(readerName, writerName))];
 }

@@ -9,138 +9,148 @@ namespace Millrace.Schemas.Formats;
 /// Writes an Avro schema as Java's <c>Schema.toString()</c> does, since Confluent's registry tells schemas apart by that text: no spaces,
 /// attributes in one order, names without the namespace that they stand in.
 /// </summary>
-internal static class AvroText
+internal sealed class AvroText
 {
     private static readonly string[] NamedKeys = ["type", "name", "namespace", "doc", "fields", "symbols", "size", "default", "aliases"];
     private static readonly string[] FieldKeys = ["name", "type", "doc", "default", "order", "aliases"];
 
+    private readonly Utf8JsonWriter _json;
+    private readonly bool _sorted;
+
+    private AvroText(Utf8JsonWriter json, bool sorted)
+    {
+        _json = json;
+        _sorted = sorted;
+    }
+
     /// <param name="schema">A valid Avro schema.</param>
-    public static string Write(string schema)
+    /// <param name="sorted">Attributes that the specification does not know stand in the order of their names, else as they were written.</param>
+    public static string Write(string schema, bool sorted = false)
     {
         using var document = JsonDocument.Parse(schema, new JsonDocumentOptions { MaxDepth = 256 });
         var buffer = new ArrayBufferWriter<byte>();
         using var json = new Utf8JsonWriter(
             buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 512, SkipValidation = true });
-        Write(json, document.RootElement, "");
+        new AvroText(json, sorted).Write(document.RootElement, "");
         json.Flush();
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    private static void Write(Utf8JsonWriter json, JsonElement schema, string space)
+    private void Write(JsonElement schema, string space)
     {
         switch (schema.ValueKind)
         {
             case JsonValueKind.String:
-                json.WriteStringValue(Shorten(schema.GetString()!, space));
+                _json.WriteStringValue(Shorten(schema.GetString()!, space));
                 break;
             case JsonValueKind.Array:
-                json.WriteStartArray();
+                _json.WriteStartArray();
                 foreach (var branch in schema.EnumerateArray())
-                    Write(json, branch, space);
-                json.WriteEndArray();
+                    Write(branch, space);
+                _json.WriteEndArray();
                 break;
             default:
-                WriteObject(json, schema, space);
+                WriteObject(schema, space);
                 break;
         }
     }
 
-    private static void WriteObject(Utf8JsonWriter json, JsonElement schema, string space)
+    private void WriteObject(JsonElement schema, string space)
     {
         var type = schema.GetProperty("type");
         if (type.ValueKind != JsonValueKind.String)
         {
-            Write(json, type, space);
+            Write(type, space);
             return;
         }
         var name = type.GetString()!;
         switch (name)
         {
             case "record" or "error" or "enum" or "fixed":
-                WriteNamed(json, schema, name, space);
+                WriteNamed(schema, name, space);
                 break;
             case "array" or "map":
                 var element = name == "array" ? "items" : "values";
-                json.WriteStartObject();
-                json.WriteString("type", name);
-                json.WritePropertyName(element);
-                Write(json, schema.GetProperty(element), space);
-                WriteRest(json, schema, ["type", element]);
-                json.WriteEndObject();
+                _json.WriteStartObject();
+                _json.WriteString("type", name);
+                _json.WritePropertyName(element);
+                Write(schema.GetProperty(element), space);
+                WriteRest(schema, ["type", element]);
+                _json.WriteEndObject();
                 break;
             // A primitive with nothing to say, or a name: one word.
             case var _ when !schema.EnumerateObject().Any(p => p.Name != "type"):
-                json.WriteStringValue(Shorten(name, space));
+                _json.WriteStringValue(Shorten(name, space));
                 break;
             default:
-                json.WriteStartObject();
-                json.WriteString("type", Shorten(name, space));
-                WriteRest(json, schema, ["type"]);
-                json.WriteEndObject();
+                _json.WriteStartObject();
+                _json.WriteString("type", Shorten(name, space));
+                WriteRest(schema, ["type"]);
+                _json.WriteEndObject();
                 break;
         }
     }
 
-    private static void WriteNamed(Utf8JsonWriter json, JsonElement schema, string type, string space)
+    private void WriteNamed(JsonElement schema, string type, string space)
     {
         var name = schema.GetProperty("name").GetString()!;
         var own = schema.TryGetProperty("namespace", out var written) && written.ValueKind == JsonValueKind.String ? written.GetString()! : space;
         if (name.LastIndexOf('.') is >= 0 and var dot)
             (own, name) = (name[..dot], name[(dot + 1)..]);
-        json.WriteStartObject();
-        json.WriteString("type", type);
-        json.WriteString("name", name);
+        _json.WriteStartObject();
+        _json.WriteString("type", type);
+        _json.WriteString("name", name);
         if (own != space)
-            json.WriteString("namespace", own);
-        Copy(json, schema, "doc");
+            _json.WriteString("namespace", own);
+        Copy(schema, "doc");
         if (type is "record" or "error")
         {
-            json.WriteStartArray("fields");
+            _json.WriteStartArray("fields");
             foreach (var field in schema.GetProperty("fields").EnumerateArray())
-                WriteField(json, field, own);
-            json.WriteEndArray();
+                WriteField(field, own);
+            _json.WriteEndArray();
         }
-        Copy(json, schema, "symbols");
+        Copy(schema, "symbols");
         if (type == "enum")
-            Copy(json, schema, "default");
-        Copy(json, schema, "size");
-        WriteRest(json, schema, NamedKeys);
-        Copy(json, schema, "aliases");
-        json.WriteEndObject();
+            Copy(schema, "default");
+        Copy(schema, "size");
+        WriteRest(schema, NamedKeys);
+        Copy(schema, "aliases");
+        _json.WriteEndObject();
     }
 
-    private static void WriteField(Utf8JsonWriter json, JsonElement field, string space)
+    private void WriteField(JsonElement field, string space)
     {
-        json.WriteStartObject();
-        Copy(json, field, "name");
-        json.WritePropertyName("type");
-        Write(json, field.GetProperty("type"), space);
-        Copy(json, field, "doc");
-        Copy(json, field, "default");
+        _json.WriteStartObject();
+        Copy(field, "name");
+        _json.WritePropertyName("type");
+        Write(field.GetProperty("type"), space);
+        Copy(field, "doc");
+        Copy(field, "default");
         if (field.TryGetProperty("order", out var order) && order.ValueKind == JsonValueKind.String && order.GetString() is var way and not "ascending")
-            json.WriteString("order", way);
+            _json.WriteString("order", way);
         if (field.TryGetProperty("aliases", out var aliases) && aliases.GetArrayLength() > 0)
-            Copy(json, field, "aliases");
-        WriteRest(json, field, FieldKeys);
-        json.WriteEndObject();
+            Copy(field, "aliases");
+        WriteRest(field, FieldKeys);
+        _json.WriteEndObject();
     }
 
-    private static void Copy(Utf8JsonWriter json, JsonElement from, string name)
+    private void Copy(JsonElement from, string name)
     {
         if (!from.TryGetProperty(name, out var value))
             return;
-        json.WritePropertyName(name);
-        value.WriteTo(json);
+        _json.WritePropertyName(name);
+        value.WriteTo(_json);
     }
 
-    private static void WriteRest(Utf8JsonWriter json, JsonElement from, string[] known)
+    private void WriteRest(JsonElement from, string[] known)
     {
-        foreach (var property in from.EnumerateObject())
+        foreach (var property in _sorted ? from.EnumerateObject().OrderBy(p => p.Name, StringComparer.Ordinal) : from.EnumerateObject().AsEnumerable())
         {
             if (known.Contains(property.Name))
                 continue;
-            json.WritePropertyName(property.Name);
-            property.Value.WriteTo(json);
+            _json.WritePropertyName(property.Name);
+            property.Value.WriteTo(_json);
         }
     }
 

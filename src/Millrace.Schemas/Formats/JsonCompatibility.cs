@@ -56,22 +56,34 @@ internal sealed class JsonCompatibility
         ("minContains", false, "MIN_CONTAINS"),
     ];
 
+    // What the policy LENIENT lets pass.
+    private static readonly HashSet<string> TakenLeniently = new(StringComparer.Ordinal)
+    {
+        "ADDITIONAL_PROPERTIES_NARROWED", "ADDITIONAL_PROPERTIES_REMOVED", "UNEVALUATED_PROPERTIES_NARROWED", "UNEVALUATED_PROPERTIES_REMOVED",
+        "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL", "OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL",
+        "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", "PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",
+        "PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL",
+    };
+
     private readonly Dictionary<(JsonRule Old, JsonRule New), List<JsonFault>?> _known = [];
     private readonly HashSet<(JsonRule Old, JsonRule New)> _unfit;
     private bool _assumed;
 
-    private JsonCompatibility(HashSet<(JsonRule, JsonRule)> unfit)
+    private readonly bool _lenient;
+
+    private JsonCompatibility(HashSet<(JsonRule, JsonRule)> unfit, bool lenient)
     {
         _unfit = unfit;
+        _lenient = lenient;
     }
 
     /// <exception cref="SchemaFormatException">The schemas are too large to compare.</exception>
-    public static IReadOnlyList<JsonFault> Check(JsonRule old, JsonRule now)
+    public static IReadOnlyList<JsonFault> Check(JsonRule old, JsonRule now, bool lenient = false)
     {
         var unfit = new HashSet<(JsonRule, JsonRule)>();
         for (var passes = 0; passes < MostPasses; passes++)
         {
-            var pass = new JsonCompatibility(unfit);
+            var pass = new JsonCompatibility(unfit, lenient);
             var faults = pass.Compare(old, now);
             var before = unfit.Count;
             foreach (var (pair, found) in pass._known)
@@ -105,6 +117,8 @@ internal sealed class JsonCompatibility
         _known[(old, now)] = null;
         var faults = new List<JsonFault>();
         CompareRules(old, now, faults);
+        if (_lenient)
+            faults.RemoveAll(f => TakenLeniently.Contains(f.Kind));
         if (faults.Count > MostFaults)
             faults.RemoveRange(MostFaults, faults.Count - MostFaults);
         _known[(old, now)] = faults.Count == 0 ? None : faults;

@@ -33,8 +33,10 @@ internal sealed class JsonFormat : ParsedSchema
         }
     }
 
-    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName) =>
-        [.. JsonCompatibility.Check(((JsonFormat)writer).Rules, Rules).Select(f => f.Render(readerName, writerName))];
+    public override string NormalText => DataText(Read(Content.Text));
+
+    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName, bool lenient = false) =>
+        [.. JsonCompatibility.Check(((JsonFormat)writer).Rules, Rules, lenient).Select(f => f.Render(readerName, writerName))];
 
     /// <summary>Whether a keyword says nothing of what is valid where it stands.</summary>
     internal static bool IsAnnotation(string keyword) => Annotations.Contains(keyword);

@@ -13,7 +13,17 @@ internal abstract class ParsedSchema
     public required SchemaContent Content { get; init; }
 
     /// <summary>Why data written with <paramref name="writer"/> cannot be read with this schema; empty when it can.</summary>
-    public abstract IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName);
+    /// <param name="writer">What the data was written with.</param>
+    /// <param name="readerName">What to call this one.</param>
+    /// <param name="writerName">What to call the other.</param>
+    /// <param name="lenient">Take what Confluent's policy LENIENT takes.</param>
+    public abstract IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName, bool lenient = false);
+
+    /// <summary>Its text in the form that equal schemas have, whatever order their parts were written in.</summary>
+    public abstract string NormalText { get; }
+
+    /// <summary>Its text in another form; null when it has none of that name.</summary>
+    public virtual string? Format(string name) => null;
 
     /// <param name="content">What was given.</param>
     /// <param name="referenced">What it uses, each after those that it uses itself.</param>

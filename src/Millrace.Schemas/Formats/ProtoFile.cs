@@ -44,6 +44,12 @@ internal sealed class ProtoFile
 
     public HashSet<string> Enums { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>The file as Protobuf's own description of files; names of types in it stand as they were written until they are resolved.</summary>
+    public Google.Protobuf.Reflection.FileDescriptorProto Descriptor { get; } = new();
+
+    /// <summary>Whether it extends messages, which the descriptor does not say.</summary>
+    public bool HasExtensions { get; set; }
+
     public bool Defines(string fullName) => Messages.ContainsKey(fullName) || Enums.Contains(fullName);
 
     /// <exception cref="SchemaFormatException">The text is no .proto file; the message has the line.</exception>

@@ -1,3 +1,6 @@
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+
 namespace Millrace.Schemas.Formats;
 
 /// <summary>
@@ -19,7 +22,9 @@ internal sealed class ProtobufFormat : ParsedSchema
 
     public static new ProtobufFormat Parse(SchemaContent content, IReadOnlyList<ReferencedSchema> referenced)
     {
-        var format = new ProtobufFormat { Content = content with { Text = content.Text.Replace("\r\n", "\n", StringComparison.Ordinal).Trim() + "\n" }, File = ProtoFile.Parse(content.Text) };
+        var text = content.Text.Replace("\r\n", "\n", StringComparison.Ordinal).Trim();
+        text = Described(text) ?? text + "\n";
+        var format = new ProtobufFormat { Content = content with { Text = text }, File = ProtoFile.Parse(text) };
         foreach (var other in referenced)
             format._referenced.Add(ProtoFile.Parse(other.Text));
         foreach (var import in format.File.Imports)
@@ -35,10 +40,61 @@ internal sealed class ProtobufFormat : ParsedSchema
                     throw new SchemaFormatException($"{message.FullName}.{field.Name}: there is no type '{field.Type}'");
             }
         }
+        foreach (var message in format.File.Descriptor.MessageType)
+            format.ResolveTypes(message, format.File.Package.Length == 0 ? message.Name : $"{format.File.Package}.{message.Name}");
+        foreach (var method in format.File.Descriptor.Service.SelectMany(s => s.Method))
+        {
+            method.InputType = format.Resolve(method.InputType, format.File.Package) is { } input ? "." + input.Name : method.InputType;
+            method.OutputType = format.Resolve(method.OutputType, format.File.Package) is { } output ? "." + output.Name : method.OutputType;
+        }
         return format;
     }
 
-    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName)
+    // The order of fields and imports says nothing; a file with extensions is left as it is, since its descriptor lacks them.
+    public override string NormalText => File.HasExtensions ? Content.Text : ProtoText.Write(File.Descriptor, sorted: true);
+
+    /// <summary><c>serialized</c>: the file's descriptor in base 64, which clients take that have no parser of .proto files.</summary>
+    public override string? Format(string name)
+    {
+        if (name is "default" or "ignore_extensions")
+            return Content.Text;
+        if (name != "serialized")
+            return null;
+        var descriptor = File.Descriptor.Clone();
+        // Clients put all files into one table by name.
+        descriptor.Name = Content.Guid + ".proto";
+        return Convert.ToBase64String(descriptor.ToByteArray());
+    }
+
+    /// <summary>The text of a file that is given as its descriptor in base 64; null when it is not given so.</summary>
+    private static string? Described(string text)
+    {
+        if (text.Length < 4 || !text.All(c => char.IsAsciiLetterOrDigit(c) || c is '+' or '/' or '='))
+            return null;
+        try
+        {
+            return ProtoText.Write(FileDescriptorProto.Parser.ParseFrom(Convert.FromBase64String(text)));
+        }
+        catch (Exception error) when (error is FormatException or InvalidProtocolBufferException)
+        {
+            throw new SchemaFormatException($"the schema is neither a .proto file nor a file's descriptor in base 64: {error.Message}", error);
+        }
+    }
+
+    private void ResolveTypes(DescriptorProto message, string fullName)
+    {
+        foreach (var field in message.Field)
+        {
+            if (!field.HasTypeName || field.Type == FieldDescriptorProto.Types.Type.Group || Resolve(field.TypeName, fullName) is not { } found)
+                continue;
+            field.TypeName = "." + found.Name;
+            field.Type = found.Kind == ProtoKind.Enum ? FieldDescriptorProto.Types.Type.Enum : FieldDescriptorProto.Types.Type.Message;
+        }
+        foreach (var nested in message.NestedType)
+            ResolveTypes(nested, $"{fullName}.{nested.Name}");
+    }
+
+    public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName, bool lenient = false)
     {
         var old = (ProtobufFormat)writer;
         var faults = new List<string>();
@@ -158,6 +214,9 @@ internal sealed class ProtobufFormat : ParsedSchema
         if (File.Messages.ContainsKey(fullName) || _referenced.Exists(r => r.Messages.ContainsKey(fullName)))
             return (ProtoKind.Message, fullName);
         if (File.Enums.Contains(fullName) || _referenced.Exists(r => r.Enums.Contains(fullName)))
+            return (ProtoKind.Enum, fullName);
+        // The one enum among the types that come with every compiler and that fields have.
+        if (fullName == "google.protobuf.NullValue")
             return (ProtoKind.Enum, fullName);
         return fullName.StartsWith("google.", StringComparison.Ordinal) || fullName.StartsWith("confluent.", StringComparison.Ordinal) ? (ProtoKind.Message, fullName) : null;
     }

@@ -11,7 +11,7 @@ public sealed class RegistryException(int code, string message) : Exception(mess
 
     internal static RegistryException VersionNotFound(int version) => new(40402, $"Version {version} not found.");
 
-    internal static RegistryException SchemaNotFound(int? id = null) => new(40403, id is null ? "Schema not found" : $"Schema {id} not found");
+    internal static RegistryException SchemaNotFound(object? id = null) => new(40403, id is null ? "Schema not found" : $"Schema {id} not found");
 
     internal static RegistryException SubjectSoftDeleted(string subject) =>
         new(40404, $"Subject '{subject}' was soft deleted. Set permanent=true to delete permanently");
@@ -45,6 +45,11 @@ public sealed class RegistryException(int code, string message) : Exception(mess
 
     internal static RegistryException ReferenceExists(string subject, int version) => new(
         42206, $"One or more references exist to the schema {{magic=1,keytype=SCHEMA,subject={subject},version={version}}}.");
+
+    internal static RegistryException ContextNotEmpty(string context) => new(42211, $"The specified context '{context}' is not empty.");
+
+    internal static RegistryException ReadOnly(string subject) =>
+        NotPermitted($"Subject {subject} in context {QualifiedSubject.Prefix(QualifiedSubject.ContextOf(subject))} is in read-only mode");
 
     internal static RegistryException InvalidSubject(string subject, string why) => new(42208, $"The specified subject '{subject}' is not a valid: {why}");
 

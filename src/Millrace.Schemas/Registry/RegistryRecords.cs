@@ -20,6 +20,7 @@ internal static class RegistryRecords
             if (schema.Content.Type != SchemaType.Avro)
                 json.WriteString("schemaType", SchemaNames.Of(schema.Content.Type));
             WriteReferences(json, schema.Content.References);
+            WriteContract(json, schema.Content);
             json.WriteString("schema", schema.Content.Text);
             json.WriteBoolean("deleted", schema.Deleted);
         }));
@@ -33,13 +34,37 @@ internal static class RegistryRecords
             json.WriteNumber("version", version);
         }));
 
-    public static SchemaRecord Level(string subject, CompatibilityLevel? level) =>
-        new(Key("CONFIG", subject), level is null ? null : Json(json => json.WriteString("compatibilityLevel", SchemaNames.Of(level.Value))));
+    public static SchemaRecord Config(string subject, SubjectConfig? config) => new(
+        Key("CONFIG", subject), config is null ? null : Json(json =>
+        {
+            if (subject.Length > 0)
+                json.WriteString("subject", subject);
+            config.Write(json, "compatibilityLevel");
+        }));
 
     public static SchemaRecord Mode(string subject, RegistryMode? mode) =>
         new(Key("MODE", subject), mode is null ? null : Json(json => json.WriteString("mode", SchemaNames.Of(mode.Value))));
 
-    public static SchemaRecord MaxId(int id) => new(Key("MAX_ID", ""), Json(json => json.WriteNumber("id", id)));
+    /// <summary>The largest id that a context gave; its prefix stands for it.</summary>
+    public static SchemaRecord MaxId(string context, int id) =>
+        new(Key("MAX_ID", QualifiedSubject.Prefix(context)), Json(json => json.WriteNumber("id", id)));
+
+    public static SchemaRecord Context(string context, bool there)
+    {
+        void Write(Utf8JsonWriter json)
+        {
+            json.WriteString("tenant", "default");
+            json.WriteString("context", context);
+        }
+        return new SchemaRecord(
+            Json(json =>
+            {
+                json.WriteString("keytype", "CONTEXT");
+                Write(json);
+                json.WriteNumber("magic", 0);
+            }),
+            there ? Json(Write) : null);
+    }
 
     public static void WriteReferences(Utf8JsonWriter json, IReadOnlyList<SchemaReference> references)
     {
@@ -57,6 +82,20 @@ internal static class RegistryRecords
         json.WriteEndArray();
     }
 
+    public static void WriteContract(Utf8JsonWriter json, SchemaContent content)
+    {
+        if (content.Metadata is not null)
+        {
+            json.WritePropertyName("metadata");
+            json.WriteRawValue(content.Metadata);
+        }
+        if (content.RuleSet is not null)
+        {
+            json.WritePropertyName("ruleSet");
+            json.WriteRawValue(content.RuleSet);
+        }
+    }
+
     /// <summary>Applies one record.</summary>
     /// <exception cref="InvalidDataException">It is none of the registry's.</exception>
     public static void Apply(RegistryState state, SchemaRecord record)
@@ -67,7 +106,7 @@ internal static class RegistryRecords
             using var value = record.Value is { Length: > 0 } bytes ? JsonDocument.Parse(bytes) : null;
             Apply(state, key.RootElement, value?.RootElement);
         }
-        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or RegistryException)
         {
             throw new InvalidDataException(
                 $"the topic _schemas holds a record that is none of a schema registry: {Encoding.UTF8.GetString(record.Key)}", error);
@@ -88,14 +127,26 @@ internal static class RegistryRecords
             case "DELETE_SUBJECT" when value is { } deleted:
                 state.DeleteUpTo(subject, deleted.GetProperty("version").GetInt32());
                 break;
+            case "CONFIG" when value is { ValueKind: JsonValueKind.Object } config:
+                state.Configs[subject] = new SubjectConfig().With(Known(config), "compatibilityLevel");
+                break;
             case "CONFIG":
-                Set(state.Levels, subject, Text(value, "compatibilityLevel") is { } level ? SchemaNames.Level(level) : null);
+                state.Configs.Remove(subject);
+                break;
+            case "MODE" when Text(value, "mode") is { } mode && SchemaNames.Mode(mode) is { } known:
+                state.Modes[subject] = known;
                 break;
             case "MODE":
-                Set(state.Modes, subject, Text(value, "mode") is { } mode ? SchemaNames.Mode(mode) : null);
+                state.Modes.Remove(subject);
+                break;
+            case "CONTEXT" when key.GetProperty("context").GetString() is { } context:
+                if (value is null)
+                    state.RemoveContext(context);
+                else
+                    state.AddContext(context);
                 break;
             case "MAX_ID" when value is { } most:
-                state.NoteMaxId(most.GetProperty("id").GetInt32());
+                state.NoteMaxId(QualifiedSubject.ContextOf(subject), most.GetProperty("id").GetInt32());
                 break;
         }
     }
@@ -110,7 +161,10 @@ internal static class RegistryRecords
             : [];
         return new RegisteredSchema(
             json.GetProperty("subject").GetString()!, json.GetProperty("version").GetInt32(), json.GetProperty("id").GetInt32(),
-            new SchemaContent(type, json.GetProperty("schema").GetString()!, references),
+            new SchemaContent(type, json.GetProperty("schema").GetString()!, references)
+            {
+                Metadata = DataContract.ReadMetadata(Member(json, "metadata")), RuleSet = DataContract.ReadRuleSet(Member(json, "ruleSet")),
+            },
             json.TryGetProperty("deleted", out var deleted) && deleted.ValueKind == JsonValueKind.True);
     }
 
@@ -120,14 +174,12 @@ internal static class RegistryRecords
     private static string? Text(JsonElement? value, string name) =>
         value is { ValueKind: JsonValueKind.Object } json && json.TryGetProperty(name, out var text) ? text.GetString() : null;
 
-    private static void Set<T>(Dictionary<string, T> settings, string subject, T? value)
-        where T : struct
-    {
-        if (value is { } set)
-            settings[subject] = set;
-        else
-            settings.Remove(subject);
-    }
+    private static JsonElement? Member(JsonElement json, string name) => json.TryGetProperty(name, out var member) ? member : null;
+
+    // Another registry's topic may have settings that this one does not hold; they are left where they are.
+    private static JsonElement Known(JsonElement config) => JsonSerializer.SerializeToElement(
+        config.EnumerateObject().Where(m => !m.Name.StartsWith("validate", StringComparison.Ordinal) && m.Name != "aliasForDeks"
+            && !(m.Name == "compatibilityPolicy" && m.Value.ValueEquals("LOGICAL"))).ToDictionary(m => m.Name, m => m.Value));
 
     private static byte[] SchemaKey(string subject, int version) => Json(json =>
     {

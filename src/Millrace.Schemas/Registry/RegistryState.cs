@@ -4,19 +4,18 @@ namespace Millrace.Schemas;
 internal sealed class RegistryState
 {
     private readonly SortedDictionary<string, SortedDictionary<int, RegisteredSchema>> _subjects = new(StringComparer.Ordinal);
-    private readonly Dictionary<int, SchemaContent> _contents = [];
-    private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
-    private readonly Dictionary<int, int> _uses = [];
+    private readonly Dictionary<string, ContextIds> _ids = new(StringComparer.Ordinal);
+    private readonly SortedSet<string> _contexts = new(StringComparer.Ordinal);
 
-    /// <summary>The settings by subject; the empty name is for all.</summary>
-    public Dictionary<string, CompatibilityLevel> Levels { get; } = new(StringComparer.Ordinal);
+    /// <summary>The settings by subject; the empty name is for all of the default context, a context's for all of it.</summary>
+    public Dictionary<string, SubjectConfig> Configs { get; } = new(StringComparer.Ordinal);
 
     public Dictionary<string, RegistryMode> Modes { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>The largest id that was ever given.</summary>
-    public int MaxId { get; private set; }
+    /// <summary>Contexts beside the default one.</summary>
+    public IReadOnlyCollection<string> Contexts => _contexts;
 
-    public int Contents => _contents.Count;
+    public int Contents { get; private set; }
 
     public long Chars { get; private set; }
 
@@ -24,10 +23,16 @@ internal sealed class RegistryState
 
     public IEnumerable<RegisteredSchema> All => _subjects.Values.SelectMany(v => v.Values);
 
-    public SchemaContent? Content(int id) => _contents.GetValueOrDefault(id);
+    /// <summary>The largest id that was ever given in a context.</summary>
+    public int MaxId(string context) => _ids.GetValueOrDefault(context)?.MaxId ?? 0;
 
-    /// <summary>The id that a content has, or null.</summary>
-    public int? IdOf(SchemaContent content) => _ids.TryGetValue(content.Key, out var id) ? id : null;
+    public SchemaContent? Content(string context, int id) => _ids.GetValueOrDefault(context)?.Contents.GetValueOrDefault(id);
+
+    /// <summary>The id that a content has in a context, or null.</summary>
+    public int? IdOf(string context, SchemaContent content) =>
+        _ids.TryGetValue(context, out var ids) && ids.ByKey.TryGetValue(content.Key, out var id) ? id : null;
+
+    public int? IdOf(string context, Guid guid) => _ids.TryGetValue(context, out var ids) && ids.ByGuid.TryGetValue(guid, out var id) ? id : null;
 
     /// <summary>All versions of a subject in order, soft-deleted ones too; empty when there is none.</summary>
     public IReadOnlyCollection<RegisteredSchema> Versions(string subject) => _subjects.TryGetValue(subject, out var versions) ? versions.Values : [];
@@ -35,25 +40,56 @@ internal sealed class RegistryState
     public RegisteredSchema? Version(string subject, int version) =>
         _subjects.TryGetValue(subject, out var versions) ? versions.GetValueOrDefault(version) : null;
 
-    /// <summary>Places that an id is registered at.</summary>
-    public IEnumerable<RegisteredSchema> Places(int id) => All.Where(s => s.Id == id);
+    /// <summary>Places that an id of a context is registered at.</summary>
+    public IEnumerable<RegisteredSchema> Places(string context, int id) => All.Where(s => s.Id == id && QualifiedSubject.ContextOf(s.Subject) == context);
 
     /// <summary>Registered schemas that refer to a version.</summary>
     public IEnumerable<RegisteredSchema> ReferrersOf(string subject, int version) =>
-        All.Where(s => s.Content.References.Any(r => r.Subject == subject && r.Version == version));
+        All.Where(s => s.Content.References.Any(r => r.Version == version && QualifiedSubject.Beside(s.Subject, r.Subject) == subject));
+
+    /// <summary>The settings that hold for a subject: its own, over its context's, over those for all.</summary>
+    public SubjectConfig Config(string subject)
+    {
+        var config = Configs.GetValueOrDefault(subject) ?? new SubjectConfig();
+        foreach (var scope in Scopes(subject))
+        {
+            if (Configs.TryGetValue(scope, out var wider))
+                config = config.IsEmpty ? wider with { Alias = null } : config.Over(wider);
+        }
+        return config;
+    }
+
+    public RegistryMode Mode(string subject)
+    {
+        RegistryMode? mode = Modes.TryGetValue(subject, out var own) ? own : null;
+        foreach (var scope in Scopes(subject))
+        {
+            if (Modes.TryGetValue(scope, out var wider) && (mode is null || wider == RegistryMode.ReadOnlyOverride))
+                mode = wider;
+        }
+        return mode ?? RegistryMode.ReadWrite;
+    }
 
     public void Put(RegisteredSchema schema)
     {
         if (!_subjects.TryGetValue(schema.Subject, out var versions))
             _subjects[schema.Subject] = versions = [];
         if (versions.Remove(schema.Version, out var old))
-            Release(old.Id);
+            Release(old);
         versions[schema.Version] = schema;
-        MaxId = Math.Max(MaxId, schema.Id);
-        _uses[schema.Id] = _uses.GetValueOrDefault(schema.Id) + 1;
-        if (_contents.TryAdd(schema.Id, schema.Content))
+        var context = QualifiedSubject.ContextOf(schema.Subject);
+        AddContext(context);
+        if (!_ids.TryGetValue(context, out var ids))
+            _ids[context] = ids = new ContextIds();
+        ids.MaxId = Math.Max(ids.MaxId, schema.Id);
+        ids.Uses[schema.Id] = ids.Uses.GetValueOrDefault(schema.Id) + 1;
+        if (ids.Contents.TryAdd(schema.Id, schema.Content))
+        {
+            Contents++;
             Chars += schema.Content.Text.Length;
-        _ids.TryAdd(schema.Content.Key, schema.Id);
+        }
+        ids.ByKey.TryAdd(schema.Content.Key, schema.Id);
+        ids.ByGuid.TryAdd(schema.Content.Guid, schema.Id);
     }
 
     /// <summary>Soft-deletes the versions of a subject up to one.</summary>
@@ -69,22 +105,63 @@ internal sealed class RegistryState
     {
         if (!_subjects.TryGetValue(subject, out var versions) || !versions.Remove(version, out var schema))
             return;
-        Release(schema.Id);
+        Release(schema);
         if (versions.Count == 0)
             _subjects.Remove(subject);
     }
 
-    public void NoteMaxId(int id) => MaxId = Math.Max(MaxId, id);
-
-    private void Release(int id)
+    public void NoteMaxId(string context, int id)
     {
-        if (--_uses[id] > 0)
+        if (!_ids.TryGetValue(context, out var ids))
+            _ids[context] = ids = new ContextIds();
+        ids.MaxId = Math.Max(ids.MaxId, id);
+    }
+
+    public void AddContext(string context)
+    {
+        if (context != QualifiedSubject.Default)
+            _contexts.Add(context);
+    }
+
+    public void RemoveContext(string context) => _contexts.Remove(context);
+
+    // From the nearest to the widest; a subject of the default context stands under the empty name.
+    private static IEnumerable<string> Scopes(string subject)
+    {
+        var named = QualifiedSubject.Parse(subject);
+        if (named.Subject.Length > 0)
+            yield return (named with { Subject = "" }).Name;
+        if (named.Context != QualifiedSubject.Global)
+            yield return QualifiedSubject.Prefix(QualifiedSubject.Global);
+    }
+
+    private void Release(RegisteredSchema schema)
+    {
+        var ids = _ids[QualifiedSubject.ContextOf(schema.Subject)];
+        if (--ids.Uses[schema.Id] > 0)
             return;
-        _uses.Remove(id);
-        if (!_contents.Remove(id, out var content))
+        ids.Uses.Remove(schema.Id);
+        if (!ids.Contents.Remove(schema.Id, out var content))
             return;
+        Contents--;
         Chars -= content.Text.Length;
-        if (_ids.GetValueOrDefault(content.Key) == id)
-            _ids.Remove(content.Key);
+        if (ids.ByKey.GetValueOrDefault(content.Key) == schema.Id)
+            ids.ByKey.Remove(content.Key);
+        if (ids.ByGuid.GetValueOrDefault(content.Guid) == schema.Id)
+            ids.ByGuid.Remove(content.Guid);
+    }
+
+    /// <summary>What the ids of one context stand for.</summary>
+    private sealed class ContextIds
+    {
+        public Dictionary<int, SchemaContent> Contents { get; } = [];
+
+        public Dictionary<string, int> ByKey { get; } = new(StringComparer.Ordinal);
+
+        public Dictionary<Guid, int> ByGuid { get; } = [];
+
+        public Dictionary<int, int> Uses { get; } = [];
+
+        public int MaxId { get; set; }
     }
 }

@@ -2,23 +2,35 @@ using Millrace.Schemas.Formats;
 
 namespace Millrace.Schemas;
 
+/// <summary>A request to make a schema a version of a subject.</summary>
+/// <param name="Content">Is brought into its one form; null takes the newest version's.</param>
+/// <param name="Id">The id that it must have; in mode import only.</param>
+/// <param name="Version">The version that it must become.</param>
+/// <param name="Normalize">Bring it into its normal form.</param>
+public sealed record SchemaRegistration(SchemaContent Content, int? Id = null, int? Version = null, bool Normalize = false);
+
 /// <summary>
 /// A schema registry: what Confluent's does behind its REST API. Its state is what its log says; a change is answered when the log has it
-/// durably. Thread-safe: readers see whole states, changes go one after the other.
+/// durably. Subjects are named with their context (<c>:.CONTEXT:SUBJECT</c>), without one in the default context. Thread-safe: readers see whole
+/// states, changes go one after the other.
 /// </summary>
-public sealed class SchemaRegistry : IDisposable
+public sealed partial class SchemaRegistry : IDisposable
 {
     private readonly ISchemaLog _log;
     private readonly SchemaRegistryOptions _options;
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _writes = new(1, 1);
     private readonly RegistryState _state = new();
+    private readonly SchemaReader _reader;
+    private readonly CompatibilityCheck _compatibility;
     private string? _broken;
 
     private SchemaRegistry(ISchemaLog log, SchemaRegistryOptions options)
     {
         _log = log;
         _options = options;
+        _reader = new SchemaReader(_state, options);
+        _compatibility = new CompatibilityCheck(_state, _reader, options.Compatibility);
     }
 
     /// <summary>Reads the log and is ready.</summary>
@@ -31,6 +43,13 @@ public sealed class SchemaRegistry : IDisposable
     }
 
     public void Dispose() => _writes.Dispose();
+
+    /// <summary>Names of the contexts, the default one first.</summary>
+    public IReadOnlyList<string> Contexts()
+    {
+        lock (_gate)
+            return [QualifiedSubject.Default, .. _state.Contexts];
+    }
 
     /// <summary>Names of subjects that have versions.</summary>
     /// <param name="deleted">Those too that have soft-deleted versions only.</param>
@@ -58,62 +77,115 @@ public sealed class SchemaRegistry : IDisposable
         }
     }
 
-    /// <summary>One version; null is the newest.</summary>
+    /// <summary>
+    /// One version; null is the newest. What the default context does not have is looked for in the others, as clients do not know in which context a schema
+    /// is that they have an id of.
+    /// </summary>
     /// <exception cref="RegistryException">There is none.</exception>
     public RegisteredSchema Version(string subject, int? version, bool deleted = false)
     {
         lock (_gate)
         {
-            var all = _state.Versions(subject);
-            if (version is null)
-                return all.LastOrDefault(v => deleted || !v.Deleted) ?? throw RegistryException.SubjectNotFound(subject);
-            if (!all.Any(v => deleted || !v.Deleted))
+            foreach (var name in Everywhere(subject))
+            {
+                if (Find(name, version, deleted) is { } found)
+                    return found;
+            }
+            throw version is null || !_state.Versions(subject).Any(v => deleted || !v.Deleted)
+                ? RegistryException.SubjectNotFound(subject)
+                : RegistryException.VersionNotFound(version.Value);
+        }
+    }
+
+    /// <summary>The newest version whose metadata has these properties.</summary>
+    /// <exception cref="RegistryException">There is none.</exception>
+    public RegisteredSchema NewestWith(string subject, IReadOnlyDictionary<string, string> properties, bool deleted = false)
+    {
+        lock (_gate)
+        {
+            var versions = _state.Versions(subject).Where(v => deleted || !v.Deleted).ToArray();
+            if (versions.Length == 0)
                 throw RegistryException.SubjectNotFound(subject);
-            return _state.Version(subject, version.Value) is { } found && (deleted || !found.Deleted)
-                ? found
-                : throw RegistryException.VersionNotFound(version.Value);
+            return versions.LastOrDefault(v => v.Content.Metadata is { } metadata && properties.All(p => DataContract.Property(metadata, p.Key) == p.Value))
+                ?? throw RegistryException.SchemaNotFound();
         }
     }
 
     /// <summary>Texts of the schemas that a registered one uses, each after those that it uses itself.</summary>
     /// <exception cref="RegistryException">One is not there.</exception>
-    public IReadOnlyList<string> Referenced(SchemaContent content)
+    public IReadOnlyList<string> Referenced(RegisteredSchema schema)
+    {
+        lock (_gate)
+            return [.. _reader.Referenced(schema.Content, schema.Subject).Select(r => r.Text)];
+    }
+
+    /// <summary>Another text of a registered schema: <c>serialized</c> gives a Protobuf file's descriptor in base 64.</summary>
+    /// <exception cref="RegistryException">It has none of this form.</exception>
+    public string Format(RegisteredSchema schema, string format)
     {
         lock (_gate)
         {
-            var referenced = new List<ReferencedSchema>();
-            Collect(content, referenced, new HashSet<string>(StringComparer.Ordinal), 0);
-            return [.. referenced.Select(r => r.Text)];
+            return _reader.Parse(schema.Content, schema.Subject).Format(format) ?? throw new RegistryException(
+                422, $"the format '{format}' is not given here for {SchemaNames.Of(schema.Content.Type)}; leave it away for the schema as it was registered");
         }
     }
 
-    /// <summary>What an id stands for; soft deletion does not take it away.</summary>
+    /// <summary>A place where an id is registered; soft deletion does not take it away.</summary>
+    /// <param name="id">An id of the subject's context.</param>
+    /// <param name="subject">
+    /// Tells the context. One of the default context is looked for in the others too; where none has the id, it means what it means in the default one.
+    /// </param>
     /// <exception cref="RegistryException">There is none.</exception>
-    public SchemaContent Content(int id)
+    public RegisteredSchema ById(int id, string subject = "")
     {
         lock (_gate)
-            return _state.Content(id) ?? throw RegistryException.SchemaNotFound(id);
-    }
-
-    public int MaxId
-    {
-        get
         {
-            lock (_gate)
-                return _state.MaxId;
+            var named = QualifiedSubject.Parse(subject);
+            if (named.Subject.Length > 0)
+            {
+                foreach (var name in Everywhere(subject))
+                {
+                    if (_state.Versions(name).LastOrDefault(v => v.Id == id) is { } found)
+                        return found;
+                }
+            }
+            if (named.Subject.Length == 0 || named.IsDefault)
+            {
+                if (_state.Content(named.Context, id) is not null)
+                    return _state.Places(named.Context, id).First();
+            }
+            throw RegistryException.SchemaNotFound(id);
         }
     }
 
-    /// <summary>Where an id is registered.</summary>
+    /// <summary>The contexts in which a content is registered, and its ids there.</summary>
+    public IReadOnlyList<(string Context, int Id)> ByGuid(Guid guid)
+    {
+        lock (_gate)
+        {
+            var found = new List<(string, int)>();
+            foreach (var context in Contexts())
+            {
+                if (_state.IdOf(context, guid) is { } id)
+                    found.Add((context, id));
+            }
+            return found;
+        }
+    }
+
+    /// <summary>The largest id that a subject's context gave.</summary>
+    public int MaxId(string subject = "")
+    {
+        lock (_gate)
+            return _state.MaxId(QualifiedSubject.ContextOf(subject));
+    }
+
+    /// <summary>Where an id is registered, in the context where <see cref="ById"/> finds it.</summary>
     /// <exception cref="RegistryException">Nowhere.</exception>
-    public IReadOnlyList<RegisteredSchema> Places(int id, bool deleted = false)
+    public IReadOnlyList<RegisteredSchema> Places(int id, string subject = "", bool deleted = false)
     {
         lock (_gate)
-        {
-            if (_state.Content(id) is null)
-                throw RegistryException.SchemaNotFound(id);
-            return [.. _state.Places(id).Where(s => deleted || !s.Deleted)];
-        }
+            return [.. _state.Places(QualifiedSubject.ContextOf(ById(id, subject).Subject), id).Where(s => deleted || !s.Deleted)];
     }
 
     /// <summary>All registered versions by subject and version.</summary>
@@ -125,339 +197,152 @@ public sealed class SchemaRegistry : IDisposable
 
     /// <summary>Ids of the schemas that refer to a version.</summary>
     /// <exception cref="RegistryException">There is no such version.</exception>
-    public IReadOnlyList<int> ReferencedBy(string subject, int? version)
+    public IReadOnlyList<int> ReferencedBy(string subject, int? version, bool deleted = false)
     {
         lock (_gate)
         {
             var schema = Version(subject, version, deleted: true);
-            return [.. _state.ReferrersOf(subject, schema.Version).Where(r => !r.Deleted).Select(r => r.Id).Distinct().Order()];
+            return [.. _state.ReferrersOf(schema.Subject, schema.Version).Where(r => deleted || !r.Deleted).Select(r => r.Id).Distinct().Order()];
         }
     }
 
-    /// <summary>The version of a subject that has this content.</summary>
+    /// <summary>The version of a subject that has this content; looked for in the other contexts as <see cref="Version"/> does.</summary>
     /// <exception cref="RegistryException">There is none, or it is no schema.</exception>
-    public RegisteredSchema Lookup(string subject, SchemaContent content, bool deleted = false)
+    public RegisteredSchema Lookup(string subject, SchemaRegistration asked, bool deleted = false)
     {
         lock (_gate)
         {
-            var versions = _state.Versions(subject).Where(v => deleted || !v.Deleted).ToArray();
-            if (versions.Length == 0)
-                throw RegistryException.SubjectNotFound(subject);
-            var key = Parse(content).Content.Key;
-            return versions.LastOrDefault(v => v.Content.Key == key) ?? throw RegistryException.SchemaNotFound();
+            foreach (var name in Everywhere(subject))
+            {
+                var versions = _state.Versions(name).Where(v => deleted || !v.Deleted).ToArray();
+                if (versions.Length == 0)
+                    continue;
+                var parsed = Canonical(name, asked.Content, asked.Normalize);
+                if (Same(versions, parsed) is { } found)
+                    return found;
+                // A version may have got metadata and rules from the one before it.
+                var populated = Populate(name, asked.Content, versions[^1].Content, null);
+                if (populated != asked.Content && Same(versions, Canonical(name, populated, asked.Normalize)) is { } inherited)
+                    return inherited;
+            }
+            throw _state.Versions(subject).Any(v => deleted || !v.Deleted) ? RegistryException.SchemaNotFound() : RegistryException.SubjectNotFound(subject);
         }
-    }
-
-    /// <summary>Makes the content a version of the subject, if it is none yet, and gives its id.</summary>
-    /// <param name="subject">Made when there is none.</param>
-    /// <param name="content">Is brought into its one form.</param>
-    /// <param name="id">The id that it must have; in mode import only.</param>
-    /// <param name="version">The version that it must become.</param>
-    /// <exception cref="RegistryException">It is no schema, not compatible, or the mode forbids it.</exception>
-    public async Task<int> RegisterAsync(string subject, SchemaContent content, int? id = null, int? version = null)
-    {
-        CheckSubject(subject);
-        var registered = await ChangeAsync(() => Plan(subject, content, id, version)).ConfigureAwait(false);
-        return registered.Id;
     }
 
     /// <summary>Why the content could not become the subject's next version, or could not stand beside one version of it; empty when it could.</summary>
     /// <param name="subject">Need not exist.</param>
     /// <param name="version">Compare with this one alone (0: the newest); null compares with all that the subject's level asks for.</param>
-    /// <param name="content">The new schema.</param>
+    /// <param name="asked">The new schema.</param>
     /// <exception cref="RegistryException">It is no schema, or there is no such version.</exception>
-    public IReadOnlyList<string> CheckCompatibility(string subject, int? version, SchemaContent content)
+    public IReadOnlyList<string> CheckCompatibility(string subject, int? version, SchemaRegistration asked)
     {
         lock (_gate)
         {
-            var parsed = Parse(content);
-            if (version is not > 0)
-                return Incompatibilities(subject, parsed, newestOnly: version == 0);
-            var old = Version(subject, version);
-            return Check(Level(subject), parsed, [old]);
+            var parsed = Canonical(subject, asked.Content, asked.Normalize);
+            return version is > 0
+                ? _compatibility.Faults(subject, parsed, [Version(subject, version)])
+                : _compatibility.Faults(subject, parsed, newestOnly: version == 0);
         }
     }
 
-    /// <summary>Deletes all versions of a subject and gives their numbers.</summary>
-    public async Task<IReadOnlyList<int>> DeleteSubjectAsync(string subject, bool permanent)
-    {
-        return await ChangeAsync<IReadOnlyList<int>>(() =>
-        {
-            CheckWritable(subject);
-            var all = _state.Versions(subject);
-            if (all.Count == 0)
-                throw RegistryException.SubjectNotFound(subject);
-            var live = all.Where(v => !v.Deleted).ToArray();
-            if (permanent && live.Length > 0)
-                throw RegistryException.SubjectNotSoftDeleted(subject);
-            if (!permanent && live.Length == 0)
-                throw RegistryException.SubjectSoftDeleted(subject);
-            var targets = permanent ? [.. all] : live;
-            foreach (var target in targets)
-                CheckUnreferenced(target, permanent);
-            List<SchemaRecord> records = permanent
-                ? [RegistryRecords.MaxId(_state.MaxId), .. targets.Select(t => RegistryRecords.Gone(subject, t.Version))]
-                : [RegistryRecords.DeletedUpTo(subject, targets[^1].Version)];
-            if (_state.Levels.ContainsKey(subject))
-                records.Add(RegistryRecords.Level(subject, null));
-            if (_state.Modes.ContainsKey(subject))
-                records.Add(RegistryRecords.Mode(subject, null));
-            return (targets.Select(t => t.Version).ToArray(), records);
-        }).ConfigureAwait(false);
-    }
-
-    /// <summary>Deletes one version (null: the newest) and gives its number.</summary>
-    public async Task<int> DeleteVersionAsync(string subject, int? version, bool permanent)
-    {
-        return await ChangeAsync(() =>
-        {
-            CheckWritable(subject);
-            var target = Version(subject, version, deleted: true);
-            if (version is null && !permanent)
-                target = Version(subject, null);
-            if (permanent && !target.Deleted)
-                throw RegistryException.VersionNotSoftDeleted(subject, target.Version);
-            if (!permanent && target.Deleted)
-                throw RegistryException.VersionSoftDeleted(subject, target.Version);
-            CheckUnreferenced(target, permanent);
-            List<SchemaRecord> records = permanent
-                ? [RegistryRecords.MaxId(_state.MaxId), RegistryRecords.Gone(subject, target.Version)]
-                : [RegistryRecords.Schema(target with { Deleted = true })];
-            return (target.Version, records);
-        }).ConfigureAwait(false);
-    }
-
-    /// <summary>The level that holds for a subject, or null when it has none of its own and the one for all is not asked for.</summary>
-    public CompatibilityLevel? LevelOf(string subject, bool orGlobal)
+    /// <summary>What is set for a subject itself (the empty one: the default context; a context's name: for it), or null.</summary>
+    public SubjectConfig? ConfigOf(string subject)
     {
         lock (_gate)
-            return orGlobal || subject.Length == 0 ? Level(subject) : _state.Levels.TryGetValue(subject, out var own) ? own : null;
+        {
+            var own = _state.Configs.GetValueOrDefault(subject);
+            return own is null && subject.Length > 0 && QualifiedSubject.ContextOf(subject) != QualifiedSubject.Global
+                ? null
+                : (own ?? new SubjectConfig()) with { Level = _compatibility.Level(subject) };
+        }
     }
 
-    /// <summary>Sets a subject's level (the empty subject: the one for all); null takes it away. Gives the level that held before.</summary>
-    public Task<CompatibilityLevel> SetLevelAsync(string subject, CompatibilityLevel? level) => ChangeAsync<CompatibilityLevel>(() =>
-    {
-        if (EffectiveMode(subject) is RegistryMode.ReadOnly or RegistryMode.ReadOnlyOverride)
-            throw RegistryException.NotPermitted($"Subject {subject} is in read-only mode");
-        if (level is null && subject.Length > 0 && !_state.Levels.ContainsKey(subject))
-            throw RegistryException.NoSubjectCompatibility(subject);
-        return (Level(subject), [RegistryRecords.Level(subject, level)]);
-    });
-
-    public RegistryMode? ModeOf(string subject, bool orGlobal)
+    /// <summary>What holds for a subject: its own settings over its context's over those for all.</summary>
+    public SubjectConfig EffectiveConfig(string subject)
     {
         lock (_gate)
-            return orGlobal || subject.Length == 0 ? EffectiveMode(subject) : _state.Modes.TryGetValue(subject, out var own) ? own : null;
+            return _state.Config(subject) with { Level = _compatibility.Level(subject) };
     }
 
-    /// <summary>Sets a subject's mode (the empty subject: the one for all); null takes it away. Gives the mode that held before.</summary>
-    /// <param name="force">Import even where there are schemas already.</param>
-    public Task<RegistryMode> SetModeAsync(string subject, RegistryMode? mode, bool force) => ChangeAsync<RegistryMode>(() =>
+    /// <summary>The mode that is set for a subject itself, or null.</summary>
+    public RegistryMode? ModeOf(string subject)
     {
-        if (mode is null && subject.Length > 0 && !_state.Modes.ContainsKey(subject))
-            throw RegistryException.NoSubjectMode(subject);
-        if (mode == RegistryMode.Import && !force)
+        lock (_gate)
         {
-            var taken = subject.Length == 0 ? _state.All.Any(s => !s.Deleted) : _state.Versions(subject).Any(s => !s.Deleted);
-            if (taken)
-                throw RegistryException.NotPermitted("Cannot import since found existing subjects");
-        }
-        return (EffectiveMode(subject), [RegistryRecords.Mode(subject, mode)]);
-    });
-
-    private (RegisteredSchema, List<SchemaRecord>) Plan(string subject, SchemaContent content, int? id, int? version)
-    {
-        var mode = EffectiveMode(subject);
-        if (mode is RegistryMode.ReadOnly or RegistryMode.ReadOnlyOverride)
-            throw RegistryException.NotPermitted($"Subject {subject} is in read-only mode");
-        if (id is not null && mode != RegistryMode.Import)
-            throw RegistryException.NotPermitted($"Subject {subject} is not in import mode");
-        if (id is null && mode == RegistryMode.Import)
-            throw RegistryException.NotPermitted($"Subject {subject} is in import mode");
-        var parsed = Parse(content);
-        var all = _state.Versions(subject);
-        if (all.LastOrDefault(v => !v.Deleted && v.Content.Key == parsed.Content.Key) is { } same && (id is null || id == same.Id))
-            return (same, []);
-        if (mode != RegistryMode.Import && Incompatibilities(subject, parsed, newestOnly: false) is { Count: > 0 } faults)
-            throw RegistryException.Incompatible(subject, faults);
-        var next = all.Count == 0 ? 1 : all.Max(v => v.Version) + 1;
-        if (mode == RegistryMode.Import)
-            next = version ?? next;
-        else if (version is { } asked && asked != next)
-            throw RegistryException.InvalidSchema($"the version {asked} is not one more than the previous version {next - 1}");
-        if (id is { } given && _state.Content(given) is { } other && other.Key != parsed.Content.Key)
-            throw RegistryException.NotPermitted($"Overwrite new schema with id {given} is not permitted.");
-        CheckRoom(parsed.Content);
-        var schema = new RegisteredSchema(subject, next, id ?? _state.IdOf(parsed.Content) ?? checked(_state.MaxId + 1), parsed.Content, Deleted: false);
-        return (schema, [RegistryRecords.Schema(schema)]);
-    }
-
-    /// <summary>Plans a change on the state, writes it, and applies it when it is durable.</summary>
-    private async Task<T> ChangeAsync<T>(Func<(T Result, List<SchemaRecord> Records)> plan)
-    {
-        await _writes.WaitAsync().ConfigureAwait(false);
-        try
-        {
-            if (_broken is not null)
-                throw new RegistryException(50001, $"the registry takes no change until it is started again: {_broken}");
-            T result;
-            List<SchemaRecord> records;
-            lock (_gate)
-                (result, records) = plan();
-            if (records.Count == 0)
-                return result;
-            try
-            {
-                await _log.AppendAsync(records).ConfigureAwait(false);
-            }
-            catch (IOException error)
-            {
-                // Whether the log has the change is not known before it is read again.
-                _broken = error.Message;
-                throw new RegistryException(50001, $"Error in the backend data store: {error.Message}");
-            }
-            lock (_gate)
-            {
-                foreach (var record in records)
-                    RegistryRecords.Apply(_state, record);
-            }
-            return result;
-        }
-        finally
-        {
-            _writes.Release();
+            return _state.Modes.TryGetValue(subject, out var own) ? own
+                : subject.Length == 0 || QualifiedSubject.ContextOf(subject) == QualifiedSubject.Global ? _state.Mode(subject)
+                : null;
         }
     }
 
-    private CompatibilityLevel Level(string subject) =>
-        _state.Levels.TryGetValue(subject, out var own) ? own : _state.Levels.TryGetValue("", out var common) ? common : _options.Compatibility;
-
-    private RegistryMode EffectiveMode(string subject)
+    public RegistryMode EffectiveMode(string subject)
     {
-        var common = _state.Modes.GetValueOrDefault("", RegistryMode.ReadWrite);
-        return common == RegistryMode.ReadOnlyOverride ? common : _state.Modes.GetValueOrDefault(subject, common);
+        lock (_gate)
+            return _state.Mode(subject);
     }
 
-    private void CheckWritable(string subject)
+    /// <summary>The subject that a name means: another one when its settings have an alias.</summary>
+    public string Unalias(string subject)
     {
-        if (EffectiveMode(subject) is RegistryMode.ReadOnly or RegistryMode.ReadOnlyOverride)
-            throw RegistryException.NotPermitted($"Subject {subject} is in read-only mode");
+        lock (_gate)
+            return _state.Configs.GetValueOrDefault(subject)?.Alias is { } alias ? QualifiedSubject.Beside(subject, alias) : subject;
     }
 
-    private void CheckUnreferenced(RegisteredSchema target, bool permanent)
+    private RegisteredSchema? Find(string subject, int? version, bool deleted)
     {
-        if (_state.ReferrersOf(target.Subject, target.Version).Any(r => permanent || !r.Deleted))
-            throw RegistryException.ReferenceExists(target.Subject, target.Version);
+        var found = version is { } number ? _state.Version(subject, number) : _state.Versions(subject).LastOrDefault(v => deleted || !v.Deleted);
+        return found is not null && (deleted || !found.Deleted) ? found : null;
     }
 
-    private IReadOnlyList<string> Incompatibilities(string subject, ParsedSchema schema, bool newestOnly)
+    /// <summary>A name, and in the other contexts too when it names none.</summary>
+    private IEnumerable<string> Everywhere(string subject)
     {
-        var level = Level(subject);
-        var old = _state.Versions(subject).Where(v => !v.Deleted).Reverse();
-        var transitive = level is CompatibilityLevel.BackwardTransitive or CompatibilityLevel.ForwardTransitive or CompatibilityLevel.FullTransitive;
-        return Check(level, schema, transitive && !newestOnly ? old : old.Take(1));
+        yield return subject;
+        if (!QualifiedSubject.Parse(subject).IsDefault)
+            yield break;
+        foreach (var context in _state.Contexts)
+            yield return QualifiedSubject.Prefix(context) + subject;
     }
 
-    private List<string> Check(CompatibilityLevel level, ParsedSchema schema, IEnumerable<RegisteredSchema> earlier)
+    private ParsedSchema Canonical(string subject, SchemaContent content, bool normalize)
     {
-        var faults = new List<string>();
-        if (level == CompatibilityLevel.None)
-            return faults;
-        var backward = level is CompatibilityLevel.Backward or CompatibilityLevel.BackwardTransitive or CompatibilityLevel.Full or CompatibilityLevel.FullTransitive;
-        var forward = level is CompatibilityLevel.Forward or CompatibilityLevel.ForwardTransitive or CompatibilityLevel.Full or CompatibilityLevel.FullTransitive;
-        foreach (var old in earlier)
+        var parsed = _reader.Parse(content, subject);
+        return normalize || _state.Config(subject).Normalize == true ? _reader.Parse(parsed.Content with { Text = parsed.NormalText }, subject) : parsed;
+    }
+
+    /// <summary>The newest of some versions with this content, however it is written.</summary>
+    private RegisteredSchema? Same(IEnumerable<RegisteredSchema> versions, ParsedSchema schema)
+    {
+        var newestFirst = versions.Reverse().ToArray();
+        var key = schema.Content.Key;
+        if (newestFirst.FirstOrDefault(v => v.Content.Key == key) is { } found)
+            return found;
+        var numbered = DataContract.Property(schema.Content.Metadata, DataContract.VersionProperty) is not null;
+        foreach (var version in newestFirst)
         {
-            var before = faults.Count;
-            if (old.Content.Type != schema.Content.Type)
-            {
-                faults.Add($"{{errorType:'SCHEMA_TYPE_CHANGED', description:'the new schema is {SchemaNames.Of(schema.Content.Type)} and the old one {SchemaNames.Of(old.Content.Type)}'}}");
-            }
-            else
-            {
-                AddFaults(faults, schema, old, backward, forward);
-            }
-            if (faults.Count > before)
-            {
-                faults.Add($"{{oldSchemaVersion: {old.Version}}}");
-                faults.Add($"{{oldSchema: '{old.Content.Text}'}}");
-                faults.Add($"{{compatibility: '{SchemaNames.Of(level)}'}}");
-                // One version that cannot be read is enough to know.
-                break;
-            }
+            var content = version.Content;
+            if (!numbered && content.Metadata is not null)
+                content = content with { Metadata = DataContract.WithProperty(content.Metadata, DataContract.VersionProperty, null) };
+            if (content.Key == key)
+                return version;
+            // A Protobuf file comes as text or as its descriptor.
+            if (content.Type == SchemaType.Protobuf && schema.Content.Type == SchemaType.Protobuf
+                && (content with { Text = _reader.Parse(content, version.Subject).NormalText }).Key == (schema.Content with { Text = schema.NormalText }).Key)
+                return version;
         }
-        return faults;
+        return null;
     }
 
-    private void AddFaults(List<string> faults, ParsedSchema schema, RegisteredSchema old, bool backward, bool forward)
+    /// <summary>A content with what its subject's settings and its newest version say of metadata and rules.</summary>
+    private SchemaContent Populate(string subject, SchemaContent content, SchemaContent? previous, int? version)
     {
-        try
-        {
-            var other = Parse(old.Content);
-            if (backward)
-                faults.AddRange(schema.FaultsReading(other, "new", "old"));
-            if (forward)
-                faults.AddRange(other.FaultsReading(schema, "old", "new"));
-        }
-        catch (Exception error) when (error is SchemaFormatException or RegistryException)
-        {
-            faults.Add($"{{errorType:'COMPATIBILITY_NOT_CHECKED', description:'it cannot be compared with version {old.Version}: {error.Message}; set the compatibility of the subject to NONE to register it'}}");
-        }
-    }
-
-    private ParsedSchema Parse(SchemaContent content)
-    {
-        if (content.Text.Length > _options.MaxSchemaChars)
-            throw RegistryException.InvalidSchema($"it has {content.Text.Length} characters, more than {_options.MaxSchemaChars} (MaxSchemaChars)");
-        var referenced = new List<ReferencedSchema>();
-        Collect(content, referenced, new HashSet<string>(StringComparer.Ordinal), 0);
-        try
-        {
-            return ParsedSchema.Parse(content, referenced);
-        }
-        catch (SchemaFormatException error)
-        {
-            throw RegistryException.InvalidSchema(error.Message);
-        }
-    }
-
-    // Depth first, so that each stands after what it uses.
-    private void Collect(SchemaContent content, List<ReferencedSchema> into, HashSet<string> seen, int depth)
-    {
-        if (content.References.Count > _options.MaxReferences || depth > _options.MaxReferences)
-            throw RegistryException.InvalidSchema($"it has more than {_options.MaxReferences} references (MaxReferences)");
-        foreach (var reference in content.References)
-        {
-            var found = reference.Version == -1
-                ? _state.Versions(reference.Subject).LastOrDefault(v => !v.Deleted)
-                : _state.Version(reference.Subject, reference.Version);
-            if (found is null)
-                throw RegistryException.InvalidSchema($"No schema reference found for subject \"{reference.Subject}\" and version {reference.Version}");
-            if (found.Content.Type != content.Type)
-                throw RegistryException.InvalidSchema($"the reference {reference.Name} is {SchemaNames.Of(found.Content.Type)}, not {SchemaNames.Of(content.Type)}");
-            if (!seen.Add($"{found.Subject}\0{found.Version}"))
-                continue;
-            Collect(found.Content, into, seen, depth + 1);
-            into.Add(new ReferencedSchema(reference.Name, found.Content.Text));
-        }
-    }
-
-    private void CheckSubject(string subject)
-    {
-        if (subject.Length == 0 || subject.Length > _options.MaxSubjectChars)
-            throw RegistryException.InvalidSubject(subject, $"it has 1 to {_options.MaxSubjectChars} characters");
-        if (subject.Any(char.IsControl))
-            throw RegistryException.InvalidSubject(subject, "it has control characters");
-        if (subject is "__GLOBAL" or "__EMPTY")
-            throw RegistryException.InvalidSubject(subject, "the name is reserved");
-    }
-
-    private void CheckRoom(SchemaContent content)
-    {
-        if (_state.IdOf(content) is not null)
-            return;
-        if (_state.Contents >= _options.MaxSchemas)
-            throw RegistryException.NotPermitted($"the registry holds {_options.MaxSchemas} schemas, as many as it may (MaxSchemas)");
-        if (_state.Chars + content.Text.Length > _options.MaxTotalChars)
-            throw RegistryException.NotPermitted($"the registry's schemas would pass {_options.MaxTotalChars} characters (MaxTotalChars)");
+        var config = _state.Config(subject);
+        var metadata = DataContract.MergeMetadata(
+            DataContract.MergeMetadata(config.DefaultMetadata, content.Metadata ?? previous?.Metadata), config.OverrideMetadata);
+        if (version is { } number && DataContract.Property(metadata, DataContract.VersionProperty) is not null)
+            metadata = DataContract.WithProperty(metadata, DataContract.VersionProperty, number.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        var rules = DataContract.MergeRuleSets(
+            DataContract.MergeRuleSets(config.DefaultRuleSet, content.RuleSet ?? previous?.RuleSet), config.OverrideRuleSet);
+        return content with { Metadata = metadata, RuleSet = rules };
     }
 }

@@ -14,10 +14,21 @@ public sealed record SchemaReference(string Name, string Subject, int Version);
 /// <summary>A schema without a place: what an id stands for.</summary>
 public sealed record SchemaContent(SchemaType Type, string Text, IReadOnlyList<SchemaReference> References)
 {
+    private Guid? _guid;
+
+    /// <summary>Metadata of a data contract, as JSON in one form; null when there is none.</summary>
+    public string? Metadata { get; init; }
+
+    /// <summary>Rules of a data contract, likewise.</summary>
+    public string? RuleSet { get; init; }
+
+    /// <summary>The id that it has in every registry.</summary>
+    public Guid Guid => _guid ??= DataContract.GuidOf(this);
+
     /// <summary>Equal for contents that share an id.</summary>
-    internal string Key => References.Count == 0
+    internal string Key => References.Count == 0 && Metadata is null && RuleSet is null
         ? $"{(int)Type}{Text}"
-        : $"{(int)Type}{Text}\0{string.Join('\0', References.Select(r => $"{r.Name}\u0001{r.Subject}\u0001{r.Version}"))}";
+        : $"{(int)Type}{Text}\0{string.Join('\0', References.Select(r => $"{r.Name}\u0001{r.Subject}\u0001{r.Version}"))}\0{Metadata}\0{RuleSet}";
 }
 
 /// <summary>A schema registered as a version of a subject.</summary>

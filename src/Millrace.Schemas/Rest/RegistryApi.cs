@@ -4,16 +4,6 @@ using System.Text.Json;
 
 namespace Millrace.Schemas;
 
-/// <summary>A request: the path is relative to where the API is mounted and still encoded, e.g. <c>/subjects/a%2Fb/versions</c>.</summary>
-public sealed record RegistryRequest(string Method, string Path, IReadOnlyDictionary<string, string> Query, ReadOnlyMemory<byte> Body);
-
-/// <summary>An answer.</summary>
-/// <param name="Text">The body, JSON unless <paramref name="ContentType"/> says otherwise.</param>
-public sealed record RegistryResponse(int Status, string Text, string ContentType = RegistryResponse.Json)
-{
-    public const string Json = "application/vnd.schemaregistry.v1+json";
-}
-
 /// <summary>
 /// Confluent's Schema Registry REST API over a <see cref="SchemaRegistry"/>: a function of request to response, to be mounted by any HTTP
 /// server. Answers and error codes are those of Confluent's API reference. Thread-safe.
@@ -21,7 +11,7 @@ public sealed record RegistryResponse(int Status, string Text, string ContentTyp
 public sealed class RegistryApi(SchemaRegistry registry)
 {
     /// <summary>First words of the paths that the API has.</summary>
-    private static readonly HashSet<string> Roots = new(StringComparer.Ordinal) { "subjects", "schemas", "config", "mode", "compatibility", "contexts" };
+    private static readonly HashSet<string> Roots = new(StringComparer.Ordinal) { "subjects", "schemas", "config", "mode", "compatibility", "contexts", "associations" };
 
     /// <summary>The registry that is served.</summary>
     public SchemaRegistry Registry => registry;
@@ -60,37 +50,52 @@ public sealed class RegistryApi(SchemaRegistry registry)
         for (var i = 0; i < parts.Length; i++)
             parts[i] = Uri.UnescapeDataString(parts[i]);
         // Clients that are configured with a context put it in front: /contexts/.CONTEXT/subjects/...
-        if (parts is ["contexts", var context, .. var rest] && rest.Length > 0)
+        if (parts is ["contexts", var context, .. var rest] && (rest.Length > 0 || request.Method == "DELETE"))
         {
-            if (context is not ("." or ":.:"))
-                throw RegistryException.InvalidSubject(context, "contexts other than the default one are not held here");
+            request = request with { Context = QualifiedSubject.ReadContext(context) };
+            if (rest.Length == 0)
+                return DeleteContextAsync(request.Context);
             parts = rest;
         }
         return (request.Method, parts[0], parts.Length) switch
         {
             ("GET", "", 1) => Done(RegistryJson.Empty),
-            ("GET", "contexts", 1) => Done(RegistryJson.Texts(["."])),
+            ("GET", "contexts", 1) => Done(Contexts(request)),
             ("GET", "schemas", _) => Done(new SchemaRoutes(registry, request).Get(parts)),
             (_, "subjects", _) => new SubjectRoutes(registry, request).RouteAsync(parts),
             ("POST", "compatibility", 4 or 5) when parts[1] == "subjects" && parts[3] == "versions" => Done(CheckCompatibility(request, parts)),
-            (_, "config", 1 or 2) => ConfigAsync(request, parts.Length > 1 ? Subject(parts[1]) : ""),
-            (_, "mode", 1 or 2) => ModeAsync(request, parts.Length > 1 ? Subject(parts[1]) : ""),
+            (_, "config", 1 or 2) => new SettingRoutes(registry, request, Settings(request, parts)).ConfigAsync(),
+            (_, "mode", 1 or 2) => new SettingRoutes(registry, request, Settings(request, parts)).ModeAsync(),
+            // Clients ask for the subject that a topic is associated with before they take TOPIC-value: there is none.
+            ("GET", "associations", > 2) when parts[1] == "resources" => Done("[]"),
             ("GET", "v1", 3) when parts[1] == "metadata" && parts[2] == "id" =>
                 Done("{\"scope\":{\"path\":[],\"clusters\":{\"kafka-cluster\":\"millrace\",\"schema-registry-cluster\":\"schema-registry\"}}}"),
-            ("GET", "v1", 3) when parts[1] == "metadata" && parts[2] == "version" => Done("{\"version\":\"7.9.0\",\"commitId\":\"millrace\"}"),
+            ("GET", "v1", 3) when parts[1] == "metadata" && parts[2] == "version" => Done("{\"version\":\"8.0.0\",\"commitId\":\"millrace\"}"),
             _ => throw NotFound(request),
         };
     }
 
+    private string Contexts(RegistryRequest request)
+    {
+        var prefix = request.Value("contextPrefix") ?? "";
+        return RegistryJson.Texts(request.Page(registry.Contexts().Where(c => c.StartsWith(prefix, StringComparison.Ordinal))));
+    }
+
+    private async Task<RegistryResponse> DeleteContextAsync(string context)
+    {
+        await registry.DeleteContextAsync(context).ConfigureAwait(false);
+        return new RegistryResponse(204, "");
+    }
+
     private string CheckCompatibility(RegistryRequest request, string[] parts)
     {
-        var subject = Subject(parts[2]);
+        var subject = Subject(registry, request, parts[2]);
         int? version = parts.Length < 5 ? null : Version(parts[4]) ?? 0;
-        var faults = registry.CheckCompatibility(subject, version, RegistryJson.ReadSchema(request.Body).Content);
+        var faults = registry.CheckCompatibility(subject, version, RegistryJson.ReadSchema(request));
         return RegistryJson.Write(json =>
         {
             json.WriteBoolean("is_compatible", faults.Count == 0);
-            if (!Flag(request, "verbose"))
+            if (!request.Flag("verbose"))
                 return;
             json.WriteStartArray("messages");
             foreach (var fault in faults)
@@ -99,65 +104,19 @@ public sealed class RegistryApi(SchemaRegistry registry)
         });
     }
 
-    private async Task<RegistryResponse> ConfigAsync(RegistryRequest request, string subject)
-    {
-        switch (request.Method)
-        {
-            case "GET":
-                // Only subjects fall back, and only when asked to.
-                var level = registry.LevelOf(subject, Flag(request, "defaultToGlobal")) ?? throw RegistryException.NoSubjectCompatibility(subject);
-                return Ok(RegistryJson.Write(json => json.WriteString("compatibilityLevel", SchemaNames.Of(level))));
-            case "PUT":
-                var asked = RegistryJson.ReadText(request.Body, "compatibility");
-                var set = (asked is null ? null : SchemaNames.Level(asked)) ?? throw RegistryException.InvalidLevel();
-                await registry.SetLevelAsync(subject, set).ConfigureAwait(false);
-                return Ok(RegistryJson.Write(json => json.WriteString("compatibility", SchemaNames.Of(set))));
-            case "DELETE":
-                var before = await registry.SetLevelAsync(subject, null).ConfigureAwait(false);
-                return Ok(RegistryJson.Write(json => json.WriteString("compatibilityLevel", SchemaNames.Of(before))));
-            default:
-                throw NotAllowed(request);
-        }
-    }
+    /// <summary>A subject as named in a path: with the path's context if it names none, and what it is an alias of.</summary>
+    internal static string Subject(SchemaRegistry registry, RegistryRequest request, string name) =>
+        registry.Unalias(QualifiedSubject.Normalize(QualifiedSubject.In(request.Context, name)));
 
-    private async Task<RegistryResponse> ModeAsync(RegistryRequest request, string subject)
-    {
-        switch (request.Method)
-        {
-            case "GET":
-                var mode = registry.ModeOf(subject, Flag(request, "defaultToGlobal")) ?? throw RegistryException.NoSubjectMode(subject);
-                return Ok(RegistryJson.Write(json => json.WriteString("mode", SchemaNames.Of(mode))));
-            case "PUT":
-                var asked = RegistryJson.ReadText(request.Body, "mode");
-                var set = (asked is null ? null : SchemaNames.Mode(asked)) ?? throw RegistryException.InvalidMode();
-                await registry.SetModeAsync(subject, set, Flag(request, "force")).ConfigureAwait(false);
-                return Ok(RegistryJson.Write(json => json.WriteString("mode", SchemaNames.Of(set))));
-            case "DELETE":
-                var before = await registry.SetModeAsync(subject, null, force: false).ConfigureAwait(false);
-                return Ok(RegistryJson.Write(json => json.WriteString("mode", SchemaNames.Of(before))));
-            default:
-                throw NotAllowed(request);
-        }
-    }
-
-    /// <summary>A subject as named in a path: the default context's prefix is taken off, other contexts are not held.</summary>
-    internal static string Subject(string name)
-    {
-        if (name.StartsWith(":.:", StringComparison.Ordinal))
-            return name[3..];
-        return name.StartsWith(":.", StringComparison.Ordinal)
-            ? throw RegistryException.InvalidSubject(name, "contexts other than the default one are not held here")
-            : name;
-    }
+    // Whose settings: a subject's, or those of the path's context.
+    private static string Settings(RegistryRequest request, string[] parts) =>
+        QualifiedSubject.Normalize(QualifiedSubject.In(request.Context, parts.Length > 1 ? parts[1] : ""));
 
     /// <summary>A version as named in a path; null is the newest.</summary>
     internal static int? Version(string written) =>
         written is "latest" or "-1" ? null
         : int.TryParse(written, NumberStyles.None, CultureInfo.InvariantCulture, out var version) && version > 0 ? version
         : throw RegistryException.InvalidVersion(written);
-
-    internal static bool Flag(RegistryRequest request, string name) =>
-        request.Query.TryGetValue(name, out var value) && value.Equals("true", StringComparison.OrdinalIgnoreCase);
 
     internal static RegistryException NotFound(RegistryRequest request) => new(404, $"HTTP 404 Not Found: there is no {request.Method} {request.Path}");
 

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -51,22 +50,32 @@ internal static class RegistryJson
             json.WriteBoolean("deleted", true);
     }
 
-    public static void WriteContent(Utf8JsonWriter json, SchemaContent content)
+    /// <param name="json">Where to.</param>
+    /// <param name="content">The schema.</param>
+    /// <param name="text">Its text, when it is not the one that is kept.</param>
+    public static void WriteContent(Utf8JsonWriter json, SchemaContent content, string? text = null)
     {
+        json.WriteString("guid", content.Guid);
         // Avro is what clients assume.
         if (content.Type != SchemaType.Avro)
             json.WriteString("schemaType", SchemaNames.Of(content.Type));
         RegistryRecords.WriteReferences(json, content.References);
-        json.WriteString("schema", content.Text);
+        RegistryRecords.WriteContract(json, content);
+        json.WriteString("schema", text ?? content.Text);
     }
 
     /// <summary>The body of a registration, a look-up or a check.</summary>
-    public static (SchemaContent Content, int? Id, int? Version) ReadSchema(ReadOnlyMemory<byte> body)
+    /// <param name="request">The parameter <c>normalize</c> belongs to it.</param>
+    /// <param name="mayBeEmpty">Whether the schema may be left away beside metadata and rules.</param>
+    public static SchemaRegistration ReadSchema(RegistryRequest request, bool mayBeEmpty = false)
     {
-        using var document = Parse(body);
+        using var document = Parse(request.Body);
         var json = document.RootElement;
-        if (!json.TryGetProperty("schema", out var text) || text.ValueKind != JsonValueKind.String || text.GetString()!.Trim().Length == 0)
-            throw new RegistryException(42201, "Empty schema");
+        var text = json.TryGetProperty("schema", out var written) && written.ValueKind == JsonValueKind.String ? written.GetString()! : "";
+        var metadata = DataContract.ReadMetadata(json.TryGetProperty("metadata", out var said) ? said : null);
+        var rules = DataContract.ReadRuleSet(json.TryGetProperty("ruleSet", out var ruled) ? ruled : null);
+        if (text.Trim().Length == 0)
+            text = mayBeEmpty && (metadata ?? rules) is not null ? "" : throw new RegistryException(42201, "Empty schema");
         var type = SchemaType.Avro;
         if (json.TryGetProperty("schemaType", out var named) && named.ValueKind != JsonValueKind.Null)
         {
@@ -79,7 +88,15 @@ internal static class RegistryJson
             foreach (var reference in list.EnumerateArray())
                 references.Add(RegistryRecords.ReadReference(reference));
         }
-        return (new SchemaContent(type, text.GetString()!, references), Number(json, "id"), Number(json, "version"));
+        var content = new SchemaContent(type, text, references) { Metadata = metadata, RuleSet = rules };
+        return new SchemaRegistration(content, Number(json, "id"), Number(json, "version"), request.Flag("normalize"));
+    }
+
+    /// <summary>The body as an object, which lives on.</summary>
+    public static JsonElement ReadObject(ReadOnlyMemory<byte> body)
+    {
+        using var document = Parse(body);
+        return document.RootElement.Clone();
     }
 
     /// <summary>A text member of the body, or null.</summary>
@@ -88,19 +105,6 @@ internal static class RegistryJson
         using var document = Parse(body);
         return document.RootElement.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
     }
-
-    /// <summary>The part of a list that <c>offset</c> and <c>limit</c> ask for.</summary>
-    public static IEnumerable<T> Page<T>(IEnumerable<T> all, RegistryRequest request)
-    {
-        if (QueryNumber(request, "offset") is > 0 and var skip)
-            all = all.Skip(skip);
-        return QueryNumber(request, "limit") is >= 0 and var most ? all.Take(most) : all;
-    }
-
-    private static int? QueryNumber(RegistryRequest request, string name) =>
-        request.Query.TryGetValue(name, out var text) && int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
-            ? number
-            : null;
 
     private static JsonDocument Parse(ReadOnlyMemory<byte> body)
     {

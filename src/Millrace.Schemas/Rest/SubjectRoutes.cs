@@ -7,7 +7,7 @@ internal sealed class SubjectRoutes(SchemaRegistry registry, RegistryRequest req
     {
         if (parts.Length == 1)
             return request.Method == "GET" ? RegistryApi.Done(List()) : throw RegistryApi.NotAllowed(request);
-        var subject = RegistryApi.Subject(parts[1]);
+        var subject = RegistryApi.Subject(registry, request, parts[1]);
         if (parts.Length == 2)
         {
             return request.Method switch
@@ -19,39 +19,49 @@ internal sealed class SubjectRoutes(SchemaRegistry registry, RegistryRequest req
         }
         return (request.Method, parts[2], parts.Length) switch
         {
-            ("GET", "versions", 3) => RegistryApi.Done(RegistryJson.Numbers(
-                registry.Versions(subject, Flag("deleted"), Flag("deletedOnly")).Select(v => v.Version))),
+            ("GET", "metadata", 3) => RegistryApi.Done(RegistryJson.Version(Formatted(NewestWith(subject)))),
+            ("GET", "versions", 3) => RegistryApi.Done(Versions(subject)),
             ("POST", "versions", 3) => RegisterAsync(subject),
-            ("GET", "versions", 4) => RegistryApi.Done(RegistryJson.Version(Find(subject, parts[3]))),
+            ("GET", "versions", 4) => RegistryApi.Done(RegistryJson.Version(Formatted(Find(subject, parts[3])))),
             ("DELETE", "versions", 4) => DeleteVersionAsync(subject, parts[3]),
-            ("GET", "versions", 5) when parts[4] == "schema" => RegistryApi.Done(Find(subject, parts[3]).Content.Text),
+            ("GET", "versions", 5) when parts[4] == "schema" => RegistryApi.Done(Formatted(Find(subject, parts[3])).Content.Text),
             ("GET", "versions", 5) when parts[4] == "referencedby" =>
-                RegistryApi.Done(RegistryJson.Numbers(registry.ReferencedBy(subject, RegistryApi.Version(parts[3])))),
+                RegistryApi.Done(RegistryJson.Numbers(request.Page(registry.ReferencedBy(subject, RegistryApi.Version(parts[3]), Flag("deleted"))))),
             _ => throw RegistryApi.NotFound(request),
         };
     }
 
-    private string List()
+    private string List() =>
+        RegistryJson.Texts(request.Page(registry.Subjects(Flag("deleted"), Flag("deletedOnly")).Where(request.SubjectPrefix(":*:"))));
+
+    private string Versions(string subject)
     {
-        var prefix = request.Query.GetValueOrDefault("subjectPrefix") ?? "";
-        // Clients ask for everything with this prefix of contexts.
-        if (prefix is ":*:" or ":.:")
-            prefix = "";
-        var subjects = registry.Subjects(Flag("deleted"), Flag("deletedOnly"));
-        return RegistryJson.Texts(RegistryJson.Page(subjects.Where(s => s.StartsWith(prefix, StringComparison.Ordinal)), request));
+        var negative = Flag("deletedAsNegative");
+        return RegistryJson.Numbers(request.Page(
+            registry.Versions(subject, negative || Flag("deleted"), !negative && Flag("deletedOnly")).Select(v => negative && v.Deleted ? -v.Version : v.Version)));
     }
 
-    private string Lookup(string subject)
+    private RegisteredSchema NewestWith(string subject)
     {
-        var body = RegistryJson.ReadSchema(request.Body);
-        return RegistryJson.Version(registry.Lookup(subject, body.Content, Flag("deleted")));
+        var (keys, values) = (request.Values("key"), request.Values("value"));
+        var properties = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (var i = 0; i < Math.Min(keys.Count, values.Count); i++)
+            properties[keys[i]] = values[i];
+        return registry.NewestWith(subject, properties, Flag("deleted"));
     }
+
+    private string Lookup(string subject) =>
+        RegistryJson.Version(Formatted(registry.Lookup(subject, RegistryJson.ReadSchema(request, mayBeEmpty: true), Flag("deleted"))));
 
     private async Task<RegistryResponse> RegisterAsync(string subject)
     {
-        var body = RegistryJson.ReadSchema(request.Body);
-        var id = await registry.RegisterAsync(subject, body.Content, body.Id, body.Version).ConfigureAwait(false);
-        return RegistryApi.Ok(RegistryJson.Write(json => json.WriteNumber("id", id)));
+        var schema = Formatted(await registry.RegisterAsync(subject, RegistryJson.ReadSchema(request, mayBeEmpty: true)).ConfigureAwait(false));
+        return RegistryApi.Ok(RegistryJson.Write(json =>
+        {
+            json.WriteNumber("id", schema.Id);
+            json.WriteNumber("version", schema.Version);
+            RegistryJson.WriteContent(json, schema.Content);
+        }));
     }
 
     private async Task<RegistryResponse> DeleteSubjectAsync(string subject) =>
@@ -65,5 +75,7 @@ internal sealed class SubjectRoutes(SchemaRegistry registry, RegistryRequest req
 
     private RegisteredSchema Find(string subject, string version) => registry.Version(subject, RegistryApi.Version(version), Flag("deleted"));
 
-    private bool Flag(string name) => RegistryApi.Flag(request, name);
+    private RegisteredSchema Formatted(RegisteredSchema schema) => SchemaRoutes.Formatted(registry, request, schema);
+
+    private bool Flag(string name) => request.Flag(name);
 }

@@ -123,7 +123,7 @@ internal sealed partial class TopicTables : IAsyncDisposable
                 return table;
             // Looked at each second: the same version gives the same columns.
             if (!_columns.TryGetValue(subject, out var known) || known.Id != newest.Id)
-                _columns[subject] = known = (newest.Id, AvroTypes.ColumnsOf(AvroSchema.Parse(newest.Content.Text, _schemas.Referenced(newest.Content))));
+                _columns[subject] = known = (newest.Id, AvroTypes.ColumnsOf(AvroSchema.Parse(newest.Content.Text, _schemas.Referenced(newest))));
             return table with { Avro = true, Columns = known.Columns };
         }
         catch (RegistryException)

@@ -84,5 +84,11 @@ assert not client.test_compatibility("p-value", Schema('syntax = "proto3"; messa
 assert client.delete_version("a-value", 1) == 1
 assert client.delete_subject("a-value") == [2]
 assert "a-value" not in client.get_subjects()
-refused(42208, client.get_versions, ":.other:a-value")
+
+# A context has subjects and ids of its own.
+other = SchemaRegistryClient({"url": sys.argv[1] + "/contexts/.lab"})
+assert other.get_subjects() == []
+assert other.register_schema("a-value", wider) == 1
+assert other.get_latest_version("a-value").version == 1 and client.get_versions(":.lab:a-value") == [1]
+assert other.get_schema(1).schema_str == wider.schema_str.replace(" ", "")
 print("OK")

@@ -156,8 +156,8 @@ public sealed class JsonCompatibilityTests
         foreach (var reference in new[] { "address.json", "https://shop/address.json", "address.json#/properties/zip" })
         {
             var text = $$"""{"type":"object","properties":{"to":{"$ref":"{{reference}}"} } }""";
-            Assert.Empty(Parse(text, first).FaultsReading(Parse(text, first), "new", "old"));
-            Assert.Contains("TYPE_CHANGED", Assert.Single(Parse(text, second).FaultsReading(Parse(text, first), "new", "old")), StringComparison.Ordinal);
+            Assert.Empty(Parse(text, first).FaultsReading(Parse(text, first), "new", "old", lenient: false));
+            Assert.Contains("TYPE_CHANGED", Assert.Single(Parse(text, second).FaultsReading(Parse(text, first), "new", "old", lenient: false)), StringComparison.Ordinal);
         }
     }
 
@@ -173,5 +173,5 @@ public sealed class JsonCompatibilityTests
     private static JsonFormat Parse(string text, params ReferencedSchema[] referenced) =>
         (JsonFormat)ParsedSchema.Parse(new SchemaContent(SchemaType.Json, text, []), referenced);
 
-    private static IReadOnlyList<string> Faults(string old, string now) => Parse(now).FaultsReading(Parse(old), "new", "old");
+    private static IReadOnlyList<string> Faults(string old, string now) => Parse(now).FaultsReading(Parse(old), "new", "old", lenient: false);
 }

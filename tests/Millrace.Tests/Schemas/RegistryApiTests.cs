@@ -19,9 +19,9 @@ public sealed class RegistryApiTests
         Assert.Equal("""{"id":1}""", await _registry.RegisterAsync("orders-value", V1));
         Assert.Equal("""["orders-value"]""", await _registry.OkAsync("GET", "/subjects"));
         Assert.Equal("[1,2]", await _registry.OkAsync("GET", "/subjects/orders-value/versions"));
-        Assert.Equal($$"""{"schema":{{System.Text.Json.JsonSerializer.Serialize(V1, Relaxed)}}}""", await _registry.OkAsync("GET", "/schemas/ids/1"));
+        Assert.EndsWith($$""","schema":{{System.Text.Json.JsonSerializer.Serialize(V1, Relaxed)}}}""", await _registry.OkAsync("GET", "/schemas/ids/1"), StringComparison.Ordinal);
         Assert.Equal(V2, await _registry.OkAsync("GET", "/subjects/orders-value/versions/latest/schema"));
-        Assert.StartsWith("""{"subject":"orders-value","version":2,"id":2,"schema":""", await _registry.OkAsync("GET", "/subjects/orders-value/versions/-1"), StringComparison.Ordinal);
+        Assert.StartsWith("""{"subject":"orders-value","version":2,"id":2,"guid":""", await _registry.OkAsync("GET", "/subjects/orders-value/versions/-1"), StringComparison.Ordinal);
         Assert.Contains("\"version\":1", await _registry.OkAsync("POST", "/subjects/orders-value", Body(V1)), StringComparison.Ordinal);
         Assert.Equal("""[{"subject":"orders-value","version":2}]""", await _registry.OkAsync("GET", "/schemas/ids/2/versions"));
         Assert.Equal("""["JSON","PROTOBUF","AVRO"]""", await _registry.OkAsync("GET", "/schemas/types"));
@@ -36,17 +36,6 @@ public sealed class RegistryApiTests
               "fields": [ { "type": {"type": "long"}, "name": "id", "order": "ascending" } ] }
             """));
         Assert.Equal("""["a","b"]""", await _registry.OkAsync("GET", "/schemas/ids/1/subjects"));
-    }
-
-    [Fact]
-    public async Task The_default_context_may_be_named_and_others_are_refused_by_name()
-    {
-        await _registry.RegisterAsync("s", V1);
-        foreach (var path in new[] { "/subjects/%3A.%3As/versions", "/subjects/:.:s/versions", "/contexts/./subjects/s/versions", "/contexts/%3A.%3A/subjects/s/versions" })
-            Assert.Equal("[1]", await _registry.OkAsync("GET", path));
-        Assert.Equal("[\".\"]", await _registry.OkAsync("GET", "/contexts"));
-        foreach (var path in new[] { "/subjects/%3A.other%3As/versions", "/contexts/.other/subjects/s/versions" })
-            Assert.Contains("contexts other than the default one", await _registry.FailsAsync(422, 42208, "GET", path), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -182,7 +171,7 @@ public sealed class RegistryApiTests
         await _registry.FailsAsync(422, 42205, "PUT", "/mode", """{"mode":"IMPORT"}""");
         await _registry.FailsAsync(422, 42205, "POST", "/subjects/new/versions", Body(V1)[..^1] + ",\"id\":77,\"version\":5}");
         await _registry.OkAsync("PUT", "/mode/new", """{"mode":"IMPORT"}""");
-        Assert.Equal("""{"id":77}""", await _registry.OkAsync("POST", "/subjects/new/versions", Body(V2)[..^1] + ",\"id\":77,\"version\":5}"));
+        Assert.StartsWith("""{"id":77,"version":5,""", await _registry.OkAsync("POST", "/subjects/new/versions", Body(V2)[..^1] + ",\"id\":77,\"version\":5}"), StringComparison.Ordinal);
         Assert.Equal("[5]", await _registry.OkAsync("GET", "/subjects/new/versions"));
         Assert.Equal("""{"mode":"IMPORT"}""", await _registry.OkAsync("DELETE", "/mode/new"));
         Assert.Equal("""{"id":78}""", await _registry.RegisterAsync("other", """ "string" """));

@@ -17,15 +17,15 @@ public sealed class RegistryBrokerTests
         using (var registry = SchemaRegistry.Open(new SchemaLog(broker.Broker.SchemaState())))
         {
             Assert.Empty(registry.Subjects());
-            await registry.RegisterAsync("s", new SchemaContent(SchemaType.Avro, "\"string\"", []));
-            await registry.SetLevelAsync("", CompatibilityLevel.Full);
+            await registry.RegisterAsync("s", new SchemaRegistration(new SchemaContent(SchemaType.Avro, "\"string\"", [])));
+            await registry.SetConfigAsync("", old => old with { Level = CompatibilityLevel.Full });
         }
         broker = await broker.RestartAsync();
         await using (broker)
         {
             using var registry = SchemaRegistry.Open(new SchemaLog(broker.Broker.SchemaState()));
             Assert.Equal(["s"], registry.Subjects());
-            Assert.Equal(CompatibilityLevel.Full, registry.LevelOf("", orGlobal: true));
+            Assert.Equal(CompatibilityLevel.Full, registry.EffectiveConfig("").Level);
             Assert.Equal("compact", broker.Broker.Topic("_schemas")!.Configs["cleanup.policy"]);
             Assert.False(broker.Broker.DeleteTopic("_schemas"));
         }
@@ -44,7 +44,7 @@ public sealed class RegistryBrokerTests
             var body = new StringContent("{\"schema\":\"\\\"long\\\"\"}", Encoding.UTF8);
             body.Headers.ContentType = new MediaTypeHeaderValue("application/vnd.schemaregistry.v1+json");
             var answer = await http.PostAsync("/subjects/a%2Fb/versions", body);
-            Assert.Equal("{\"id\":1}", await answer.Content.ReadAsStringAsync());
+            Assert.StartsWith("{\"id\":1,", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
             Assert.Equal("application/vnd.schemaregistry.v1+json", answer.Content.Headers.ContentType!.MediaType);
             Assert.Equal("[\"a/b\"]", await http.GetStringAsync("/schema-registry/subjects"));
             Assert.Equal("{}", await http.GetStringAsync("/schema-registry/"));

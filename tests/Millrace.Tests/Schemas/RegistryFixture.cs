@@ -37,7 +37,8 @@ internal sealed class RegistryFixture
     public async Task<RegistryResponse> SendAsync(string method, string path, string? body = null)
     {
         var parts = path.Split('?', 2);
-        var query = parts.Length == 1 ? [] : parts[1].Split('&').Select(p => p.Split('=', 2)).ToDictionary(p => p[0], p => Uri.UnescapeDataString(p[1]));
+        var query = parts.Length == 1 ? [] : parts[1].Split('&').Select(p => p.Split('=', 2)).GroupBy(p => p[0])
+            .ToDictionary(p => p.Key, p => (IReadOnlyList<string>)[.. p.Select(v => Uri.UnescapeDataString(v[1]))]);
         return await Api.HandleAsync(new RegistryRequest(method, parts[0], query, Encoding.UTF8.GetBytes(body ?? "")));
     }
 
@@ -60,6 +61,10 @@ internal sealed class RegistryFixture
     public static string Body(string schema, string? type = null, string? references = null) =>
         $"{{\"schema\":{JsonSerializer.Serialize(schema)}{(type is null ? "" : $",\"schemaType\":\"{type}\"")}{(references is null ? "" : $",\"references\":{references}")}}}";
 
-    public Task<string> RegisterAsync(string subject, string schema, string? type = null, string? references = null) =>
-        OkAsync("POST", $"/subjects/{Uri.EscapeDataString(subject)}/versions", Body(schema, type, references));
+    /// <summary>Registers, and gives the id alone of the answer.</summary>
+    public async Task<string> RegisterAsync(string subject, string schema, string? type = null, string? references = null)
+    {
+        using var answer = JsonDocument.Parse(await OkAsync("POST", $"/subjects/{Uri.EscapeDataString(subject)}/versions", Body(schema, type, references)));
+        return $"{{\"id\":{answer.RootElement.GetProperty("id")}}}";
+    }
 }

@@ -44,7 +44,7 @@ public sealed class RegistryFuzzTests(ITestOutputHelper output)
             var parts = path.Split('?');
             memory.Begin();
             var answer = await registry.Api.HandleAsync(new(
-                method, parts[0], parts.Length > 1 ? new Dictionary<string, string> { [parts[1].Split('=')[0]] = "true" } : [], body));
+                method, parts[0], parts.Length > 1 ? new Dictionary<string, IReadOnlyList<string>> { [parts[1].Split('=')[0]] = ["true"] } : [], body));
             Assert.True(answer.Status is 200 or (>= 400 and < 500), $"{method} {path}: {answer.Status} {answer.Text}\n{Encoding.UTF8.GetString(body)}");
             // A subject's versions are compared with a new one, so what is registered counts too.
             memory.End(body.Length, each: 1_000, besides: (256 << 10) + 10 * registered, () => $"{method} {path}\n{Encoding.UTF8.GetString(body)}");
