@@ -240,15 +240,7 @@ internal sealed class JsonCompatibility
             else
                 Below(before, needed, "/dependencies/" + name, faults);
         }
-        // A pattern decides of content models above; how its own rule may change is defined nowhere but for the same pattern.
-        foreach (var (pattern, rule) in now.PatternProperties)
-        {
-            var before = old.PatternProperties.Find(p => p.Pattern == pattern).Rule;
-            if (before is not null)
-                Below(before, rule, "/patternProperties/" + pattern, faults);
-            else if (rule.Kind != JsonRuleKind.Any && old.IsOpen)
-                faults.Add(new JsonFault(NotChecked, "/patternProperties/" + pattern, "patternProperties"));
-        }
+        // Patterns decide of the content models above; of a change to one alone Confluent's rules say nothing.
         CompareMore(old, now, "/additionalProperties", "ADDITIONAL_PROPERTIES", faults);
         CompareUnevaluated(old, now, "/unevaluatedProperties", "UNEVALUATED_PROPERTIES", faults);
     }

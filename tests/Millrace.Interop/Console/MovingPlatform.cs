@@ -60,7 +60,7 @@ internal sealed class MovingPlatform : IAsyncDisposable
         _pipeline.Rows = output => output == "by_country" ? Live() : null;
         _services.Jobs.Put(new JobEntry("retail", Plan(), File, now.AddMinutes(-12), _pipeline));
         _services.Topics.All["orders"] = Topic();
-        _services.Schemas.RegisterAsync("orders-value", new SchemaContent(SchemaType.Json, """{"type":"object","required":["LineId"]}""", [])).GetAwaiter().GetResult();
+        _services.Schemas.RegisterAsync("orders-value", new SchemaRegistration(new SchemaContent(SchemaType.Json, """{"type":"object","required":["LineId"]}""", []))).GetAwaiter().GetResult();
         _services.Sql.Answer = Answer;
         Publish(now);
         _timer = new Timer(_ => Tick(), null, 50, 50);

@@ -4,7 +4,7 @@ usage: registry_serdes.py json|protobuf REGISTRY BROKERS
 """
 import json, sys
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
 
@@ -95,7 +95,8 @@ def with_protobuf():
     assert ProtobufSerializer(order, SchemaRegistryClient({"url": registry}), {"auto.register.schemas": False})(value, context("proto")) == framed
     # A second version, registered as text.
     text = registered.schema.schema_str.replace("string text = 3;", "string text = 3;\n  int32 more = 4;")
-    client.register_schema("proto-value", Schema(text, "PROTOBUF", registered.schema.references))
+    references = [SchemaReference(r["name"], r["subject"], r["version"]) for r in registered.schema.references]
+    client.register_schema("proto-value", Schema(text, "PROTOBUF", references))
     assert client.get_versions("proto-value") == [1, 2]
     client.delete_subject("proto-value")
     assert client.get_schema(int.from_bytes(framed[1:5], "big")).schema_type == "PROTOBUF"

@@ -7,7 +7,7 @@ import kafkajs from 'kafkajs'
 import { through } from './through-log.js'
 
 const {
-  AvroDeserializer, AvroSerializer, Compatibility, HeaderSchemaIdSerializer, JsonDeserializer, JsonSerializer, ProtobufDeserializer, ProtobufSerializer, RuleMode,
+  AvroDeserializer, AvroSerializer, CelExecutor, Compatibility, HeaderSchemaIdSerializer, JsonDeserializer, JsonSerializer, ProtobufDeserializer, ProtobufSerializer, RuleMode,
   SchemaRegistryClient, SerdeType,
 } = schemaregistry
 const [registry, brokers] = process.argv.slice(2)
@@ -34,10 +34,10 @@ assert.ok(second > first)
 const read = await new AvroDeserializer(fresh(), SerdeType.VALUE, latest).deserialize('orders', old)
 assert.equal(read.note, '-')
 assert.equal(await client.getVersion('orders-value', avro('Order', long, note)), 2)
-assert.equal((await client.getLatestSchemaMetadata('orders-value')).version, 2)
-assert.equal(await client.updateCompatibility('orders-value', Compatibility.FullTransitive), Compatibility.FullTransitive)
-assert.equal(await client.getCompatibility('orders-value'), Compatibility.FullTransitive)
-assert.equal(await client.getDefaultCompatibility(), Compatibility.Backward)
+assert.equal((await fresh().getLatestSchemaMetadata('orders-value')).version, 2)
+assert.equal(await client.updateCompatibility('orders-value', Compatibility.FULL_TRANSITIVE), Compatibility.FULL_TRANSITIVE)
+assert.equal(await client.getCompatibility('orders-value'), Compatibility.FULL_TRANSITIVE)
+assert.equal(await client.getDefaultCompatibility(), Compatibility.BACKWARD)
 
 // References between Avro schemas.
 await client.register('customer', avro('Customer', { name: 'name', type: 'string' }))
@@ -46,15 +46,17 @@ await client.register('sales-value', { ...avro('Sale', { name: 'customer', type:
 const sale = await log('sales', await new AvroSerializer(client, SerdeType.VALUE, latest).serialize('sales', { customer: { name: 'Ada' } }))
 assert.equal((await new AvroDeserializer(fresh(), SerdeType.VALUE, {}).deserialize('sales', sale)).customer.name, 'Ada')
 
-// Data contracts: metadata finds a version, rules come back as they were given, the GUID in a header finds the schema.
+// Data contracts: metadata finds a version, its rules come back as they were given and are applied by the client, the GUID in a header finds the schema.
 const ruleSet = { domainRules: [{ name: 'positive', kind: 'CONDITION', mode: RuleMode.WRITE, type: 'CEL', expr: 'message.id > 0' }] }
 await client.register('contract-value', { ...avro('Contract', long), metadata: { properties: { major: '1' } }, ruleSet })
 await client.register('contract-value', { ...avro('Contract', long, note), metadata: { properties: { major: '2' } } })
 const found = await client.getLatestWithMetadata('contract-value', { major: '1' })
 assert.equal(found.version, 1)
 assert.equal(found.ruleSet.domainRules[0].expr, 'message.id > 0')
+CelExecutor.register()
 const headers = {}
 const headed = new AvroSerializer(client, SerdeType.VALUE, { useLatestWithMetadata: { major: '1' }, schemaIdSerializer: HeaderSchemaIdSerializer })
+await assert.rejects(headed.serialize('contract', { id: -3 }, {}), /positive/)
 const message = await log('contract', await headed.serialize('contract', { id: 3 }, headers), headers)
 assert.ok(message.value[0] !== 0 && Object.keys(message.headers).length === 1)
 assert.equal(Number((await new AvroDeserializer(fresh(), SerdeType.VALUE, {}).deserialize('contract', message.value, message.headers)).id), 3)

@@ -13,10 +13,11 @@ const log = await through(kafkajs, brokers)
 // Avro: a second version with a default, and records of the first read by it.
 const order = (...fields) => JSON.stringify({ type: 'record', name: 'Order', namespace: 'shop', fields: [{ name: 'id', type: 'long' }, ...fields] })
 const first = await registry.register({ type: SchemaType.AVRO, schema: order() }, { subject: 'orders-value', compatibility: COMPATIBILITY.FULL })
+const full = { subject: 'orders-value', compatibility: COMPATIBILITY.FULL }
 const old = await log('orders', await registry.encode(first.id, { id: 7 }))
-const second = await registry.register({ type: SchemaType.AVRO, schema: order({ name: 'note', type: 'string', default: '-' }) }, { subject: 'orders-value' })
+const second = await registry.register({ type: SchemaType.AVRO, schema: order({ name: 'note', type: 'string', default: '-' }) }, full)
 assert.notEqual(first.id, second.id)
-await assert.rejects(registry.register({ type: SchemaType.AVRO, schema: order({ name: 'note', type: 'int' }) }, { subject: 'orders-value' }), /incompatible/i)
+await assert.rejects(registry.register({ type: SchemaType.AVRO, schema: order({ name: 'note', type: 'int' }) }, full), /incompatible/i)
 assert.equal(await registry.getLatestSchemaId('orders-value'), second.id)
 assert.equal(await registry.getRegistryId('orders-value', 1), first.id)
 assert.equal(await registry.getRegistryIdBySchema('orders-value', { type: SchemaType.AVRO, schema: order() }), first.id)
