@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
 using Millrace.Kafka.Clients;
@@ -105,24 +106,32 @@ public sealed class ConfluentAdminTests : IAsyncLifetime
         Assert.Equal(AclOperation.Read, Assert.Single((await _admin.DescribeAclsAsync(any).WaitAsync(Patience)).AclBindings).Entry.Operation);
     }
 
-    /// <summary>These are answered by the broker (Apache Kafka's tools ask for them all); the client cannot ask where its library has no function for it.</summary>
+    /// <summary>
+    /// The broker answers these (Apache Kafka's tools ask for them all). The client calls a function of librdkafka that came with a version; where the
+    /// library is older the call throws, or ends the process when the function is missed in the background, so it is not made here.
+    /// </summary>
     [Theory]
-    [InlineData("IncrementalAlterConfigs", "2.2")]
-    [InlineData("DescribeUserScramCredentials", "2.2")]
-    [InlineData("AlterUserScramCredentials", "2.2")]
-    [InlineData("DescribeTopics", "2.3")]
-    [InlineData("DescribeCluster", "2.3")]
-    [InlineData("ListOffsets", "2.3")]
-    [InlineData("DescribeConsumerGroups", "2.3")]
-    [InlineData("ListConsumerGroups", "2.6")]
-    public async Task Calls_of_a_newer_library_work_with_it_and_name_what_an_older_one_lacks(string call, string since)
+    [InlineData("IncrementalAlterConfigs", "rd_kafka_ConfigResource_add_incremental_config", "2.2.0")]
+    [InlineData("DescribeUserScramCredentials", "rd_kafka_DescribeUserScramCredentials", "2.2.0")]
+    [InlineData("AlterUserScramCredentials", "rd_kafka_UserScramCredentialUpsertion_new", "2.2.0")]
+    [InlineData("DescribeTopics", "rd_kafka_TopicCollection_of_topic_names", "2.3.0")]
+    [InlineData("DescribeCluster", "rd_kafka_DescribeCluster", "2.3.0")]
+    [InlineData("ListOffsets", "rd_kafka_ListOffsets", "2.3.0")]
+    [InlineData("DescribeConsumerGroups", "rd_kafka_ConsumerGroupDescription_type", "2.3.0")]
+    [InlineData("ListConsumerGroups", "rd_kafka_ConsumerGroupListing_type", "2.6.0")]
+    public async Task Calls_of_a_newer_library_work_where_it_has_their_functions(string call, string function, string since)
     {
+        var library = NativeLibrary.Load(Environment.GetEnvironmentVariable("MILLRACE_LIBRDKAFKA") ?? "librdkafka.so.1");
+        var has = NativeLibrary.TryGetExport(library, function, out _);
+        var version = Version.Parse(since);
+        if (!has || Library.Version < ((version.Major << 24) | (version.Minor << 16)))
+        {
+            Assert.False(has, $"librdkafka {Library.VersionString} has {function}");
+            Assert.True(Library.Version < 0x020b0000, $"librdkafka {Library.VersionString} has no {function}");
+            return;
+        }
         await CreateAsync("t", 1);
-        var failure = await Record.ExceptionAsync(() => AskAsync(call).WaitAsync(Patience));
-        if (Library.Version >= (Version.Parse(since) is var v ? (v.Major << 24) | (v.Minor << 16) : 0))
-            Assert.Null(failure);
-        else
-            Assert.Contains("rd_kafka_", Assert.IsType<EntryPointNotFoundException>(failure is AggregateException { InnerException: { } inner } ? inner : failure).Message, StringComparison.Ordinal);
+        await AskAsync(call).WaitAsync(Patience);
     }
 
     private Task AskAsync(string call)
