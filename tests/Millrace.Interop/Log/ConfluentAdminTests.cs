@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
 using Millrace.Kafka.Clients;
+using Millrace.Storage.Native;
 using Millrace.Tests.Log;
 using BrokerSecurity = Millrace.Log.Security.BrokerSecurity;
 using TopicPartition = Confluent.Kafka.TopicPartition;
@@ -121,7 +122,7 @@ public sealed class ConfluentAdminTests : IAsyncLifetime
     [InlineData("ListConsumerGroups", "rd_kafka_ConsumerGroupListing_type", "2.6.0")]
     public async Task Calls_of_a_newer_library_work_where_it_has_their_functions(string call, string function, string since)
     {
-        var library = NativeLibrary.Load(Environment.GetEnvironmentVariable("MILLRACE_LIBRDKAFKA") ?? "librdkafka.so.1");
+        var library = NativeLibraries.Load(NativeLibraries.Librdkafka);
         var has = NativeLibrary.TryGetExport(library, function, out _);
         var version = Version.Parse(since);
         if (!has || Library.Version < ((version.Major << 24) | (version.Minor << 16)))
