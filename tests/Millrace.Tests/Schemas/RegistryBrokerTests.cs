@@ -37,7 +37,7 @@ public sealed class RegistryBrokerTests
         var data = Directory.CreateTempSubdirectory("millrace-schemas-").FullName;
         var any = new ListenerSettings(System.Net.IPAddress.Loopback, 0);
         await using (var platform = await MillracePlatform.StartAsync(
-            new PlatformSettings { Data = data, Kafka = any, Http = any, Postgres = any },
+            new PlatformSettings { Data = data, Kafka = any, Http = any, Postgres = any, Coordination = new() { Listener = any } },
             Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System, default))
         {
             using var http = new HttpClient { BaseAddress = platform.Console };
