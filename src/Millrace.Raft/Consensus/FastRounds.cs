@@ -93,8 +93,8 @@ internal sealed class FastRounds
         var leader = _core.Leader;
         if (propose.From != leader)
         {
-            // The proposer knows what it proposed.
-            var brief = told.ConvertAll(v => v.Proposer == propose.From ? v with { Entry = v.Entry with { Data = default } } : v);
+            // The proposer knows what it proposed. One that may lead, which a restarted member does not know yet, takes what is told for the value itself.
+            var brief = leader.IsNone && !_core.Faults.BriefToLeader ? told : told.ConvertAll(v => v.Proposer == propose.From ? v with { Entry = v.Entry with { Data = default } } : v);
             _core.SendAfterWrite(new FastVotes(_core.Self, propose.From, _core.Term, brief, 0));
         }
         if (!leader.IsNone && leader != _core.Self)

@@ -95,6 +95,9 @@ internal sealed record Faults
     /// <summary>Fast Paxos: at a window's end a member does not tell its votes for slots that it knows to be settled and its leader may not.</summary>
     public bool ForgetSettledVotes { get; init; }
 
+    /// <summary>Fast Paxos: a member that knows no leader tells a vote without the value, which it may tell the leader.</summary>
+    public bool BriefToLeader { get; init; }
+
     /// <summary>Fast Paxos: a leader's read does not look at slots that are voted on and not committed there.</summary>
     public bool ReadBelowVotes { get; init; }
 

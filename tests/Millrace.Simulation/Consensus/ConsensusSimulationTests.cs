@@ -23,7 +23,15 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
             {
                 var plan = SimulationPlan.Draw(seed) with { Storms = 3 };
                 var cluster = new SimulatedCluster(plan);
-                cluster.Run();
+                try
+                {
+                    cluster.Run();
+                }
+                catch (Exception crash)
+                {
+                    violation = $"{crash}\n{plan}\nrepeat with: ./millrace test --simulation consensus --seed {seed}";
+                    return;
+                }
                 if (cluster.Violation is not null && Seeds.IsChosen)
                     File.WriteAllLines(Path.Combine(Path.GetTempPath(), $"consensus-{seed}.trace"), cluster.TraceLines);
                 if (cluster.Violation is not null)

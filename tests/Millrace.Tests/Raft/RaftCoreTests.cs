@@ -99,6 +99,20 @@ public sealed class RaftCoreTests
     private static AppendRequest Append(MemberId from, MemberId to, long term, long previous, long previousTerm, params Entry[] entries) =>
         new(from, to, term, previous, previousTerm, 0, entries);
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_restarted_member_tells_a_proposer_that_may_lead_its_fast_vote_with_the_value(bool isWrong)
+    {
+        var vote = new FastVote(Two, 7, new Entry(3, 1, EntryKind.Command, new byte[] { 9 }));
+        var state = RecoveredState.Fresh(Configuration.Of([One, Two, Three])) with { HardState = new HardState(3, Two), IsRestart = true, Votes = [vote] };
+        var core = new RaftCore(
+            One, state, new RaftOptions { Algorithm = ConsensusAlgorithm.FastPaxos }, new Nothing(), new Random(1), 0, new Faults { BriefToLeader = isWrong });
+        core.Step(0, new FastPropose(Two, One, 3, [vote]));
+        var told = Assert.Single(core.TakeReady(0)!.Write!.MessagesAfter.OfType<FastVotes>()).Votes[0];
+        Assert.Equal(isWrong ? 0 : 1, told.Entry.Data.Length);
+    }
+
     private static RaftCore Core(MemberId self, Configuration members) => new(
         self, RecoveredState.Fresh(members), new RaftOptions(), new Nothing(), new Random(1), 0);
 
