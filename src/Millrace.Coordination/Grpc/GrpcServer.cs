@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using Google.Protobuf;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -49,6 +50,9 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
     /// <summary>Turns an exception that a method may throw into code and text; null for those that are our own bugs.</summary>
     public required Func<Exception, (int Code, string Text)?> StatusOf { get; init; }
 
+    /// <summary>Answers plain HTTP, by method and target.</summary>
+    public required Func<string, string, ValueTask<HttpPage>> Pages { get; init; }
+
     public TimeProvider Time => _time;
 
     /// <summary>A method with one message each way.</summary>
@@ -60,6 +64,21 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
 
     /// <summary>A method that reads and writes as it likes; it ends well when the function returns.</summary>
     public void Streaming(string method, Func<GrpcCall, Task> handler) => _methods.Add(method, new StreamingMethod(handler));
+
+    /// <summary>Fails by no exception.</summary>
+    public async ValueTask<HttpPage> PageAsync(string method, string target)
+    {
+        try
+        {
+            return await Pages(method, target).ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            // Into the status that the client gets.
+            LogFailed(_logger, target, error);
+            return new HttpPage(500, "text/plain; charset=utf-8", "internal error\n");
+        }
+    }
 
     public GrpcMethod? Find(string path) => _methods.GetValueOrDefault(path);
 
@@ -148,6 +167,16 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
     {
         var request = context.GetRequiredFeature<IHttpRequestFeature>();
         var response = context.GetRequiredFeature<IHttpResponseFeature>();
+        if (request.Method is "GET" or "HEAD")
+        {
+            var page = await PageAsync(request.Method, request.RawTarget).ConfigureAwait(false);
+            response.StatusCode = page.Status;
+            response.Headers.ContentType = page.ContentType;
+            response.Headers.ContentLength = Encoding.UTF8.GetByteCount(page.Body);
+            if (request.Method == "GET")
+                await context.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(Encoding.UTF8.GetBytes(page.Body)).ConfigureAwait(false);
+            return;
+        }
         if (request.Method != "POST" || !IsGrpc(request.Headers.ContentType.ToString()))
         {
             response.StatusCode = request.Method == "POST" ? 415 : 405;
@@ -202,7 +231,8 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         options.Limits.KeepAliveTimeout = TimeSpan.FromHours(2);
         options.Listen(_address, listen =>
         {
-            listen.Protocols = HttpProtocols.Http2;
+            // Which of the two it is, is agreed on by ALPN.
+            listen.Protocols = _tls is null ? HttpProtocols.Http2 : HttpProtocols.Http1AndHttp2;
             if (_tls is not null)
                 listen.UseTls(_tls, _time);
         });

@@ -25,7 +25,9 @@ internal static class TlsConnections
         {
             using var timeout = new CancellationTokenSource(HandshakeTimeout, time);
             using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, connection.ConnectionClosed);
-            await secure.AuthenticateAsServerAsync(identity.ForServer(SslApplicationProtocol.Http2), both.Token).ConfigureAwait(false);
+            var options = identity.ForServer(SslApplicationProtocol.Http2);
+            options.ApplicationProtocols!.Add(SslApplicationProtocol.Http11);
+            await secure.AuthenticateAsServerAsync(options, both.Token).ConfigureAwait(false);
         }
         catch (Exception error) when (error is AuthenticationException or IOException or OperationCanceledException)
         {

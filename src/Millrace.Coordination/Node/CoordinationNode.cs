@@ -89,7 +89,7 @@ public sealed partial class CoordinationNode : IAsyncDisposable
             var server = new GrpcServer(new IPEndPoint(options.Address, options.ClientPort), options.MaxRequestBytes + (512 << 10), time, loggers,
                 options.ClientTls is null ? null : TlsIdentity.Load(options.ClientTls, "TLS of clients"))
             {
-                StatusOf = StatusOf,
+                StatusOf = StatusOf, Pages = new StatusPages(replica).AnswerAsync,
             };
             var callers = new Callers(replica);
             var leases = new LeaseService(replica, callers);

@@ -21,18 +21,52 @@ public sealed record TlsFiles
     public bool RequireClientCertificate { get; init; }
 }
 
-/// <summary>What <see cref="TlsFiles"/> hold, read once. Thread-safe.</summary>
+/// <summary>
+/// What <see cref="TlsFiles"/> hold. Files that were replaced hold from the next handshake on; connections that stand go on. Thread-safe.
+/// </summary>
 public sealed class TlsIdentity
 {
-    private readonly SslStreamCertificateContext? _certificate;
-    private readonly X509Certificate2Collection? _roots;
-    private readonly bool _requireClientCertificate;
+    private readonly TlsFiles _files;
+    private readonly string _what;
+    private readonly Lock _lock = new();
+    private Content _content;
+    private (DateTime, DateTime, DateTime) _written;
 
-    private TlsIdentity(SslStreamCertificateContext? certificate, X509Certificate2Collection? roots, bool requireClientCertificate)
+    private TlsIdentity(TlsFiles files, string what)
     {
-        _certificate = certificate;
-        _roots = roots;
-        _requireClientCertificate = requireClientCertificate;
+        _files = files;
+        _what = what;
+        _written = Written();
+        _content = Read(files, what);
+    }
+
+    /// <summary>What is wrong with files that were replaced, so that the old ones hold on; null when nothing is.</summary>
+    public string? Refused { get; private set; }
+
+    /// <summary>As the files are now.</summary>
+    private Content Current
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var written = Written();
+                if (written == _written)
+                    return _content;
+                try
+                {
+                    _content = Read(_files, _what);
+                    _written = written;
+                    Refused = null;
+                }
+                catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+                {
+                    // Half of the files may be new: the next handshake looks again.
+                    Refused = error.Message;
+                }
+                return _content;
+            }
+        }
     }
 
     /// <param name="files">To be read.</param>
@@ -41,6 +75,11 @@ public sealed class TlsIdentity
     public static TlsIdentity Load(TlsFiles files, string what)
     {
         ArgumentNullException.ThrowIfNull(files);
+        return new TlsIdentity(files, what);
+    }
+
+    private static Content Read(TlsFiles files, string what)
+    {
         foreach (var file in new[] { files.Certificate, files.Key, files.Ca })
         {
             if (file is not null && !File.Exists(file))
@@ -58,7 +97,7 @@ public sealed class TlsIdentity
                 if (roots.Count == 0)
                     throw new IOException($"{what}: {files.Ca} has no certificate in PEM form");
             }
-            return new TlsIdentity(files.Certificate is null ? null : LoadCertificate(files.Certificate, files.Key ?? files.Certificate), roots, files.RequireClientCertificate);
+            return new Content(files.Certificate is null ? null : LoadCertificate(files.Certificate, files.Key ?? files.Certificate), roots);
         }
         catch (CryptographicException error)
         {
@@ -67,30 +106,44 @@ public sealed class TlsIdentity
     }
 
     /// <param name="protocol">To be agreed on by ALPN, if any.</param>
-    public SslServerAuthenticationOptions ForServer(SslApplicationProtocol? protocol) => new()
+    public SslServerAuthenticationOptions ForServer(SslApplicationProtocol? protocol)
     {
-        ServerCertificateContext = _certificate ?? throw new InvalidOperationException("a server needs a certificate"),
-        ClientCertificateRequired = _requireClientCertificate,
-        CertificateChainPolicy = Policy(),
-        EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
-        ApplicationProtocols = protocol is { } p ? [p] : null,
-    };
+        var (certificate, roots) = Current;
+        return new SslServerAuthenticationOptions
+        {
+            ServerCertificateContext = certificate ?? throw new InvalidOperationException("a server needs a certificate"),
+            ClientCertificateRequired = _files.RequireClientCertificate,
+            CertificateChainPolicy = Policy(roots),
+            EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+            ApplicationProtocols = protocol is { } p ? [p] : null,
+        };
+    }
 
     /// <param name="host">The name that the server's certificate must have.</param>
-    public SslClientAuthenticationOptions ForClient(string host) => new()
+    public SslClientAuthenticationOptions ForClient(string host)
     {
-        TargetHost = host,
-        ClientCertificateContext = _certificate,
-        CertificateChainPolicy = Policy(),
-        EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
-    };
+        var (certificate, roots) = Current;
+        return new SslClientAuthenticationOptions
+        {
+            TargetHost = host,
+            ClientCertificateContext = certificate,
+            CertificateChainPolicy = Policy(roots),
+            EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        };
+    }
 
-    private X509ChainPolicy? Policy()
+    private (DateTime, DateTime, DateTime) Written()
     {
-        if (_roots is null)
+        static DateTime Of(string? file) => file is null ? default : File.GetLastWriteTimeUtc(file);
+        return (Of(_files.Certificate), Of(_files.Key), Of(_files.Ca));
+    }
+
+    private static X509ChainPolicy? Policy(X509Certificate2Collection? roots)
+    {
+        if (roots is null)
             return null;
         var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.AddRange(_roots);
+        policy.CustomTrustStore.AddRange(roots);
         return policy;
     }
 
@@ -107,4 +160,6 @@ public sealed class TlsIdentity
             chain.RemoveAt(0);
         return SslStreamCertificateContext.Create(leaf, chain, offline: true);
     }
+
+    private sealed record Content(SslStreamCertificateContext? Certificate, X509Certificate2Collection? Roots);
 }

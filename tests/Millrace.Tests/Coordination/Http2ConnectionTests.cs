@@ -238,9 +238,9 @@ public sealed class Http2ConnectionTests(ITestOutputHelper output)
     public void Text_of_another_protocol_is_told_what_this_port_is()
     {
         var client = new Client(hasPreface: false);
-        client.Give("GET / HTTP/1.1\r\n\r\n"u8);
+        client.Give("SSH-2.0-OpenSSH_9.2\r\n\r\n"u8);
         Assert.Equal(Http2Error.Protocol, client.GoneFor);
-        Assert.Contains("HTTP/2 without TLS", Encoding.ASCII.GetString(client.Frames[^1].Payload), StringComparison.Ordinal);
+        Assert.Contains("HTTP/1", Encoding.ASCII.GetString(client.Frames[^1].Payload), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -299,6 +299,7 @@ public sealed class Http2ConnectionTests(ITestOutputHelper output)
             var server = new GrpcServer(new IPEndPoint(IPAddress.Loopback, 0), Limits.MaxMessageBytes, TimeProvider.System, NullLoggerFactory.Instance)
             {
                 StatusOf = static _ => null,
+                Pages = static (method, target) => ValueTask.FromResult(new HttpPage(200, "text/plain", $"{method} {target}")),
             };
             server.Unary("/test/Echo", PutRequest.Parser, (_, request) => ValueTask.FromResult(request), isQuick: true);
             server.Unary("/test/Wait", PutRequest.Parser, async (_, request) =>

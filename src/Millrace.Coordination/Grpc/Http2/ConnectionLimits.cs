@@ -32,4 +32,7 @@ internal sealed record ConnectionLimits
 
     /// <summary>Threads that read from clients. Default: one for every two processors, at most 4.</summary>
     public int Threads { get; init; } = Math.Clamp(Environment.ProcessorCount / 2, 1, 4);
+
+    /// <summary>Head of a request of HTTP/1. Default 8 KiB.</summary>
+    public int MaxPlainHeadBytes { get; init; } = 8 << 10;
 }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using Google.Protobuf;
 
 namespace Millrace.Coordination.Grpc.Http2;
@@ -53,6 +54,8 @@ internal sealed class Http2Connection : IBatched
     private int _blockStream;
     private byte _blockFlags;
     private bool _hasPreface;
+    private bool _isPlain;
+    private bool _endsWhenSent;
     private int _lastStream;
     private int _running;
     private long _receiveWindow;
@@ -76,11 +79,6 @@ internal sealed class Http2Connection : IBatched
         _server = server;
         _decoder = new HpackDecoder(limits.MaxHeaderListBytes);
         _receiveWindow = limits.ConnectionWindowBytes;
-        lock (_lock)
-        {
-            _out.Settings((3, limits.MaxStreams), (4, limits.StreamWindowBytes), (6, limits.MaxHeaderListBytes));
-            _out.WindowUpdate(0, limits.ConnectionWindowBytes - 65_535);
-        }
     }
 
     public TimeProvider Time => _server.Time;
@@ -89,7 +87,7 @@ internal sealed class Http2Connection : IBatched
 
     public int StreamWindowBytes => _limits.StreamWindowBytes;
 
-    /// <summary>The client has said that it speaks HTTP/2.</summary>
+    /// <summary>The client has said what it wants.</summary>
     public bool HasPreface => _hasPreface;
 
     /// <summary>
@@ -217,6 +215,11 @@ internal sealed class Http2Connection : IBatched
                 }
                 _out.Sent(sent);
             }
+            if (_endsWhenSent && !_out.HasUnsent)
+            {
+                _transport.Shutdown();
+                return;
+            }
             var mustPause = _out.UnsentBytes > _limits.MaxUnsentBytes;
             if (_isBlocked != _isWatched || mustPause != _isReadPaused)
             {
@@ -322,15 +325,13 @@ internal sealed class Http2Connection : IBatched
 
     private void TakeFrames()
     {
-        if (!_hasPreface)
+        if (!_hasPreface && !TakePreface())
+            return;
+        if (_isPlain)
         {
-            var got = Math.Min(_inEnd - _inStart, Preface.Length);
-            if (!_in.AsSpan(_inStart, got).SequenceEqual(Preface.AsSpan(0, got)))
-                throw new Http2Exception(Http2Error.Protocol, "this port speaks HTTP/2 without TLS, as gRPC does");
-            if (got < Preface.Length)
-                return;
-            _hasPreface = true;
-            _inStart += got;
+            // One answer is all that such a client gets.
+            _inStart = _inEnd = 0;
+            return;
         }
         while (_inEnd - _inStart >= FrameHeaderBytes)
         {
@@ -344,6 +345,52 @@ internal sealed class Http2Connection : IBatched
             _inStart += FrameHeaderBytes + length;
             TakeFrame(header[3], header[4], id, _in.AsSpan(_inStart - length, length));
         }
+    }
+
+    /// <summary>How a client begins: with what HTTP/2 begins with, or with a request of HTTP/1 for one of the pages.</summary>
+    private bool TakePreface()
+    {
+        var begin = _in.AsSpan(_inStart.._inEnd);
+        var got = Math.Min(begin.Length, Preface.Length);
+        if (begin[..got].SequenceEqual(Preface.AsSpan(0, got)))
+        {
+            if (got < Preface.Length)
+                return false;
+            _hasPreface = true;
+            _inStart += got;
+            lock (_lock)
+            {
+                _out.Settings((3, _limits.MaxStreams), (4, _limits.StreamWindowBytes), (6, _limits.MaxHeaderListBytes));
+                _out.WindowUpdate(0, _limits.ConnectionWindowBytes - 65_535);
+            }
+            return true;
+        }
+        var line = begin.IndexOf("\r\n"u8);
+        if (begin.Length > _limits.MaxPlainHeadBytes || !MayBeText(line < 0 ? begin.TrimEnd((byte)'\r') : begin[..line]))
+            throw new Http2Exception(Http2Error.Protocol, "this port speaks HTTP/2 without TLS, as gRPC does, and HTTP/1.1 for its pages");
+        if (begin.IndexOf("\r\n\r\n"u8) < 0)
+            return false;
+        var words = Encoding.ASCII.GetString(begin[..line]).Split(' ');
+        if (words is not [var method, var target, "HTTP/1.1" or "HTTP/1.0"])
+            throw new Http2Exception(Http2Error.Protocol, "a request of HTTP/1 that is none");
+        _hasPreface = _isPlain = true;
+        Interlocked.Increment(ref _running);
+        _ = Task.Run(() => AnswerAsync(method, target));
+        return true;
+    }
+
+    private static bool MayBeText(ReadOnlySpan<byte> line) => !line.ContainsAnyExceptInRange((byte)' ', (byte)'~');
+
+    private async Task AnswerAsync(string method, string target)
+    {
+        var page = await _server.PageAsync(method, target).ConfigureAwait(false);
+        lock (_lock)
+        {
+            _out.Plain(page.Encode(hasBody: method != "HEAD"));
+            _endsWhenSent = true;
+        }
+        Returned();
+        Flush();
     }
 
     private void TakeFrame(byte type, byte flags, int id, ReadOnlySpan<byte> payload)

@@ -102,7 +102,6 @@ internal sealed partial class Http2Listener : IAsyncDisposable
             client.Connection = new Http2Connection(client, _limits, _server);
             worker.Clients[key] = client;
             worker.Events.Add((int)socket.Handle, key, Epoll.In);
-            client.Connection.Flush();
         }
     }
 

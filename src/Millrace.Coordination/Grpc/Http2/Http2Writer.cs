@@ -48,6 +48,15 @@ internal sealed class Http2Writer
         }
     }
 
+    /// <summary>Bytes of HTTP/1, on a connection that has nothing else.</summary>
+    public void Plain(ReadOnlySpan<byte> bytes)
+    {
+        if (_buffer.Length - _end < bytes.Length)
+            MakeRoom(bytes.Length);
+        bytes.CopyTo(_buffer.AsSpan(_end));
+        _end += bytes.Length;
+    }
+
     public void SettingsAck() => Frame(4, 1, 0, 0);
 
     public void Pong(ReadOnlySpan<byte> payload) => payload.CopyTo(Frame(6, 1, 0, 8));
