@@ -60,6 +60,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
             {
                 Header = replica.Header(machine.Store.Revision), Version = ApiVersion, StorageVersion = ApiVersion, DbSize = machine.Store.Bytes,
                 DbSizeInUse = machine.Store.Bytes, DbSizeQuota = replica.Options.QuotaBytes,
+                DowngradeInfo = new DowngradeInfo(),
                 IsLearner = machine.FindMember(replica.Id)?.IsLearner ?? false,
             };
             r.Errors.AddRange(machine.Alarms.Select(a => $"memberID:{a.Member} alarm:{a.Alarm.ToString().ToUpperInvariant()}"));
