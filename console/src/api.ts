@@ -66,7 +66,25 @@ export class ProblemError extends Error {
   }
 }
 
+/** The session is over, or never was: the login page knows the way back. */
+export function logIn() {
+  location.assign('/login?to=' + encodeURIComponent('/' + location.hash));
+}
+
+/** Who is logged in; null where this platform asks for no login. */
+export async function whoAmI(): Promise<string | null> {
+  const response = await fetch('/login/user');
+  if (response.status === 401) logIn();
+  return response.ok ? ((await response.json()) as { user: string | null }).user : null;
+}
+
+export async function logOut() {
+  await post('/logout');
+  logIn();
+}
+
 async function answer<T>(response: Response): Promise<T> {
+  if (response.status === 401) logIn();
   if (response.ok) return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
   let problem: Problem = { title: response.statusText, status: response.status, detail: `the server answered ${response.status}` };
   if (response.headers.get('content-type')?.includes('json')) problem = (await response.json()) as Problem;

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { logOut, whoAmI } from './api';
 import { live, useLive } from './live/store';
 import { Alerts } from './pages/Alerts';
 import { Cluster } from './pages/Cluster';
@@ -87,9 +88,24 @@ function Side(props: { page: string }) {
           {connection === 'live' ? 'Live' : connection === 'lost' ? 'Reconnecting' : 'Connecting'}
         </span>
         <ThemePick />
+        <LogOut />
         <span class="version">{process ? 'v' + process.version : ''}</span>
       </div>
     </header>
+  );
+}
+
+/** Who is logged in, and the way out; nothing where there is no login. */
+function LogOut() {
+  const [user, set] = useState<string | null>(null);
+  useEffect(() => void whoAmI().then(set, () => undefined), []);
+  if (user === null) return null;
+  return (
+    <button type="button" class="quiet theme" onClick={() => void logOut()} aria-label={`Sign out ${user}`} title={`Sign out ${user}`}>
+      <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+        <path d="M10 4.500H5.500v15H10M15 8l4 4-4 4M19 12H9.500" />
+      </svg>
+    </button>
   );
 }
 

@@ -104,8 +104,8 @@ public sealed partial class ConsoleServer : IAsyncDisposable
             application.Lifetime.ApplicationStopped.Register(login.Dispose);
             application.Use(async (context, next) =>
             {
-                await login.CheckAsync(context);
-                await next(context);
+                if (await login.AdmitAsync(context))
+                    await next(context);
             });
         }
         foreach (var route in routes)
@@ -113,6 +113,11 @@ public sealed partial class ConsoleServer : IAsyncDisposable
         application.UseEndpoints(static _ => { });
         application.Run(async context =>
         {
+            if (context.Request.Path == LoginPage.User)
+            {
+                await LoginPage.TellAsync(context, null);
+                return;
+            }
             if (await IcebergEndpoint.TryServeAsync(context, services.Iceberg) || await SchemaEndpoint.TryServeAsync(context, services.Schemas)
                 || await pages.TryServeAsync(context))
                 return;

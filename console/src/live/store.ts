@@ -1,5 +1,5 @@
 import { useEffect, useReducer } from 'preact/hooks';
-import { get, type History, type Job, type LiveOutput, type OutputFrame, type OverviewFrame, type ProcessInfo } from '../api';
+import { get, type History, type Job, type LiveOutput, type OutputFrame, type OverviewFrame, type ProcessInfo, whoAmI } from '../api';
 import { Series } from './series';
 
 export type Connection = 'connecting' | 'live' | 'lost';
@@ -72,6 +72,8 @@ class Live {
       if (source !== this.source) return;
       this.connection = 'lost';
       this.notify();
+      // The stream does not say why it was refused; it may be that the session ended.
+      if (source.readyState === EventSource.CLOSED) whoAmI().catch(() => undefined);
       // A refused connection (503, server gone) is not tried again by the browser in all cases.
       if (source.readyState === EventSource.CLOSED) this.reopen = setTimeout(() => this.open(), 2000);
     };

@@ -2,14 +2,15 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using Millrace.WebConsole.Seams;
 
 namespace Millrace.WebConsole.Http;
 
 /// <summary>
-/// Asks for a login (RFC 7617, basic) before anything but the probes is answered. A browser gets a session cookie with its first answer, so that
-/// the password is checked once; other clients' headers are remembered by a hash. Both end when the user or its password changes. Who is no super
+/// Asks for a login before anything but the probes is answered: a person by the page <see cref="LoginPage"/>, other clients for basic authentication
+/// (RFC 7617). A browser gets a session cookie, so that the password is checked once; other clients' headers are remembered by a hash. Both end when the user or its password changes. Who is no super
 /// user while rules hold may use the schema registry alone, since all else would show and change what the rules guard. Thread-safe.
 /// </summary>
 internal sealed partial class LoginGuard(IAccess access, ConsoleOptions options, TimeProvider time, ILogger log) : IDisposable
@@ -22,23 +23,93 @@ internal sealed partial class LoginGuard(IAccess access, ConsoleOptions options,
     // Checking passwords is made to cost time: guesses must not take every processor.
     private readonly SemaphoreSlim _checks = new(1);
 
+    /// <summary>Whether a request may go on; false when it is answered already: with the login page, or the way to it.</summary>
     /// <exception cref="ConsoleException">Nobody is logged in, or not as somebody who may do this.</exception>
-    public async Task CheckAsync(HttpContext context)
+    public async Task<bool> AdmitAsync(HttpContext context)
     {
         var path = context.Request.Path;
         if (path == "/healthz" || path == "/readyz")
-            return;
+            return true;
+        if (await TryServeLoginAsync(context))
+            return false;
         var visitor = BySession(context.Request) ?? await ByHeaderAsync(context);
-        if (visitor is null)
+        if (visitor is null && LoginPage.IsFor(context.Request))
         {
+            context.Response.StatusCode = 303;
+            context.Response.Headers.Location = LoginPage.For(context.Request);
+            return false;
+        }
+        Require(context, visitor);
+        if (!visitor!.MayAll && !SchemaEndpoint.IsRegistry(context))
+            throw new ConsoleException(403, "Not allowed", MayNot(visitor.User), "super users may: kafka: security: super_users in millrace.yaml");
+        return true;
+    }
+
+    private static string MayNot(string user) => $"user '{user}' may use the schema registry here and nothing else";
+
+    private static void Require(HttpContext context, Visitor? visitor)
+    {
+        if (visitor is not null)
+            return;
+        // A browser would put a box of its own over our page.
+        if (!FromPage(context.Request))
             context.Response.Headers.WWWAuthenticate = "Basic realm=\"Millrace\", charset=\"UTF-8\"";
-            throw new ConsoleException(401, "Login needed", "this platform asks for a user and a password", "the users are those of the Kafka port: ./millrace user list");
-        }
-        if (!visitor.MayAll && !SchemaEndpoint.IsRegistry(context))
+        throw new ConsoleException(401, "Login needed", "this platform asks for a user and a password", "the users are those of the Kafka port: ./millrace user list");
+    }
+
+    private static bool FromPage(HttpRequest request) =>
+        !request.Headers.ContainsKey("Authorization") && request.Headers["Sec-Fetch-Mode"].ToString() is { Length: > 0 } and not "navigate";
+
+    private async Task<bool> TryServeLoginAsync(HttpContext context)
+    {
+        var request = context.Request;
+        if (await LoginPage.TryServeAssetAsync(context))
+            return true;
+        if (request.Path == LoginPage.Path)
         {
-            throw new ConsoleException(
-                403, "Not allowed", $"user '{visitor.User}' may use the schema registry here and nothing else", "super users may: kafka: security: super_users in millrace.yaml");
+            if (HttpMethods.IsPost(request.Method))
+                await LogInAsync(context);
+            else
+                await LoginPage.ShowAsync(context, LoginPage.Local(request.Query["to"]));
+            return true;
         }
+        if (request.Path == LoginPage.Out && HttpMethods.IsPost(request.Method))
+        {
+            if (request.Cookies[Cookie] is { } token)
+                _sessions.TryRemove(token, out _);
+            context.Response.Cookies.Delete(Cookie, new CookieOptions { HttpOnly = true, SameSite = SameSiteMode.Strict, Secure = request.IsHttps, Path = "/" });
+            context.Response.StatusCode = 204;
+            return true;
+        }
+        if (request.Path != LoginPage.User)
+            return false;
+        var visitor = BySession(request) ?? await ByHeaderAsync(context);
+        Require(context, visitor);
+        await LoginPage.TellAsync(context, visitor!.User);
+        return true;
+    }
+
+    private async Task LogInAsync(HttpContext context)
+    {
+        IFormCollection form;
+        try
+        {
+            form = await context.Request.ReadFormAsync(new FormOptions { BufferBodyLengthLimit = 16 << 10, ValueCountLimit = 8, ValueLengthLimit = 4096 }, context.RequestAborted);
+        }
+        catch (Exception error) when (error is InvalidDataException or InvalidOperationException)
+        {
+            throw new ConsoleException(400, "Bad body", $"the login's form is expected: {error.Message}", "open /login in a browser, or send basic authentication");
+        }
+        var (user, to) = (form["user"].ToString(), LoginPage.Local(form["to"]));
+        var visitor = await CheckPasswordAsync(user, form["password"].ToString(), context.RequestAborted);
+        if (visitor is null || !visitor.MayAll)
+        {
+            await LoginPage.ShowAsync(context, to, user, visitor is null ? "The user or the password is wrong." : MayNot(user) + ".");
+            return;
+        }
+        Remember(context, visitor);
+        context.Response.StatusCode = 303;
+        context.Response.Headers.Location = to;
     }
 
     public void Dispose() => _checks.Dispose();
@@ -62,7 +133,7 @@ internal sealed partial class LoginGuard(IAccess access, ConsoleOptions options,
         if (!_headers.TryGetValue(key, out var visitor) || !access.Holds(visitor))
         {
             _headers.TryRemove(key, out _);
-            visitor = await CheckPasswordAsync(header, context.RequestAborted);
+            visitor = await CheckHeaderAsync(header, context.RequestAborted);
             if (visitor is null)
                 return null;
             if (_headers.Count >= options.MaxSessions)
@@ -75,7 +146,7 @@ internal sealed partial class LoginGuard(IAccess access, ConsoleOptions options,
         return visitor;
     }
 
-    private async Task<Visitor?> CheckPasswordAsync(string header, CancellationToken cancellation)
+    private async Task<Visitor?> CheckHeaderAsync(string header, CancellationToken cancellation)
     {
         string text;
         try
@@ -87,13 +158,16 @@ internal sealed partial class LoginGuard(IAccess access, ConsoleOptions options,
             return null;
         }
         var colon = text.IndexOf(':', StringComparison.Ordinal);
-        if (colon <= 0)
-            return null;
+        return colon <= 0 ? null : await CheckPasswordAsync(text[..colon], text[(colon + 1)..], cancellation);
+    }
+
+    private async Task<Visitor?> CheckPasswordAsync(string user, string password, CancellationToken cancellation)
+    {
         Visitor? visitor;
         await _checks.WaitAsync(cancellation);
         try
         {
-            visitor = await Task.Run(() => access.Check(text[..colon], text[(colon + 1)..]), cancellation);
+            visitor = await Task.Run(() => access.Check(user, password), cancellation);
             if (visitor is null)
                 await Task.Delay(options.FailedLoginDelay, time, cancellation);
         }
@@ -102,7 +176,7 @@ internal sealed partial class LoginGuard(IAccess access, ConsoleOptions options,
             _checks.Release();
         }
         if (visitor is null)
-            LogRefused(log, text[..Math.Min(colon, 64)]);
+            LogRefused(log, user[..Math.Min(user.Length, 64)]);
         return visitor;
     }
 

@@ -34,7 +34,8 @@ internal sealed class RequestGuard(ConsoleOptions options)
         if (HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method))
             return;
         CheckOrigin(request);
-        if (HttpMethods.IsPost(request.Method) && !IsChangingType(request.ContentType))
+        // The login's own form is the one that is taken; it comes from this origin, as was just checked.
+        if (HttpMethods.IsPost(request.Method) && !IsChangingType(request.ContentType) && request.Path != LoginPage.Path)
         {
             throw new ConsoleException(
                 415, "Unsupported media type", $"a change needs one of {string.Join(", ", ChangingTypes[..2])}, not '{request.ContentType}'",

@@ -84,7 +84,8 @@ internal sealed class PageFiles
         return packed.ToArray();
     }
 
-    private static byte[] Resource(string name)
+    /// <summary>A file that the assembly carries.</summary>
+    internal static byte[] Resource(string name)
     {
         using var stream = typeof(PageFiles).Assembly.GetManifestResourceStream($"Millrace.WebConsole.Pages.{name}")
             ?? throw new InvalidOperationException($"the assembly does not carry Pages/{name}");

@@ -67,15 +67,15 @@ public sealed class BrowserFixture : IAsyncLifetime
             await Platform.DisposeAsync();
     }
 
-    internal async Task<Visit> OpenAsync(string hash = "", BrowserNewContextOptions? options = null)
+    internal async Task<Visit> OpenAsync(string hash = "", BrowserNewContextOptions? options = null, Uri? address = null)
     {
         var context = await _browser!.NewContextAsync(options ?? new() { ViewportSize = new() { Width = 1280, Height = 800 } });
         // Deadlines, not measures: a machine that is busy with other tests may take its time.
         context.SetDefaultTimeout(60_000);
         Assertions.SetDefaultExpectTimeout(60_000);
         var page = await context.NewPageAsync();
-        var visit = new Visit(context, page, Address);
-        await page.GotoAsync(Address + hash);
+        var visit = new Visit(context, page, address ?? Address);
+        await page.GotoAsync((address ?? Address) + hash);
         return visit;
     }
 

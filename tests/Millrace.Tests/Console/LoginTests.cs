@@ -98,6 +98,79 @@ public sealed class LoginTests
     }
 
     [Fact]
+    public async Task A_person_is_shown_a_form_and_brought_back_to_the_page_that_was_asked_for()
+    {
+        await using var test = await Test.StartAsync();
+        using var open = await test.SendAsync(HttpMethod.Get, "/api?x=1", null, headers: ("Accept", "text/html,*/*"));
+        Assert.Equal((HttpStatusCode.SeeOther, "/login?to=%2Fapi%3Fx%3D1"), (open.StatusCode, open.Headers.Location!.OriginalString));
+        using var form = await test.GetAsync("/login?to=%2Fapi%3Fx%3D1%22%3E");
+        Assert.Equal(HttpStatusCode.OK, form.StatusCode);
+        Assert.Contains("value=\"/api?x=1&quot;&gt;\"", await form.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("form-action 'self'", form.Headers.GetValues("Content-Security-Policy").Single(), StringComparison.Ordinal);
+        foreach (var asset in new[] { "/login/style.css", "/login/mark.svg" })
+        {
+            using var answer = await test.GetAsync(asset);
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+        using var entered = await test.LogInAsync("root", "r:1", "/api?x=1");
+        Assert.Equal((HttpStatusCode.SeeOther, "/api?x=1"), (entered.StatusCode, entered.Headers.Location!.OriginalString));
+        var cookie = entered.Headers.GetValues("Set-Cookie").Single();
+        Assert.Contains("httponly", cookie, StringComparison.OrdinalIgnoreCase);
+        Assert.Contains("samesite=strict", cookie, StringComparison.OrdinalIgnoreCase);
+        var token = cookie.Split(';')[0];
+        using (var user = await test.SendAsync(HttpMethod.Get, "/login/user", null, cookie: token))
+            Assert.Equal("{\"user\":\"root\"}", await user.Content.ReadAsStringAsync());
+        using (var leave = await test.SendAsync(HttpMethod.Post, "/logout", null, cookie: token, json: true))
+            Assert.Equal(HttpStatusCode.NoContent, leave.StatusCode);
+        using (var late = await test.SendAsync(HttpMethod.Get, "/api/topics", null, cookie: token))
+            Assert.Equal(HttpStatusCode.Unauthorized, late.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("root", "guess", "is wrong")]
+    [InlineData("", "", "is wrong")]
+    [InlineData("<b>", "x", "value=\"&lt;b&gt;\"")]
+    [InlineData("alice", "a", "may use the schema registry")]
+    public async Task The_form_says_why_somebody_does_not_come_in(string user, string password, string reason)
+    {
+        await using var test = await Test.StartAsync();
+        using var refused = await test.LogInAsync(user, password, "/");
+        Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        Assert.False(refused.Headers.Contains("Set-Cookie"));
+        Assert.Contains(reason, await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("//elsewhere.example/")]
+    [InlineData("/\\elsewhere.example")]
+    [InlineData("https://elsewhere.example/")]
+    [InlineData("/\r\nSet-Cookie: a=b")]
+    public async Task The_form_leads_to_no_other_server(string to)
+    {
+        await using var test = await Test.StartAsync();
+        using var entered = await test.LogInAsync("root", "r:1", to);
+        Assert.Equal((HttpStatusCode.SeeOther, "/"), (entered.StatusCode, entered.Headers.Location!.OriginalString));
+    }
+
+    [Fact]
+    public async Task The_form_of_another_page_is_not_taken()
+    {
+        await using var test = await Test.StartAsync();
+        using var foreign = await test.LogInAsync("root", "r:1", "/", origin: "https://elsewhere.example");
+        Assert.Equal(HttpStatusCode.Forbidden, foreign.StatusCode);
+        Assert.False(foreign.Headers.Contains("Set-Cookie"));
+    }
+
+    [Fact]
+    public async Task What_a_page_fetches_without_a_session_makes_the_browser_ask_for_nothing()
+    {
+        await using var test = await Test.StartAsync();
+        using var fetched = await test.SendAsync(HttpMethod.Get, "/api/topics", null, headers: ("Sec-Fetch-Mode", "cors"));
+        Assert.Equal(HttpStatusCode.Unauthorized, fetched.StatusCode);
+        Assert.Empty(fetched.Headers.WwwAuthenticate);
+    }
+
+    [Fact]
     public async Task With_a_certificate_the_port_speaks_TLS_and_a_registry_client_logs_in_that_knows_it()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -127,7 +200,7 @@ public sealed class LoginTests
 
     private sealed class Test : IAsyncDisposable, ILoggerFactory, ILogger
     {
-        private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false });
+        private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false });
         private ConsoleServer _server = null!;
 
         public FakeAccess Access { get; } = new();
@@ -144,15 +217,28 @@ public sealed class LoginTests
 
         public Task<HttpResponseMessage> GetAsync(string path, string? user = null) => SendAsync(HttpMethod.Get, path, user);
 
-        public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string? user, bool browser = false, string? cookie = null)
+        public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string? user, bool browser = false, string? cookie = null, bool json = false, params (string Name, string Value)[] headers)
         {
             using var request = new HttpRequestMessage(method, new Uri(_server.Address, path));
+            foreach (var (name, value) in headers)
+                request.Headers.TryAddWithoutValidation(name, value);
+            if (json)
+                request.Content = new StringContent("{}", Encoding.UTF8, "application/json");
             if (user is not null)
                 request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(user)));
             if (browser)
                 request.Headers.Add("Sec-Fetch-Site", "same-origin");
             if (cookie is not null)
                 request.Headers.Add("Cookie", cookie);
+            return await _client.SendAsync(request);
+        }
+
+        /// <summary>Sends the form of the login page.</summary>
+        public async Task<HttpResponseMessage> LogInAsync(string user, string password, string to, string? origin = null)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(_server.Address, "/login"));
+            request.Content = new FormUrlEncodedContent(new Dictionary<string, string> { ["user"] = user, ["password"] = password, ["to"] = to });
+            request.Headers.Add("Origin", origin ?? _server.Address.GetLeftPart(UriPartial.Authority));
             return await _client.SendAsync(request);
         }
 
