@@ -23,9 +23,10 @@ internal sealed record GroupPauses(TimeSpan Paused, long[] Pauses, long[] Collec
             return null;
         var all = new GroupPauses(TimeSpan.Zero, new long[CollectorPauses.Bounds.Count + 1], new long[GC.MaxGeneration + 1], 0, 0);
         using var client = new ClusterClient(group.Addresses, TimeSpan.FromSeconds(10));
-        foreach (var address in group.Addresses)
+        // A member that joined later may not be up yet.
+        foreach (var name in StoreGroup.Names)
         {
-            var one = await client.ProcessAsync(address, cancellation);
+            var one = await client.ProcessAsync(group.AddressOf(name), cancellation);
             all = new GroupPauses(
                 all.Paused + one.Paused, [.. all.Pauses.Zip(one.Pauses, static (a, b) => a + b)], [.. all.Collections.Zip(one.Collections, static (a, b) => a + b)],
                 all.ManagedBytes + one.ManagedBytes, all.ResidentBytes + one.ResidentBytes);

@@ -15,7 +15,7 @@ internal readonly record struct BlockId(uint Value)
 /// </summary>
 /// <remarks>
 /// One writer; others may read blocks that are not freed meanwhile, without a lock. A slab holds blocks of one size: multiples of 16 bytes up to
-/// 1 KiB, then eight sizes for each doubling, so a block is at most 15 bytes or an eighth larger than asked for. Freed blocks are used again for
+/// 1 KiB, then 32 sizes for each doubling, so a block is at most 15 bytes and a thirty-second larger than asked for. Freed blocks are used again for
 /// the same size, and a slab without any is let go, but for one of each size (Bonwick: The Slab Allocator, 1994). Slabs of a size begin
 /// small and double, so at most about half of what is reserved was never used. A block of more than 256 KiB has a slab of its own.
 /// </remarks>
@@ -27,7 +27,8 @@ internal sealed class Slabs
     private const int MostShared = LargestSlabBytes / 4 / UnitBytes;
     private const int MostSlabs = 1 << 15;
     private const int SmallSizes = 64;
-    private const int Sizes = 128;
+    private const int SizesPerDoubling = 32;
+    private const int Sizes = SmallSizes + (8 * SizesPerDoubling);
     private readonly Slab?[] _withRoom = new Slab?[Sizes];
     private readonly int[] _counts = new int[Sizes];
     private readonly Stack<int> _freeNumbers = new();
@@ -105,13 +106,18 @@ internal sealed class Slabs
     {
         if (units <= SmallSizes)
             return units - 1;
+        // 2^exponent < units <= 2^(exponent + 1), in steps of 2^(exponent - 5).
         var exponent = BitOperations.Log2((uint)(units - 1));
-        return SmallSizes + ((exponent - 6) * 8) + ((units - 1) >> (exponent - 3)) - 8;
+        return SmallSizes + ((exponent - 6) * SizesPerDoubling) + ((units - 1) >> (exponent - 5)) - SizesPerDoubling;
     }
 
-    private static int UnitsOf(int size) => size < SmallSizes
-        ? size + 1
-        : (((size - SmallSizes) % 8) + 9) << (((size - SmallSizes) / 8) + 3);
+    private static int UnitsOf(int size)
+    {
+        if (size < SmallSizes)
+            return size + 1;
+        var (doubling, step) = Math.DivRem(size - SmallSizes, SizesPerDoubling);
+        return (step + SizesPerDoubling + 1) << (doubling + 1);
+    }
 
     private BlockId AllocateAlone(int units)
     {
@@ -125,6 +131,7 @@ internal sealed class Slabs
     {
         var units = UnitsOf(size);
         var bytes = (int)Math.Min(LargestSlabBytes, Math.Max(FirstSlabBytes, 4L * units * UnitBytes) << Math.Min(_counts[size], 16));
+        bytes -= bytes % (units * UnitBytes);
         _counts[size]++;
         var slab = Add(GC.AllocateUninitializedArray<byte>(bytes), size, units);
         List(slab);

@@ -43,7 +43,7 @@ public sealed class SlabTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void A_block_is_at_most_an_eighth_or_fifteen_bytes_larger_than_asked_for()
+    public void A_block_is_at_most_a_thirty_second_and_fifteen_bytes_larger_than_asked_for()
     {
         var slabs = new Slabs();
         for (var bytes = 1; bytes < 300_000; bytes += 1 + (bytes / 37))
@@ -52,7 +52,7 @@ public sealed class SlabTests(ITestOutputHelper output)
             var id = slabs.Allocate(bytes);
             var room = slabs[id].Length;
             Assert.Equal(slabs.Used - before, room);
-            Assert.InRange(room, bytes, bytes + Math.Max(15, (bytes + 15) / 8));
+            Assert.InRange(room, bytes, bytes + 15 + ((bytes + 15) / 32));
             slabs.Free(id);
         }
     }
