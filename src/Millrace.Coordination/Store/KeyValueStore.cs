@@ -25,6 +25,7 @@ internal sealed class KeyValueStore
     private readonly List<BlockId> _changes = [];
     private readonly List<BlockId> _found = [];
     private ByteString? _compactedUpTo;
+    private ByteString? _movedUpTo;
     private int _holds;
     private long _head = 1;
     private bool _isAhead;
@@ -263,13 +264,18 @@ internal sealed class KeyValueStore
         _compactedUpTo = ByteString.Empty;
     }
 
-    public bool HasDiscardable => _compactedUpTo is not null && _holds == 0;
+    public bool HasDiscardable => (_compactedUpTo is not null || _movedUpTo is not null) && _holds == 0;
 
-    /// <summary>Gives back the space of versions that no read can see, for some keys at a time; false when nothing is left to do.</summary>
+    /// <summary>
+    /// Gives back the space of versions that no read can see, for some keys at a time, and then moves what is left in slabs that are mostly empty;
+    /// false when nothing is left to do.
+    /// </summary>
     public bool Discard(int maxKeys)
     {
-        if (_compactedUpTo is null || _holds > 0)
+        if (_holds > 0)
             return false;
+        if (_compactedUpTo is null)
+            return _movedUpTo is not null && Move(maxKeys);
         var dead = new List<BlockId>();
         ByteString? next = null;
         for (var cursor = _keys.Seek(_compactedUpTo.Span); cursor.MoveNext();)
@@ -286,9 +292,29 @@ internal sealed class KeyValueStore
         foreach (var key in dead)
             Forget(key);
         _compactedUpTo = next;
-        if (next is null)
-            _history.DropBefore(CompactedRevision);
-        return next is not null;
+        if (next is not null)
+            return true;
+        _history.DropBefore(CompactedRevision);
+        if (_movedUpTo is not null)
+            _slabs.Reopen();
+        _movedUpTo = _slabs.CloseSparse() ? ByteString.Empty : null;
+        return _movedUpTo is not null;
+    }
+
+    private bool Move(int maxKeys)
+    {
+        for (var cursor = _keys.Seek(_movedUpTo!.Span); cursor.MoveNext();)
+        {
+            if (maxKeys-- == 0)
+            {
+                _movedUpTo = ByteString.CopyFrom(_versions.KeyOf(cursor.Key));
+                return true;
+            }
+            cursor.Replace(_versions.Move(cursor.Key, Revision, _history));
+        }
+        _movedUpTo = null;
+        _slabs.Reopen();
+        return false;
     }
 
     /// <summary>A checksum of all versions that reads up to a revision (0: the newest) can see.</summary>

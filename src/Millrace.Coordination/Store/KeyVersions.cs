@@ -185,6 +185,42 @@ internal sealed class KeyVersions(Slabs slabs)
         return freed;
     }
 
+    /// <summary>Moves what is in slabs to be emptied: versions up to a revision, their list, and the key itself; returns the key's id from now on.</summary>
+    public BlockId Move(BlockId key, long upTo, RevisionHistory history)
+    {
+        for (var i = 0; i < Count(key); i++)
+        {
+            var version = Get(key, i);
+            // Newer ones were run ahead, and who did so knows them by their ids.
+            if (!slabs.IsToMove(version) || VersionOf(version).ModRevision > upTo)
+                continue;
+            var moved = Copy(version, VersionHeadBytes + VersionOf(version).ValueBytes);
+            ref var at = ref HeadOf(key);
+            if (at.Room == 1)
+                at.Versions = moved;
+            else
+                IdsOf(at)[i] = moved;
+            history.Replace(VersionOf(moved).ModRevision, version, moved);
+        }
+        ref var head = ref HeadOf(key);
+        if (head.Room > 1 && slabs.IsToMove(head.Versions))
+            head.Versions = Copy(head.Versions, head.Room * Unsafe.SizeOf<BlockId>());
+        if (!slabs.IsToMove(key))
+            return key;
+        key = Copy(key, KeyHeadBytes + head.KeyBytes);
+        for (var i = 0; i < Count(key); i++)
+            MemoryMarshal.AsRef<VersionHead>(slabs[Get(key, i)]).Key = key;
+        return key;
+    }
+
+    private BlockId Copy(BlockId id, int bytes)
+    {
+        var copy = slabs.Allocate(bytes);
+        slabs[id][..bytes].CopyTo(slabs[copy]);
+        slabs.Free(id);
+        return copy;
+    }
+
     private ref KeyHead HeadOf(BlockId key) => ref MemoryMarshal.AsRef<KeyHead>(slabs[key]);
 
     private ref readonly VersionHead VersionOf(BlockId version) => ref MemoryMarshal.AsRef<VersionHead>(slabs[version]);

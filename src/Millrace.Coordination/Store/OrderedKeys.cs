@@ -148,6 +148,9 @@ internal sealed class OrderedKeys
 
         public readonly BlockId Key => map.IdsOf(map._leaves[_leaf])[_at];
 
+        /// <summary>The same key has another id from now on.</summary>
+        public readonly void Replace(BlockId id) => map.IdsOf(map._leaves[_leaf])[_at] = id;
+
         public bool MoveNext()
         {
             _at++;

@@ -51,6 +51,23 @@ internal sealed class RevisionHistory(Slabs slabs)
         }
     }
 
+    /// <summary>A change lies elsewhere from now on.</summary>
+    public void Replace(long revision, BlockId old, BlockId by)
+    {
+        var at = revision - _first;
+        if (at < 0 || at >= _count)
+            return;
+        at += _skipped;
+        ref var entry = ref _pages[(int)(at / PageSize)][at % PageSize];
+        if ((entry & Several) == 0)
+        {
+            entry = entry == old.Value ? by.Value : entry;
+            return;
+        }
+        var block = MemoryMarshal.Cast<byte, uint>(slabs[new BlockId(entry & ~Several)]);
+        block.Slice(1, (int)block[0]).Replace(old.Value, by.Value);
+    }
+
     public void DropBefore(long revision)
     {
         var count = (int)Math.Clamp(revision - _first, 0, _count);

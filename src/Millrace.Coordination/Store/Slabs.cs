@@ -18,6 +18,7 @@ internal readonly record struct BlockId(uint Value)
 /// 1 KiB, then 32 sizes for each doubling, so a block is at most 15 bytes and a thirty-second larger than asked for. Freed blocks are used again for
 /// the same size, and a slab without any is let go, but for one of each size (Bonwick: The Slab Allocator, 1994). Slabs of a size begin
 /// small and double, so at most about half of what is reserved was never used. A block of more than 256 KiB has a slab of its own.
+/// Slabs of which less than half is in use can be closed, so that whoever knows where their blocks are told moves them elsewhere.
 /// </remarks>
 internal sealed class Slabs
 {
@@ -83,13 +84,54 @@ internal sealed class Slabs
         MemoryMarshal.Write(slab.Bytes.AsSpan(at * UnitBytes), slab.FirstFree);
         slab.FirstFree = at + 1;
         slab.Blocks--;
-        if (!hadRoom)
+        if (!hadRoom && !slab.IsClosed)
             List(slab);
-        if (slab.Blocks > 0 || (slab.Next is null && slab.Previous is null))
+        if (slab.Blocks > 0 || (slab.Next is null && slab.Previous is null && !slab.IsClosed))
             return;
-        Unlist(slab);
+        if (!slab.IsClosed)
+            Unlist(slab);
         _counts[slab.Size]--;
         Drop(slab);
+    }
+
+    /// <summary>
+    /// Nothing is put any more into slabs of which less than half is in use, until <see cref="Reopen"/>, so that they can be emptied. False when there
+    /// are none worth it.
+    /// </summary>
+    public bool CloseSparse()
+    {
+        var any = false;
+        foreach (var slab in _slabs)
+        {
+            // One of a size that is not full is as it should be.
+            if (slab is null || slab.Size < 0 || slab.IsClosed || !slab.HasRoom || 2L * slab.Blocks * slab.BlockUnits * UnitBytes >= slab.Bytes.Length
+                || (slab.Next is null && slab.Previous is null))
+                continue;
+            Unlist(slab);
+            if (slab.Blocks == 0)
+            {
+                _counts[slab.Size]--;
+                Drop(slab);
+                continue;
+            }
+            slab.IsClosed = any = true;
+        }
+        return any;
+    }
+
+    /// <summary>Whether a block is in a slab that is to be emptied.</summary>
+    public bool IsToMove(BlockId id) => _slabs[id.Value >> 16]!.IsClosed;
+
+    /// <summary>What could not be emptied takes blocks again.</summary>
+    public void Reopen()
+    {
+        foreach (var slab in _slabs)
+        {
+            if (slab is not { IsClosed: true })
+                continue;
+            slab.IsClosed = false;
+            List(slab);
+        }
     }
 
     /// <summary>All bytes of a block.</summary>
@@ -197,6 +239,8 @@ internal sealed class Slabs
         public int NeverUsed { get; set; }
 
         public bool HasRoom => FirstFree > 0 || (NeverUsed + blockUnits) * UnitBytes <= bytes.Length;
+
+        public bool IsClosed { get; set; }
 
         public Slab? Next { get; set; }
 

@@ -75,6 +75,33 @@ public sealed class SlabTests(ITestOutputHelper output)
         }
     }
 
+    [Fact]
+    public void A_store_gives_memory_back_when_a_compaction_leaves_little_of_every_slab()
+    {
+        var store = new KeyValueStore();
+        var value = new byte[200];
+        const int keys = 2000;
+        for (var i = 0; i < keys * 20; i++)
+        {
+            // Every twentieth of its first versions is never written again.
+            var key = i < keys ? i : (i % keys) | 1;
+            System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(value, i);
+            store.Put(System.Text.Encoding.UTF8.GetBytes($"key {(i % 20 == 0 ? "once " + i : key.ToString())}"), value, 0);
+            store.Commit();
+        }
+        var before = store.Memory;
+        store.Compact(store.Revision);
+        while (store.Discard(100))
+        {
+        }
+        var (reserved, used) = store.Memory;
+        output.WriteLine($"{before} before, {(reserved, used)} after");
+        Assert.InRange(used, 0, before.Used / 4);
+        Assert.InRange(reserved, used, (2 * used) + (256 << 10));
+        for (var i = 20; i < keys * 20; i += 20)
+            Assert.Equal(i, System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(store.View(store.Find(System.Text.Encoding.UTF8.GetBytes($"key once {i}"))).Value));
+    }
+
     private static void Check(Slabs slabs, (BlockId Id, int Bytes, byte Mark) block, int seed) =>
         Assert.True(slabs[block.Id][..block.Bytes].IndexOfAnyExcept(block.Mark) < 0, $"seed {seed}: a block of {block.Bytes} bytes was written over");
 }

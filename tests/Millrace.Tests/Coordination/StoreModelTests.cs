@@ -17,7 +17,7 @@ public sealed class StoreModelTests(ITestOutputHelper output)
     public void The_state_agrees_with_a_twin_that_keeps_every_revision_whole()
     {
         var first = Seeds.Next(output);
-        for (var seed = first; seed < first + Seeds.Rounds(40, 2000); seed++)
+        for (var seed = first; seed < first + Seeds.Rounds(12, 400); seed++)
             new Run(seed).Play(250);
     }
 
@@ -262,7 +262,7 @@ public sealed class StoreModelTests(ITestOutputHelper output)
 
         private byte[] Bytes()
         {
-            var bytes = new byte[_random.Next(60) switch { 0 => 300_000, < 10 => _random.Next(5000), < 20 => 0, _ => _random.Next(100) }];
+            var bytes = new byte[_random.Next(400) switch { 0 => 300_000, < 40 => _random.Next(5000), < 120 => 0, _ => _random.Next(100) }];
             Array.Fill(bytes, (byte)_random.Next(256));
             return bytes;
         }
