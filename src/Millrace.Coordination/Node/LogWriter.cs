@@ -10,6 +10,9 @@ namespace Millrace.Coordination.Node;
 internal sealed class LogWriter : IDisposable
 {
     private static readonly TimeSpan IdleBeforeMark = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>Between two parts of preparing a segment, so that they stand in no flush's way for long.</summary>
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(1);
     private readonly Mailbox<object> _mailbox = new();
     private readonly Lock _use = new();
     private readonly RaftLog _log;
@@ -91,13 +94,17 @@ internal sealed class LogWriter : IDisposable
     {
         var batch = new List<LogWrite>();
         var after = new List<Action>();
+        var isPreparing = false;
         try
         {
             while (!_isStopping)
             {
-                _mailbox.Wait(Volatile.Read(ref _isMarked) ? TimeSpan.FromSeconds(1) : IdleBeforeMark);
-                lock (_use)
-                    WriteAll(batch, after);
+                _mailbox.Wait(isPreparing ? Rest : Volatile.Read(ref _isMarked) ? TimeSpan.FromSeconds(1) : IdleBeforeMark);
+                if (!isPreparing || !_mailbox.IsEmpty)
+                {
+                    lock (_use)
+                        WriteAll(batch, after);
+                }
                 if (batch.Count > 0)
                 {
                     Interlocked.Add(ref _handedOver, -batch.Count);
@@ -107,6 +114,7 @@ internal sealed class LogWriter : IDisposable
                 foreach (var action in after)
                     action();
                 after.Clear();
+                isPreparing = _log.PrepareSome();
             }
         }
         catch (Exception error)

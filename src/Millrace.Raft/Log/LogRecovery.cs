@@ -94,7 +94,7 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
         {
             throw new LogCorruptException(path, 0, $"it follows entry {position.Index}, but the segment before ends at {History.LastIndex}");
         }
-        var segment = new LogSegment(sequence, files.Open(path), position);
+        var segment = new LogSegment(sequence, files.Open(path), position) { Capacity = Math.Max(options.SegmentBytes, content.Length) };
         Segments.Add(segment);
         Replay(segment, content, first.End, isLast);
     }

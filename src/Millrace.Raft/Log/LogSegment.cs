@@ -17,6 +17,12 @@ internal sealed class LogSegment(long sequence, IFile file, SnapshotInfo start) 
     /// <summary>Where the log ended when the segment began.</summary>
     public SnapshotInfo Start => start;
 
+    /// <summary>Bytes that it has room for.</summary>
+    public required int Capacity { get; init; }
+
+    /// <summary>Its zeros are on the disk, so that a flush has nothing to note but the bytes themselves.</summary>
+    public bool IsPrepared { get; init; }
+
     /// <summary>Bytes that are written.</summary>
     public int Length { get; set; }
 

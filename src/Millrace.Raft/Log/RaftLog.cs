@@ -23,6 +23,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     private readonly IReadOnlyDictionary<long, FastVote> _recoveredVotes;
     private readonly HardStateCopies _copies;
     private HardState _hardState;
+    private readonly SpareSegment _spare;
     private Exception? _failure;
     private byte[] _buffer = new byte[64 << 10];
 
@@ -38,6 +39,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
         _hardState = recovery.HardState;
         IsRestart = !recovery.IsFresh;
         _copies = new HardStateCopies(files, folder);
+        _spare = new SpareSegment(files, folder, options.SegmentBytes);
     }
 
     /// <summary>The folder held a log before it was opened.</summary>
@@ -124,8 +126,10 @@ public sealed class RaftLog : IEntryReader, IDisposable
             var size = writes.Sum(SizeOf);
             if (size == 0)
                 return;
-            if (_segments[^1].Length + size > Math.Max(_options.SegmentBytes, _segments[^1].File.Length))
+            if (_segments[^1].Length + size > _segments[^1].Capacity)
                 Roll(size);
+            else if (!_segments[^1].IsPrepared && _spare.IsReady)
+                GoOverToPrepared(size);
             // Before the log says it, so that a vote which left this member is in all three places.
             if (LastHardState(writes) is { } hardState)
                 _copies.Write(hardState);
@@ -150,7 +154,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     {
         ThrowIfFailed();
         var segment = _segments[^1];
-        if (segment.Durable < segment.Length || segment.Length + LogRecord.HeaderBytes > segment.File.Length)
+        if (segment.Durable < segment.Length || segment.Length + LogRecord.HeaderBytes > segment.Capacity)
             return;
         try
         {
@@ -164,6 +168,12 @@ public sealed class RaftLog : IEntryReader, IDisposable
             throw;
         }
     }
+
+    /// <summary>
+    /// Does a part of preparing the next segment, once the log is used enough to be worth it; returns whether there is more to do at once. One
+    /// caller at a time, beside all else.
+    /// </summary>
+    public bool PrepareSome() => Flushes >= _options.PrepareAfterFlushes && _spare.PrepareSome();
 
     public void Read(long first, long last, long maxBytes, List<Entry> into)
     {
@@ -217,6 +227,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     {
         foreach (var segment in _segments)
             segment.Dispose();
+        _spare.Dispose();
     }
 
     private void ThrowIfFailed()
@@ -241,6 +252,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
         var segment = _segments[(int)(sequence - _segments[0].Sequence)];
         if (segment.TryView(out var content))
         {
+            // What was left of an earlier segment may be cut off behind this.
+            content = content[..segment.Length];
             return LogRecord.TryRead(content, sequence, offset, _options.MaxEntryBytes + LogPayloads.EntryHeaderBytes, out var view)
                 && view is { Kind: RecordKind.Entry, Length: >= LogPayloads.EntryHeaderBytes }
                 ? LogPayloads.ReadEntry(content.Slice(view.PayloadAt, view.Length))
@@ -338,6 +351,15 @@ public sealed class RaftLog : IEntryReader, IDisposable
         encoder.Add(entry);
     }
 
+    /// <summary>The next segment before this one is full, since writes into this one take longer; what is left of it is given back.</summary>
+    private void GoOverToPrepared(int size)
+    {
+        var old = _segments[^1];
+        Roll(size);
+        lock (_lock)
+            old.File.SetLength(old.Length);
+    }
+
     /// <summary>A new segment, durable with its name before anything else is written into it.</summary>
     private void Roll(int size)
     {
@@ -349,21 +371,29 @@ public sealed class RaftLog : IEntryReader, IDisposable
         var start = new SnapshotInfo(
             _history.LastIndex, _history.LastTerm, _history.Configuration, 0, 0);
         var payload = LogPayloads.StartSizeOf(start);
-        var file = _files.Open(path, create: true);
+        var record = new byte[LogRecord.SizeOf(payload)];
+        LogPayloads.WriteStart(record.AsSpan(LogRecord.HeaderBytes), _segments.Count == 0 ? 0 : _segments[^1].Length, _hardState, start);
+        LogRecord.Seal(record, payload, RecordKind.Start, sequence, 0, 0);
+        var length = record.Length + size;
+        var isPrepared = length <= _options.SegmentBytes && _spare.TryTake(path, record);
+        var file = _files.Open(path, create: !isPrepared);
         try
         {
-            var length = Math.Max(_options.SegmentBytes, LogRecord.SizeOf(payload) + size);
-            file.SetLength(length);
-            file.Preallocate(length);
-            var record = new byte[LogRecord.SizeOf(payload)];
-            var previous = _segments.Count == 0 ? 0 : _segments[^1].Length;
-            LogPayloads.WriteStart(record.AsSpan(LogRecord.HeaderBytes), previous, _hardState, start);
-            LogRecord.Seal(record, payload, RecordKind.Start, sequence, 0, 0);
-            file.Write(0, record);
-            file.Flush();
+            if (!isPrepared)
+            {
+                length = Math.Max(_options.SegmentBytes, length);
+                file.SetLength(length);
+                file.Preallocate(length);
+                file.Write(0, record);
+                file.Flush();
+            }
             _files.FlushFolder(_folder);
+            var segment = new LogSegment(sequence, file, start)
+            {
+                Length = record.Length, Durable = record.Length, Capacity = isPrepared ? _options.SegmentBytes : length, IsPrepared = isPrepared,
+            };
             lock (_lock)
-                _segments.Add(new LogSegment(sequence, file, start) { Length = record.Length, Durable = record.Length });
+                _segments.Add(segment);
         }
         catch
         {

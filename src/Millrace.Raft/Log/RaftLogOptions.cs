@@ -6,6 +6,11 @@ public sealed record RaftLogOptions
     /// <summary>Size of a segment file, reserved when it is made; a larger batch gets a larger one. Default 16 MiB.</summary>
     public int SegmentBytes { get; init; } = 16 << 20;
 
+    /// <summary>
+    /// Flushes of a running log after which its next segments are written with zeros beforehand, since one that is hardly used has no need of it. Default 256.
+    /// </summary>
+    public int PrepareAfterFlushes { get; init; } = 256;
+
     /// <summary>Largest data of one entry that is believed when read. Default 64 MiB.</summary>
     public int MaxEntryBytes { get; init; } = 64 << 20;
 

@@ -68,7 +68,7 @@ internal sealed class SimulatedMember
 
     public void Start()
     {
-        var log = new RaftLogOptions { SegmentBytes = 8192, IsBySlot = _cluster.Plan.IsPaxos };
+        var log = new RaftLogOptions { SegmentBytes = 8192, PrepareAfterFlushes = 10, IsBySlot = _cluster.Plan.IsPaxos };
         if (_cluster.Plan.Faults.CutDamage)
             RaftLog.Open(_disk, Folder + "/log", _first, log, cutsDamage: true).Dispose();
         _storage = _cluster.HasRot ? MemberStorage.OpenOrHeal(_disk, Folder, _first, log) : MemberStorage.Open(_disk, Folder, _first, log);
@@ -438,7 +438,10 @@ internal sealed class SimulatedMember
             _cluster.Trace(() => $"{Id} wrote {string.Join(", ", written.Select(w => $"#{w.Id} {w.HardState} {w.Reset?.Index} "
                 + (w.Entries.Count > 0 ? $"entries {w.Entries[0].Index}..{w.Entries[^1].Index}/{w.Entries[^1].Term}" : "") + $" then {w.MessagesAfter.Count} messages"))}");
             if (_cluster.Happens(0.3))
+            {
                 _storage.Log.Mark();
+                _storage.Log.PrepareSome();
+            }
             foreach (var message in written.SelectMany(w => w.MessagesAfter))
                 _cluster.Network.Send(message);
             Interact((core, now) => core.Persisted(now, written[^1].Id));

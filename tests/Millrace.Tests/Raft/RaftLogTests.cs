@@ -111,6 +111,51 @@ public sealed class RaftLogTests
     }
 
     [Fact]
+    public void A_log_goes_over_to_prepared_segments_and_loses_nothing_in_any_crash()
+    {
+        for (var seed = 0; seed < 300; seed++)
+        {
+            var disk = new SimulatedFileSystem(seed);
+            var random = new Random(seed);
+            var last = 0;
+            for (var life = 0; life < 4; life++)
+            {
+                using (var log = RaftLog.Open(disk, "/raft", Members, new RaftLogOptions { SegmentBytes = 8192, PrepareAfterFlushes = 2 }))
+                {
+                    Assert.Equal(Expected(1, last, 300), Contents(log));
+                    for (var writes = random.Next(30); writes > 0; writes--)
+                    {
+                        log.Append([Write(1, null, Entries(last + 1, 3, term: 1, size: 300))]);
+                        last += 3;
+                        for (var parts = random.Next(3); parts > 0 && log.PrepareSome(); parts--)
+                        {
+                        }
+                    }
+                    Assert.Equal(Expected(1, last, 300), Contents(log));
+                }
+                disk.Crash();
+            }
+        }
+    }
+
+    [Fact]
+    public void The_room_behind_a_segment_that_was_left_early_is_given_back()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using var log = RaftLog.Open(disk, "/raft", Members, new RaftLogOptions { SegmentBytes = 8192, PrepareAfterFlushes = 1 });
+        log.Append([Write(1, null, Entries(1, 2, term: 1, size: 100))]);
+        while (log.PrepareSome())
+        {
+        }
+        log.Append([Write(2, null, Entries(3, 2, term: 1, size: 100))]);
+        var segments = disk.ListFiles("/raft").Where(static n => LogSegment.TryParseName(n, out _)).ToArray();
+        Assert.Equal(2, segments.Length);
+        using var first = disk.Open("/raft/" + segments[0]);
+        Assert.InRange(first.Length, 200, 1000);
+        Assert.Equal(Expected(1, 4, 100), Contents(log));
+    }
+
+    [Fact]
     public void A_missing_or_shortened_segment_is_refused()
     {
         var disk = new SimulatedFileSystem(1);
