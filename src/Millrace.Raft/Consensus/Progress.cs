@@ -72,7 +72,7 @@ internal sealed class Progress(MemberId id, long next, long now)
     public (long Offset, long At) SnapshotPacedFrom { get; set; }
 
     public bool IsFull(RaftOptions options) =>
-        _inFlight.Count >= options.MaxAppendsInFlight || _bytesInFlight >= options.MaxBytesInFlight;
+        _inFlight.Count >= (RoundTrip.IsKnown && RoundTrip.ShortestMicros <= options.ShortRoundTripMicros ? 1 : options.MaxAppendsInFlight) || _bytesInFlight >= options.MaxBytesInFlight;
 
     public void Sent(long lastIndex, long bytes)
     {
@@ -149,11 +149,15 @@ internal sealed class RoundTrip
 
     public long DeviationMicros { get; private set; }
 
+    /// <summary>About the shortest of late: of the network, without what waiting for processors and disks adds.</summary>
+    public long ShortestMicros { get; private set; } = long.MaxValue;
+
     public bool IsKnown { get; private set; }
 
     public void Sample(long micros)
     {
         micros = Math.Max(0, micros);
+        ShortestMicros = micros <= ShortestMicros ? micros : ShortestMicros + ((micros - ShortestMicros) / 256);
         if (!IsKnown)
         {
             MeanMicros = micros;

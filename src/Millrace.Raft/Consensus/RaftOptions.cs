@@ -81,6 +81,12 @@ public sealed record RaftOptions
     /// <summary>Messages with entries on the way to one follower. Default 64.</summary>
     public int MaxAppendsInFlight { get; init; } = 64;
 
+    /// <summary>
+    /// The round trip up to which only one message with entries at a time is on the way to a follower: on a network this short what comes meanwhile
+    /// is soon sent together, and one message, flush and answer for many writes is what saves time. Zero: never. Default 0.5 ms.
+    /// </summary>
+    public TimeSpan ShortRoundTrip { get; init; } = TimeSpan.FromMicroseconds(500);
+
     /// <summary>Bytes of entries on the way to one follower. Default 16 MiB.</summary>
     public long MaxBytesInFlight { get; init; } = 16 << 20;
 
@@ -118,6 +124,8 @@ public sealed record RaftOptions
 
     internal long CommitNoticeMicros => (long)CommitNoticeDelay.TotalMicroseconds;
 
+    internal long ShortRoundTripMicros => (long)ShortRoundTrip.TotalMicroseconds;
+
     internal long ElectionMaxMicros => (long)ElectionTimeoutMax.TotalMicroseconds;
 
     /// <exception cref="ArgumentException">An option is out of its range; the message names it.</exception>
@@ -137,6 +145,7 @@ public sealed record RaftOptions
         Require(FastPatience > TimeSpan.Zero, nameof(FastPatience), "be positive");
         Require(MaxAppendBytes > 0, nameof(MaxAppendBytes), "be positive");
         Require(MaxAppendsInFlight > 0, nameof(MaxAppendsInFlight), "be positive");
+        Require(ShortRoundTrip >= TimeSpan.Zero, nameof(ShortRoundTrip), "not be negative");
         Require(MaxBytesInFlight >= MaxAppendBytes, nameof(MaxBytesInFlight), "not be below MaxAppendBytes");
         Require(MaxUncommittedBytes > 0, nameof(MaxUncommittedBytes), "be positive");
         Require(CachedLogBytes >= 0, nameof(CachedLogBytes), "not be negative");

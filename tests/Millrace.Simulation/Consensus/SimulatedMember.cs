@@ -90,6 +90,7 @@ internal sealed class SimulatedMember
             MaxAppendsInFlight = 4,
             Algorithm = _cluster.Plan.Algorithm,
             CommitNoticeDelay = TimeSpan.FromMicroseconds(_cluster.Plan.CommitNotice),
+            ShortRoundTrip = TimeSpan.FromMicroseconds(_cluster.Plan.ShortRoundTrip),
             FastPause = TimeSpan.FromMicroseconds(_cluster.Plan.FastPause),
             CachedLogBytes = 2000,
             MaxApplyBytes = 500,

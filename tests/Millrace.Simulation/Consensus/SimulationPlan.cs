@@ -84,6 +84,9 @@ internal sealed record SimulationPlan
     /// <summary>How long fast rounds rest after collisions.</summary>
     public long FastPause { get; init; } = 1_000_000;
 
+    /// <summary>Up to which round trip one message with entries at a time is on the way.</summary>
+    public long ShortRoundTrip { get; init; } = 500;
+
     public bool IsPaxos => Algorithm != ConsensusAlgorithm.Raft;
 
     public Faults Faults { get; init; } = Faults.None;
@@ -124,6 +127,7 @@ internal sealed record SimulationPlan
             CommitNotice = random.NextDouble() < 0.5 ? 0 : random.NextInt64(100, 50_000),
             AtLeader = (seed % 4) == 2 ? 0.3 : 0.8,
             StallEvery = Every(0.3, 1_000_000, 6_000_000),
+            ShortRoundTrip = seed % 3 == 0 ? 1_000_000 : 500,
             FastPause = 10_000 + ((seed * 7919L) % 300_000),
             RotEvery = Every(0.3, 1_000_000, 6_000_000),
         };

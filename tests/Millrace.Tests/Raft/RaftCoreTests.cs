@@ -96,6 +96,63 @@ public sealed class RaftCoreTests
             Enumerable.Range(1, 9).Select(i => new MemberId((ulong)i)).OrderBy(_ => random.Next()).Take(random.Next(1, 8)).ToArray();
     }
 
+    [Fact]
+    public void On_a_short_network_entries_wait_for_the_answer_to_those_before_and_leave_together()
+    {
+        var core = Leader(out var now);
+        Answer(core, now, Two, now - 100);
+        Answer(core, now, Three, now - 5_000);
+        core.Propose(now, [new byte[] { 1 }]);
+        Assert.Equal([Two, Three], Sent(core, now).Select(static m => m.To));
+        core.Propose(now, [new byte[] { 2 }]);
+        core.Propose(now, [new byte[] { 3 }]);
+        // The one that is far away is sent ahead.
+        Assert.Equal(Three, Assert.Single(Sent(core, now)).To);
+        core.Step(now, new AppendResponse(Two, One, 1, 2, 0, 0, 0));
+        var together = Assert.Single(Sent(core, now));
+        Assert.Equal(Two, together.To);
+        Assert.Equal(2, together.Entries.Count);
+
+        static AppendRequest[] Sent(RaftCore core, long now)
+        {
+            var sent = new List<Message>();
+            while (core.TakeReady(now) is { } ready)
+            {
+                sent.AddRange(ready.Messages);
+                if (ready.Write is { } write)
+                    core.Persisted(now, write.Id);
+            }
+            return sent.OfType<AppendRequest>().Where(static a => a.Entries.Count > 0).OrderBy(static a => a.To).ToArray();
+        }
+    }
+
+    /// <summary>One leads three in term 1 and has committed its first entry.</summary>
+    private static RaftCore Leader(out long now)
+    {
+        var core = Core(One, Configuration.Of([One, Two, Three]));
+        now = core.NextDeadline;
+        core.Tick(now);
+        core.Step(now, new VoteResponse(Two, One, 1, IsPreVote: true, IsGranted: true));
+        core.Persisted(now, core.TakeReady(now)!.Write!.Id);
+        core.Step(now, new VoteResponse(Two, One, 1, IsPreVote: false, IsGranted: true));
+        core.Persisted(now, core.TakeReady(now)!.Write!.Id);
+        core.Step(now, new AppendResponse(Two, One, 1, 1, 0, 0, 0));
+        core.Step(now, new AppendResponse(Three, One, 1, 1, 0, 0, 0));
+        while (core.TakeReady(now) is not null)
+        {
+        }
+        Assert.Equal((Role.Leader, 1L), (core.Role, core.CommitIndex));
+        return core;
+    }
+
+    private static void Answer(RaftCore core, long now, MemberId from, long sentAt)
+    {
+        core.Step(now, new HeartbeatResponse(from, One, 1, 0, sentAt, 1000));
+        while (core.TakeReady(now) is not null)
+        {
+        }
+    }
+
     private static AppendRequest Append(MemberId from, MemberId to, long term, long previous, long previousTerm, params Entry[] entries) =>
         new(from, to, term, previous, previousTerm, 0, entries);
 
