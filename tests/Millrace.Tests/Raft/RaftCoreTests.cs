@@ -126,8 +126,32 @@ public sealed class RaftCoreTests
         }
     }
 
+    [Fact]
+    public void A_snapshot_goes_on_from_what_the_receiver_has_left_of_it()
+    {
+        var core = Leader(out var now, hasThree: false);
+        core.Compact(1, 1);
+        Answer(core, now, Three, now);
+        var snapshot = new SnapshotInfo(1, 1, Configuration.Of([One, Two, Three]), 100_000, 1);
+        core.ProvideSnapshotChunk(now, Three, snapshot, 0, new byte[65_536]);
+        core.Step(now, new SnapshotResponse(Three, One, 1, 1, 65_536));
+        Assert.Equal(65_536, core.TakeReady(now)!.SnapshotReads[^1].Offset);
+        // It was found to be damaged, or was not flushed when its machine died.
+        core.Step(now, new SnapshotResponse(Three, One, 1, 1, 0));
+        SnapshotRead? asked = null;
+        for (var until = now + 2_000_000; asked is null && now < until;)
+        {
+            now = core.NextDeadline;
+            core.Step(now, new AppendResponse(Two, One, 1, 1, 0, 0, 0));
+            core.Tick(now);
+            foreach (var read in core.TakeReady(now)?.SnapshotReads ?? [])
+                asked = read;
+        }
+        Assert.Equal(0, asked?.Offset);
+    }
+
     /// <summary>One leads three in term 1 and has committed its first entry.</summary>
-    private static RaftCore Leader(out long now)
+    private static RaftCore Leader(out long now, bool hasThree = true)
     {
         var core = Core(One, Configuration.Of([One, Two, Three]));
         now = core.NextDeadline;
@@ -137,7 +161,8 @@ public sealed class RaftCoreTests
         core.Step(now, new VoteResponse(Two, One, 1, IsPreVote: false, IsGranted: true));
         core.Persisted(now, core.TakeReady(now)!.Write!.Id);
         core.Step(now, new AppendResponse(Two, One, 1, 1, 0, 0, 0));
-        core.Step(now, new AppendResponse(Three, One, 1, 1, 0, 0, 0));
+        if (hasThree)
+            core.Step(now, new AppendResponse(Three, One, 1, 1, 0, 0, 0));
         while (core.TakeReady(now) is not null)
         {
         }
