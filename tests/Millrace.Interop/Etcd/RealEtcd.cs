@@ -11,19 +11,19 @@ internal sealed class RealEtcd : IAsyncDisposable
     private readonly string _folder;
     private readonly Process _process;
 
-    private RealEtcd(string program, string folder, int client, int peer)
+    private RealEtcd(string program, string folder, int client, int peer, string name = "default", string? cluster = null)
     {
         _folder = folder;
         Endpoint = $"127.0.0.1:{client}";
         var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var (name, value) in new (string, string)[]
+        foreach (var (option, value) in new (string, string)[]
         {
             ("data-dir", Path.Combine(_folder, "data")), ("listen-client-urls", $"http://{Endpoint}"), ("advertise-client-urls", $"http://{Endpoint}"),
             ("listen-peer-urls", $"http://127.0.0.1:{peer}"), ("initial-advertise-peer-urls", $"http://127.0.0.1:{peer}"),
-            ("initial-cluster", $"default=http://127.0.0.1:{peer}"), ("log-level", "error"), ("logger", "zap"),
+            ("name", name), ("initial-cluster", cluster ?? $"{name}=http://127.0.0.1:{peer}"), ("log-level", "error"), ("logger", "zap"),
         })
         {
-            start.ArgumentList.Add("--" + name);
+            start.ArgumentList.Add("--" + option);
             start.ArgumentList.Add(value);
         }
         _process = Process.Start(start)!;
@@ -45,6 +45,16 @@ internal sealed class RealEtcd : IAsyncDisposable
 
     public static Task<RealEtcd> StartAsync(string program) =>
         ReadyAsync(new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, FreePort(), FreePort()));
+
+    /// <summary>Members of one group, all of them ready.</summary>
+    public static async Task<RealEtcd[]> StartGroupAsync(string program, params string[] names)
+    {
+        var peers = names.Select(_ => FreePort()).ToArray();
+        var cluster = string.Join(',', names.Zip(peers, static (name, peer) => $"{name}=http://127.0.0.1:{peer}"));
+        var members = names.Zip(peers, (name, peer) =>
+            new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, FreePort(), peer, name, cluster)).ToArray();
+        return await Task.WhenAll(members.Select(ReadyAsync));
+    }
 
     /// <summary>From a snapshot, by the program that restores those of this etcd.</summary>
     public static async Task<RealEtcd> RestoreAsync(string program, string restorer, string snapshot)

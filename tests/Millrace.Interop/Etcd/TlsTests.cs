@@ -66,6 +66,31 @@ public sealed class TlsTests : IDisposable
         Assert.True((await Assert.ThrowsAsync<CoordinationException>(() => wary.GetAsync("a", default))).IsUnavailable);
     }
 
+    [EtcdctlTheory]
+    [MemberData(nameof(Programs))]
+    public async Task A_renewed_certificate_holds_from_the_next_handshake_and_pages_are_served_over_tls(string program)
+    {
+        var server = _certificates.Issue("server");
+        using var next = new TestCertificates(_folder, "next");
+        await using var node = await CoordinationNode.StartAsync(new CoordinationOptions
+        {
+            DataFolder = Path.Combine(_folder, "renewed"), ClientPort = 0, PeerPort = -1, ClientTls = new TlsFiles { Certificate = server.Certificate, Key = server.Key },
+        });
+        var ctl = new EtcdctlRunner(program, $"https://127.0.0.1:{node.ClientPort}");
+        await ctl.ExpectAsync($"--cacert={_certificates.Ca} put a 1", "OK");
+        using (var http = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = static (_, _, _, _) => true }))
+            Assert.Contains("\"true\"", await http.GetStringAsync(new Uri($"https://127.0.0.1:{node.ClientPort}/health")), StringComparison.Ordinal);
+        // In the same files. Where one is no good, the old ones hold on.
+        var renewed = next.Issue("server");
+        Assert.Equal(server, renewed);
+        await ctl.ExpectAsync($"--cacert={next.Ca} get a", "a\n1");
+        Assert.NotEqual(0, (await ctl.RunAsync($"--command-timeout=2s --dial-timeout=1s --cacert={_certificates.Ca} get a")).Code);
+        var good = await File.ReadAllTextAsync(server.Key);
+        await File.WriteAllTextAsync(server.Key, "no key");
+        await ctl.ExpectAsync($"--cacert={next.Ca} get a", "a\n1");
+        await File.WriteAllTextAsync(server.Key, good);
+    }
+
     [Fact]
     public async Task Members_prove_themselves_to_each_other_and_strangers_stay_outside()
     {
