@@ -200,6 +200,13 @@ internal sealed partial class Checkpointer
     public void BeginSpare(Journal journal, Action done)
     {
         _spares = journal;
+        if (_inline)
+        {
+            _pace.Hurry();
+            PrepareSpare();
+            done();
+            return;
+        }
         _pace.Relax();
         _running = Task.Factory.StartNew(
             () =>

@@ -11,8 +11,8 @@ namespace Millrace.Log.Storage;
 /// </summary>
 internal sealed partial class Committer : IDisposable
 {
-    /// <summary>Bytes of a journal from which it is worth a file of full length: who writes less keeps a small folder.</summary>
-    private const long SpareFrom = 1 << 20;
+    /// <summary>After so long without another group an empty one notes that the last is durable.</summary>
+    private const long NoteAfterMillis = 100;
 
     /// <summary>Times its wanted length: from there on a running checkpoint rests no more, and from there on it is waited for.</summary>
     private const int HurryFrom = 2;
@@ -45,6 +45,7 @@ internal sealed partial class Committer : IDisposable
     private bool _sparePrepared;
     private long _flushes;
     private long _flushDue = long.MaxValue;
+    private long _noteDue = long.MaxValue;
 
     public Committer(Journal journal, Checkpointer checkpointer, CommitterOptions options, ILogger log)
     {
@@ -201,12 +202,14 @@ internal sealed partial class Committer : IDisposable
         var worked = _cycle.Count > 0;
         if (worked)
             Commit(together);
+        else if (_options.Inline)
+            Note();
         _cycle.Clear();
         if (_broken is not null)
             checkpoint = _checkpointWanted = false;
         while (_between.TryDequeue(out var action))
             action();
-        if (!_sparePrepared && _journal.Length > SpareFrom && !_options.Inline && _broken is null && _checkpointer.IsIdle)
+        if (!_sparePrepared && _journal.Length > _options.SpareFromBytes && _broken is null && _checkpointer.IsIdle)
         {
             _sparePrepared = true;
             // Over to it as soon as it is there: until then flushes take longer.
@@ -257,7 +260,7 @@ internal sealed partial class Committer : IDisposable
         {
             lock (_signal)
             {
-                while (_dirty.Count == 0 && !_stopping && _between.IsEmpty && !(_checkpointWanted && _checkpointer.IsIdle) && !FlushIsDue)
+                while (_dirty.Count == 0 && !_stopping && _between.IsEmpty && !(_checkpointWanted && _checkpointer.IsIdle) && !FlushIsDue && !NoteIsDue)
                     Monitor.Wait(_signal, Patience());
                 if (_dirty.Count == 0 && _stopping)
                     return;
@@ -265,6 +268,27 @@ internal sealed partial class Committer : IDisposable
             RunCycle();
             if (FlushIsDue)
                 FlushLate();
+            if (NoteIsDue)
+                Note();
+            _noteDue = _journal.IsUnnoted && _broken is null ? Environment.TickCount64 + NoteAfterMillis : long.MaxValue;
+        }
+    }
+
+    private bool NoteIsDue => Environment.TickCount64 >= _noteDue;
+
+    /// <summary>Nothing follows for a while: the last group is not left without a witness (docs/design/log.md).</summary>
+    private void Note()
+    {
+        _noteDue = long.MaxValue;
+        if (_broken is not null || !_journal.IsUnnoted)
+            return;
+        try
+        {
+            _journal.Note();
+        }
+        catch (IOException)
+        {
+            // No room, say: whoever appends hears of it.
         }
     }
 
@@ -275,6 +299,8 @@ internal sealed partial class Committer : IDisposable
         var wait = _checkpointWanted ? 50L : long.MaxValue;
         if (_flushDue != long.MaxValue)
             wait = Math.Min(wait, Math.Max(1, _flushDue - Environment.TickCount64));
+        if (_noteDue != long.MaxValue)
+            wait = Math.Min(wait, Math.Max(1, _noteDue - Environment.TickCount64));
         return wait > int.MaxValue ? Timeout.Infinite : (int)wait;
     }
 
@@ -509,7 +535,8 @@ internal sealed partial class Committer : IDisposable
 }
 
 /// <param name="JournalBytes">Journal size after which a checkpoint is made.</param>
-internal sealed record CommitterOptions(long JournalBytes = 64 << 20)
+/// <param name="SpareFromBytes">Journal size after which the next file is prepared.</param>
+internal sealed record CommitterOptions(long JournalBytes = 64 << 20, long SpareFromBytes = 1 << 20)
 {
     public LogFaults Faults { get; init; } = LogFaults.None;
 

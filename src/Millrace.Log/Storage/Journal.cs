@@ -105,7 +105,10 @@ internal static class JournalFormat
 /// <param name="Sequence">Counts from 1 in each generation.</param>
 /// <param name="Length">Bytes of the entries.</param>
 /// <param name="Entries">How many.</param>
-/// <param name="Unflushed">How many groups right before it had not been flushed when it was written.</param>
+/// <param name="Unflushed">
+/// How many groups right before it had not been flushed when it was written. The first of a generation has none before it: it says instead how many
+/// groups, all of them flushed, the generation before has; 0 when nobody knows.
+/// </param>
 internal readonly record struct JournalGroup(long Generation, long Sequence, long Length, int Entries, int Unflushed);
 
 /// <summary>
@@ -129,6 +132,8 @@ internal sealed class Journal : IDisposable
     private long _sequence;
     private long _flushed;
     private long _sentOn;
+    private long _before;
+    private bool _noted;
     private Slot? _current;
 
     public LogFaults Faults { get; init; } = LogFaults.None;
@@ -184,16 +189,13 @@ internal sealed class Journal : IDisposable
             var slot = _slots.Find(s => !s.Busy && s.Length >= _preparedBytes) ?? _slots.Find(s => !s.Busy);
             if (slot is null)
             {
-                slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true));
-                // The name must outlive a crash before the first acknowledgement rests on it.
-                if (!Faults.SkipFolderFlush)
-                    _files.FlushFolder(_folder);
-                _slots.Add(slot);
+                slot = Create();
             }
             slot.Busy = true;
             slot.Generation = ++Generation;
             _current = slot;
         }
+        _before = _sequence;
         _position = 0;
         _sequence = _flushed = 0;
         _sentOn = 0;
@@ -213,7 +215,7 @@ internal sealed class Journal : IDisposable
         {
             slot = _slots.Find(s => !s.Busy);
             if (slot is null && _slots.Count < 2)
-                _slots.Add(slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true)));
+                slot = Create();
             if (slot is null || slot.Length >= _preparedBytes && slot.File.Length <= 2 * _preparedBytes)
                 return;
             // Nobody begins a generation in it meanwhile.
@@ -221,10 +223,10 @@ internal sealed class Journal : IDisposable
         }
         try
         {
+            var zeros = new byte[Math.Clamp(JournalFormat.Align(_preparedBytes / 8), JournalFormat.Alignment, FlushPace.PieceBytes)];
             // A time of more than the disk could take has made it long, and a start looks through all of it.
             if (slot.File.Length > 2 * _preparedBytes)
                 slot.File.SetLength(_preparedBytes);
-            var zeros = new byte[FlushPace.PieceBytes];
             for (var at = slot.Length; at < _preparedBytes; at += zeros.Length)
             {
                 slot.File.Write(at, zeros);
@@ -232,7 +234,6 @@ internal sealed class Journal : IDisposable
                 pace.Passed(zeros.Length);
             }
             slot.File.Flush();
-            _files.FlushFolder(_folder);
             slot.Length = _preparedBytes;
         }
         finally
@@ -241,16 +242,48 @@ internal sealed class Journal : IDisposable
         }
     }
 
+    private Slot Create()
+    {
+        var slot = new Slot(_files.Open(Path.Combine(_folder, FilePrefix + _slots.Count), create: true));
+        // The name must outlive a crash before the first acknowledgement rests on it.
+        if (!Faults.SkipFolderFlush)
+            _files.FlushFolder(_folder);
+        _slots.Add(slot);
+        return slot;
+    }
+
     /// <summary>Lets files be used again whose generation is below the given one. Any thread.</summary>
     public void Free(long belowGeneration)
     {
+        List<Slot> freed;
         lock (_slots)
+            freed = _slots.FindAll(s => s.Busy && s.Generation < belowGeneration);
+        foreach (var slot in freed)
         {
-            foreach (var slot in _slots)
-            {
-                if (slot.Busy && slot.Generation < belowGeneration)
-                    slot.Busy = false;
-            }
+            Wipe(slot);
+            slot.Busy = false;
+        }
+    }
+
+    /// <summary>The same for all files that were there before; when a first checkpoint is made and nothing is written yet.</summary>
+    public void FreeFound() => _slots.ForEach(Wipe);
+
+    /// <summary>
+    /// Without its first group a file is free to everyone who reads it. What is done with it from here on, wiping or beginning anew, may leave a
+    /// first group and a hole behind it: damage, to a start that has no checkpoint to tell it better.
+    /// </summary>
+    private void Wipe(Slot slot)
+    {
+        if (Faults.LeaveFirst || slot.File.Length == 0)
+            return;
+        try
+        {
+            slot.File.Write(0, new byte[JournalFormat.Alignment]);
+            slot.File.Flush();
+        }
+        catch (IOException)
+        {
+            // It is free nevertheless: the checkpoint says so.
         }
     }
 
@@ -261,7 +294,8 @@ internal sealed class Journal : IDisposable
     {
         _staged = 0;
         _groupStart = _position;
-        var unflushed = (int)Math.Min(int.MaxValue, _sequence - _flushed);
+        var unflushed = (int)Math.Min(int.MaxValue, _sequence == 0 ? _before : _sequence - _flushed);
+        _noted = false;
         JournalFormat.WriteGroupHeader(Stage(JournalFormat.GroupHeaderBytes), Generation, ++_sequence, length, entries, unflushed, _salt);
     }
 
@@ -309,6 +343,29 @@ internal sealed class Journal : IDisposable
             // Whoever flushes in the end must not find all of it still to be written.
             _current!.File.WriteBack(_sentOn, _position - _sentOn, wait: false);
             _sentOn = _position;
+        }
+    }
+
+    /// <summary>Whether <see cref="Note"/> has something to say.</summary>
+    public bool IsUnnoted => _sequence > 0 && _flushed == _sequence && !_noted;
+
+    /// <summary>
+    /// An empty group, without a flush of its own, says that the one before is durable: damage to that is then told from a torn tail. Worth it when
+    /// nothing follows for a while; with the next flush, or when the system writes it back, it is on the disk.
+    /// </summary>
+    /// <exception cref="IOException">It could not be written, and there is none.</exception>
+    public void Note()
+    {
+        try
+        {
+            StartGroup(0, 0);
+            Commit(flush: false);
+            _noted = true;
+        }
+        catch (IOException)
+        {
+            TakeBack();
+            throw;
         }
     }
 

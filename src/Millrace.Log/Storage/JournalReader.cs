@@ -1,3 +1,4 @@
+using Millrace.Kafka.Records;
 using Millrace.Storage.Files;
 
 namespace Millrace.Log.Storage;
@@ -11,7 +12,7 @@ internal static class JournalReader
     /// <summary>Replays all generations from one on, in order.</summary>
     /// <returns>The highest generation seen in any file, 0 when there is none.</returns>
     /// <exception cref="SegmentDamagedException">A group is broken and an acknowledged one stands behind it.</exception>
-    public static long Replay(IFileSystem files, string folder, uint salt, long fromGeneration, JournalReplay replay)
+    public static long Replay(IFileSystem files, string folder, uint salt, long fromGeneration, JournalReplay replay, LogFaults? faults = null)
     {
         var found = new List<(long Generation, string Path)>();
         long highest = 0;
@@ -20,11 +21,10 @@ internal static class JournalReader
             if (!name.StartsWith(Journal.FilePrefix, StringComparison.Ordinal))
                 continue;
             var path = Path.Combine(folder, name);
-            var (generation, hasFirst) = NewestGeneration(files, path, salt);
+            var (generation, isFree) = NewestGeneration(files, path, salt);
             highest = Math.Max(highest, generation);
-            // A file without any group was made and not used yet. One without its first is being prepared or begun anew, so it was free; only
-            // a checkpoint says otherwise. Had it been damaged instead, its batches would be missed where the next generation goes on.
-            if (generation > 0 && generation >= fromGeneration && (hasFirst || fromGeneration > 0))
+            // A file without any group was made and not used yet.
+            if (generation > 0 && generation >= fromGeneration && (!isFree || fromGeneration > 0))
                 found.Add((generation, path));
         }
         found.Sort();
@@ -40,31 +40,44 @@ internal static class JournalReader
             }
         }
         var expected = fromGeneration > 0 || found.Count == 0 ? fromGeneration : found[0].Generation;
+        var before = default(JournalEnd?);
         foreach (var (generation, path) in found)
         {
             // A generation begins only when the one before it holds groups, so none may be missing.
             if (generation != expected)
                 throw new SegmentDamagedException(path, 0, $"it continues journal generation {expected}, which is in no file");
             expected++;
-            ReplayFile(files, path, salt, generation, replay);
+            before = ReplayFile(files, path, salt, generation, replay, before, faults ?? LogFaults.None);
         }
         return highest;
     }
 
-    /// <summary>The generation in use is the highest in the file: what an earlier use left behind is lower.</summary>
-    private static (long Generation, bool HasFirst) NewestGeneration(IFileSystem files, string path, uint salt)
+    /// <summary>The offsets of each partition that <see cref="Replay"/> without a checkpoint will give, from the first to behind the last.</summary>
+    public static Dictionary<(Guid TopicId, int Partition), (long From, long End)> Held(IFileSystem files, string folder, uint salt, LogFaults faults)
+    {
+        var held = new Dictionary<(Guid, int), (long From, long End)>();
+        Replay(files, folder, salt, 0, Note, faults);
+        return held;
+
+        void Note(JournalEntryKind kind, Guid topicId, int partition, ReadOnlySpan<byte> body)
+        {
+            if (kind != JournalEntryKind.Batch)
+                return;
+            var batch = new RecordBatch(body);
+            var from = held.TryGetValue((topicId, partition), out var known) ? known.From : batch.BaseOffset;
+            held[(topicId, partition)] = (from, batch.LastOffset + 1);
+        }
+    }
+
+    /// <summary>The generation in use is the highest in the file: what an earlier use left behind is lower. Zeros before it: the file was free.</summary>
+    private static (long Generation, bool IsFree) NewestGeneration(IFileSystem files, string path, uint salt)
     {
         using var file = files.Open(path);
         long newest = 0;
-        var hasFirst = false;
-        ForEachGroup(file, salt, 0, group =>
-        {
-            if (group.Generation < newest)
-                return;
-            hasFirst = (hasFirst && group.Generation == newest) || group.Sequence == 1;
-            newest = group.Generation;
-        });
-        return (newest, hasFirst);
+        ForEachGroup(file, salt, 0, group => newest = Math.Max(newest, group.Generation));
+        var first = new byte[JournalFormat.Alignment];
+        file.Read(0, first);
+        return (newest, !first.AsSpan().ContainsAnyExcept((byte)0));
     }
 
     /// <summary>Looks at every place where a group may begin, also behind damaged ones.</summary>
@@ -85,7 +98,13 @@ internal static class JournalReader
         }
     }
 
-    private static void ReplayFile(IFileSystem files, string path, uint salt, long generation, JournalReplay replay)
+    /// <param name="Path">Of the file.</param>
+    /// <param name="Position">Where its last whole group ends.</param>
+    /// <param name="Groups">How many it has.</param>
+    private readonly record struct JournalEnd(string Path, long Position, long Groups);
+
+    private static JournalEnd ReplayFile(
+        IFileSystem files, string path, uint salt, long generation, JournalReplay replay, JournalEnd? before, LogFaults faults)
     {
         using var file = files.Open(path);
         var length = file.Length;
@@ -109,11 +128,16 @@ internal static class JournalReader
             var bytes = body.AsSpan(0, (int)group.Length);
             if (file.Read(position + JournalFormat.GroupHeaderBytes, bytes) < bytes.Length || !IsSound(bytes, group.Entries))
                 break;
+            // The file before has been gone on from, so all of it was flushed: none of it can be a torn tail.
+            if (sequence == 0 && before is { } end && end.Groups < group.Unflushed && !faults.TakeDamageForTorn)
+                throw new SegmentDamagedException(end.Path, end.Position, $"acknowledged group {end.Groups + 1} of the journal is broken, {group.Unflushed} there were");
             ReplayGroup(bytes, replay);
             sequence = group.Sequence;
             position = JournalFormat.Align(position + JournalFormat.GroupHeaderBytes + group.Length);
         }
-        RefuseDamage(file, salt, position, generation, sequence);
+        if (!faults.TakeDamageForTorn)
+            RefuseDamage(file, salt, position, generation, sequence);
+        return new JournalEnd(path, position, sequence);
     }
 
     private static bool IsSound(ReadOnlySpan<byte> bytes, int entries)

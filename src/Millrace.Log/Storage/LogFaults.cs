@@ -56,6 +56,12 @@ internal sealed record LogFaults
     /// <summary>A refused group stays at the end of a journal file that is gone on from.</summary>
     public bool LeaveRefused { get; init; }
 
+    /// <summary>A free journal file keeps its first group.</summary>
+    public bool LeaveFirst { get; init; }
+
+    /// <summary>A start takes every end of the journal for a torn tail.</summary>
+    public bool TakeDamageForTorn { get; init; }
+
     /// <summary>Reading does not check batches.</summary>
     public bool SkipReadCheck { get; init; }
 

@@ -20,6 +20,9 @@ internal sealed record LogStoreOptions
     /// <summary>Journal size after which a checkpoint is made.</summary>
     public long JournalBytes { get; init; } = 64 << 20;
 
+    /// <summary>Bytes of a journal from which it is worth a file of full length: who writes less keeps a small folder.</summary>
+    public long SpareFromBytes { get; init; } = 1 << 20;
+
     /// <summary>Memory for what is acknowledged, and in the journal, but not in its segment's file yet; 0: everything is written there at once.</summary>
     public long TailMemoryBytes { get; init; } = 24 << 20;
 
@@ -84,7 +87,7 @@ internal sealed partial class LogStore : IDisposable
             _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log) { Faults = options.Faults };
             var highest = Recover(journalFolder, out var replayed);
             _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1, options.JournalBytes + options.JournalBytes / 8) { Faults = options.Faults };
-            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes) { Faults = options.Faults, Inline = options.Inline }, log);
+            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes, options.SpareFromBytes) { Faults = options.Faults, Inline = options.Inline }, log);
             // What was replayed is made durable before anything new is, so that the old generations are free.
             foreach (var partition in AllPartitions())
             {
@@ -95,6 +98,7 @@ internal sealed partial class LogStore : IDisposable
             _checkpointer.Wait();
             if (!_checkpointer.IsIdle || _checkpointer.Postponed)
                 throw new IOException($"the log in {options.Folder} could not save its first checkpoint; make room on the disk and start again");
+            _journal.FreeFound();
             if (!options.Inline)
                 Committer.Start();
         }
@@ -350,6 +354,7 @@ internal sealed partial class LogStore : IDisposable
         var checkpoint = Checkpoint.Load(_files, _options.Folder);
         var known = (checkpoint?.Partitions ?? []).ToDictionary(p => (p.TopicId, p.Partition));
         var touched = new HashSet<Partition>();
+        var held = checkpoint is null ? JournalReader.Held(_files, journalFolder, _cluster.Salt, _options.Faults) : [];
         foreach (var name in _files.ListFolders(_topicsFolder))
         {
             var folder = Path.Combine(_topicsFolder, name);
@@ -376,15 +381,13 @@ internal sealed partial class LogStore : IDisposable
                 {
                     touched.Add(partition);
                     if (checkpoint is null)
-                        partition.Rebuild();
+                        partition.Rebuild(held.GetValueOrDefault((topic.Id, partition.Index)));
                     else
                         partition.Discard();
                 }
             }
         }
-        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay);
-        foreach (var partition in touched)
-            partition.CheckRebuilt();
+        var highest = JournalReader.Replay(_files, journalFolder, _cluster.Salt, checkpoint?.ReplayFrom ?? 0, Replay, _options.Faults);
         replayed = touched;
         return Math.Max(highest, (checkpoint?.ReplayFrom ?? 1) - 1);
 

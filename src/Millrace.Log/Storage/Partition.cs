@@ -25,9 +25,6 @@ internal sealed class Partition : IDisposable
     private long _pendingBytes;
     private long _unflushed;
     private long _countedSince = -1;
-    private long _rebuiltFloor;
-    private string? _rebuiltPath;
-    private long _rebuiltPosition;
 
     /// <param name="files">Where the data are.</param>
     /// <param name="folder">Exists.</param>
@@ -381,10 +378,12 @@ internal sealed class Partition : IDisposable
     }
 
     /// <summary>
-    /// Opener: there is no checkpoint, so everything is built from the segments, checking each batch. Behind a torn place only the journal
-    /// can go on; <see cref="CheckRebuilt"/> sees whether it did.
+    /// Opener: there is no checkpoint, so everything is built from the segments, checking each batch. Behind a broken place only the journal can go
+    /// on, and what stands there is cut only when it does.
     /// </summary>
-    public void Rebuild()
+    /// <param name="journal">The offsets that the journal holds of this partition.</param>
+    /// <exception cref="SegmentDamagedException">Records behind a broken place are not in the journal: nothing was cut.</exception>
+    public void Rebuild((long From, long End) journal)
     {
         _segments.Distrust();
         var segments = _segments.All;
@@ -394,28 +393,21 @@ internal sealed class Partition : IDisposable
         {
             var isLast = i == segments.Length - 1;
             _nextOffset = Math.Max(_nextOffset, segments[i].BaseOffset);
-            var sound = SegmentRebuild.Run(segments[i], NoteReplayed);
+            var sound = SegmentRebuild.Run(segments[i], NoteReplayed, out var behind);
             var whole = sound == segments[i].Written;
+            if (whole && (sound > 0 || isLast))
+                continue;
+            var floor = isLast ? behind : Math.Max(behind, segments[^1].BaseOffset);
+            // What was acknowledged is durable here or in the journal, which has no gaps. It may end before what a torn write has left here.
+            if (floor > _nextOffset && (journal.End == 0 || journal.From > _nextOffset))
+                throw new SegmentDamagedException(segments[i].Path, sound, $"the batch that should begin with offset {_nextOffset} or later is broken, and not in the journal");
             if (!whole)
                 _segments.Cut(segments[i], sound);
-            if (isLast || (whole && sound > 0))
-                continue;
-            _rebuiltFloor = segments[^1].BaseOffset;
-            _rebuiltPath = segments[i].Path;
-            _rebuiltPosition = segments[i].Written;
             for (var later = i + 1; later < segments.Length; later++)
                 _segments.Drop(segments[later]);
             break;
         }
         _highWatermark = _nextOffset;
-    }
-
-    /// <summary>Opener: after the journal has been replayed on a rebuilt partition.</summary>
-    /// <exception cref="SegmentDamagedException">Records behind a damaged place are neither in the journal.</exception>
-    public void CheckRebuilt()
-    {
-        if (_nextOffset < _rebuiltFloor)
-            throw new SegmentDamagedException(_rebuiltPath!, _rebuiltPosition, $"offsets {_nextOffset} to {_rebuiltFloor} cannot be read back");
     }
 
     /// <summary>Opener: a batch of the journal that the segments may lack.</summary>

@@ -6,17 +6,20 @@ namespace Millrace.Log.Storage;
 internal delegate void BatchSeen(RecordBatch batch);
 
 /// <summary>
-/// Reads a whole segment when no checkpoint speaks for it. A batch that is not whole or not sound ends it, as a torn write does, unless
-/// sound batches follow: then it is damage.
+/// Reads a whole segment when no checkpoint speaks for it. A batch that is not whole or not sound ends it. Sound ones may follow: a power failure
+/// has torn what was not flushed, and then the journal has it, or it is damage.
 /// </summary>
 internal static class SegmentRebuild
 {
     private const int ChunkBytes = 1 << 20;
 
+    /// <param name="segment">Is not changed.</param>
+    /// <param name="seen">Told of each sound batch.</param>
+    /// <param name="behind">The offset behind the last sound batch that stands behind a broken one; 0 when none does.</param>
     /// <returns>Bytes of sound batches; what is behind them is to be cut.</returns>
-    /// <exception cref="SegmentDamagedException">A batch in the middle is broken.</exception>
-    public static long Run(Segment segment, BatchSeen seen)
+    public static long Run(Segment segment, BatchSeen seen, out long behind)
     {
+        behind = 0;
         long position = 0;
         var expected = segment.BaseOffset;
         var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytes);
@@ -44,8 +47,7 @@ internal static class SegmentRebuild
                     buffer = ArrayPool<byte>.Shared.Rent(whole);
                     continue;
                 }
-                if (SoundBatchBehind(segment, position, length, expected))
-                    throw new SegmentDamagedException(segment.Path, position, $"the batch that should begin with offset {expected} or later is broken");
+                behind = EndOfSoundBehind(segment, position, length, expected);
                 return position;
             }
             return position;
@@ -66,9 +68,10 @@ internal static class SegmentRebuild
         return PlaceCheck.Holds(bytes) && batch.BaseOffset >= expected && batch.LastOffsetDelta >= 0 && batch.Crc == batch.ComputeCrc();
     }
 
-    /// <summary>Looks behind the broken batch for a sound one.</summary>
-    private static bool SoundBatchBehind(Segment segment, long position, long length, long expected)
+    /// <summary>Looks behind the broken batch for sound ones.</summary>
+    private static long EndOfSoundBehind(Segment segment, long position, long length, long expected)
     {
+        long end = 0;
         using var scanner = new BatchScanner(segment, position, length);
         while (scanner.MoveNext())
         {
@@ -76,9 +79,9 @@ internal static class SegmentRebuild
                 continue;
             var bytes = new byte[scanner.Header.TotalBytes];
             segment.Read(scanner.Position, bytes);
-            if (TryTake(bytes, expected, out _))
-                return true;
+            if (TryTake(bytes, expected, out var batch))
+                end = Math.Max(end, batch.LastOffset + 1);
         }
-        return false;
+        return end;
     }
 }

@@ -55,8 +55,11 @@ internal sealed record LogPlan
     /// <summary>The longest that a flush takes.</summary>
     public int SlowFlushMillis { get; init; }
 
-    /// <summary>Bits flip in segments and checkpoints.</summary>
+    /// <summary>Bits flip in segments, checkpoints and journal files.</summary>
     public bool Rot { get; init; }
+
+    /// <summary>Checkpoints are moved away while the process is.</summary>
+    public bool LosesCheckpoints { get; init; }
 
     /// <summary>Transactions are begun by producers that vanish.</summary>
     public bool Ghosts { get; init; }

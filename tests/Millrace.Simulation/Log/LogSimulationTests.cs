@@ -25,6 +25,8 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
         ["remember refused"] = (new LogFaults { RememberRefused = true }, 200, p => p with { FullDisk = true, Pipelines = 2 }),
         ["keep refused"] = (new LogFaults { KeepRefused = true }, 400, p => p with { FullDisk = true, PowerFailures = 0.3 }),
         ["leave refused"] = (new LogFaults { LeaveRefused = true }, 200, p => p with { FullDisk = true, FullEach = 12, PowerFailures = 0, JournalBytes = 12_000, TailBytes = 0, Pipelines = 2, Lives = 8 }),
+        ["leave first"] = (new LogFaults { LeaveFirst = true }, 400, p => p with { LosesCheckpoints = true, JournalBytes = 3_000, TailBytes = 0, Lives = 8 }),
+        ["take damage for torn"] = (new LogFaults { TakeDamageForTorn = true }, 100, p => p with { Rot = true }),
         ["skip read check"] = (new LogFaults { SkipReadCheck = true }, 50, p => p with { Rot = true }),
         ["stop at damage"] = (new LogFaults { StopAtDamage = true }, 100, p => p with { Rot = true }),
         ["answer duplicates at once"] = (new LogFaults { AnswerDuplicateAtOnce = true }, 200, p => p with { Pipelines = 3 }),
@@ -48,7 +50,7 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
     {
         var watch = Stopwatch.StartNew();
         var runs = 0;
-        long acknowledged = 0, committed = 0;
+        long acknowledged = 0, committed = 0, refusals = 0;
         for (var seed = Seeds.First; Seeds.For is { } wanted ? watch.Elapsed < wanted : runs < (Seeds.IsChosen ? 1 : 150); seed++, runs++)
         {
             var log = new SimulatedLog(LogPlan.Draw(seed));
@@ -56,8 +58,9 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
             Assert.True(log.Violation is null, $"{log.Violation}\n{LogPlan.Draw(seed)}\nrepeat with: ./millrace test --simulation log --seed {seed}");
             acknowledged += log.Acknowledged;
             committed += log.Committed;
+            refusals += log.Refusals;
         }
-        var summary = $"{runs} runs from seed {Seeds.First} in {watch.Elapsed.TotalSeconds:F1} s: {acknowledged} records acknowledged, {committed} transactions committed";
+        var summary = $"{runs} runs from seed {Seeds.First} in {watch.Elapsed.TotalSeconds:F1} s: {acknowledged} records acknowledged, {committed} transactions committed, {refusals} starts refused for flipped bits";
         output.WriteLine(summary);
         Console.WriteLine(summary);
         Assert.True(Seeds.IsChosen || (acknowledged > 0 && committed > 0));

@@ -68,6 +68,9 @@ internal sealed class SimulatedLog
 
     public int Acknowledged => _producers.Sum(p => p.Acknowledged.Count) + _pipelines.Sum(p => p.Acknowledged);
 
+    /// <summary>Starts that damage was told to.</summary>
+    public int Refusals { get; private set; }
+
     public List<SimulatedMember> Members { get; } = [];
 
     public BrokerContext Context { get; private set; } = null!;
@@ -95,7 +98,7 @@ internal sealed class SimulatedLog
         try
         {
             for (var life = 0; life < _plan.Lives && Violation is null; life++)
-                Live();
+                Live(life);
             if (Violation is null)
                 LastLife();
         }
@@ -117,7 +120,7 @@ internal sealed class SimulatedLog
 
     public void Violate(string what) => Violation ??= what;
 
-    private void Live()
+    private void Live(int life)
     {
         // Some power failures hit recovery itself, most what comes after.
         var isPowerFailure = _random.NextDouble() < _plan.PowerFailures;
@@ -125,8 +128,10 @@ internal sealed class SimulatedLog
         {
             Flushing = () => _time.Pass(_plan.SlowFlushMillis > 0 ? _random.Next(_plan.SlowFlushMillis) : 0),
         };
-        if (_plan.Rot)
+        if (_plan.Rot && life > 0 && !_full)
             RotBetweenLives();
+        if (_plan.LosesCheckpoints && life > 0 && !_full && _random.Next(3) == 0)
+            LoseCheckpoint();
         if (_random.NextDouble() < _plan.FailedFlush)
             _disk.FailFlush("", _random.Next(1, 60));
         try
@@ -241,31 +246,82 @@ internal sealed class SimulatedLog
     /// <summary>Bits flip while the process is away: an index is made again, a damaged checkpoint is told by name.</summary>
     private void RotBetweenLives()
     {
-        const string checkpoint = "/data/log/checkpoint";
-        if (_random.Next(3) != 0 || !_disk.FileExists(checkpoint))
-            return;
-        long length;
-        using (var file = _disk.Open(checkpoint))
-            length = file.Length;
-        var (at, bit) = (_random.NextInt64(length), _random.Next(8));
-        _disk.FlipBit(checkpoint, at, bit);
+        if (_random.Next(3) == 0 && _disk.FileExists(Checkpoint))
+        {
+            long length;
+            using (var file = _disk.Open(Checkpoint))
+                length = file.Length;
+            var (at, bit) = (_random.NextInt64(length), _random.Next(8));
+            if (IsTaken(Checkpoint, at, bit))
+                Violate($"a checkpoint with a flipped bit {bit} at byte {at} was taken");
+        }
+        if (_random.Next(2) == 0 && JournalRot.Draw("/data/log", _disk, _random) is { } place)
+            IsTaken(place.Path, place.At, _random.Next(8));
+    }
+
+    /// <summary>
+    /// Flips a bit and opens. Refused: by the name of the file, and the bit is flipped back. Taken: it stays, and all must be there in the end.
+    /// </summary>
+    private bool IsTaken(string path, long at, int bit)
+    {
+        _disk.FlipBit(path, at, bit);
         try
         {
             Open(new CrashingFileSystem(_disk));
-            Violate($"a checkpoint with a flipped bit {bit} at byte {at} was taken");
+            Store.Abandon();
+            return true;
         }
-        catch (IOException damage)
+        catch (Exception damage) when (damage is IOException or InvalidDataException)
         {
-            if (!damage.Message.Contains(checkpoint, StringComparison.Ordinal))
-                Violate("a damaged checkpoint is not told by name: " + damage.Message);
+            if (damage.Message.Contains(path, StringComparison.Ordinal))
+                Refusals++;
+            else if (_plan.FailedFlush == 0)
+                Violate($"{path} with a flipped bit {bit} at byte {at} is not told by name: {damage.Message}");
         }
-        catch (InvalidDataException damage)
-        {
-            if (!damage.Message.Contains(checkpoint, StringComparison.Ordinal))
-                Violate("a damaged checkpoint is not told by name: " + damage.Message);
-        }
-        _disk.FlipBit(checkpoint, at, bit);
+        _disk.FlipBit(path, at, bit);
+        return false;
     }
+
+    /// <summary>
+    /// It was damaged, say, and has been moved away, as its message advises. A segment that was being written when the power failed may not be told
+    /// from a damaged one without it: that is refused, and the checkpoint is put back.
+    /// </summary>
+    private void LoseCheckpoint()
+    {
+        if (!_disk.FileExists(Checkpoint))
+            return;
+        byte[] bytes;
+        using (var file = _disk.Open(Checkpoint))
+        {
+            bytes = new byte[file.Length];
+            file.Read(0, bytes);
+        }
+        _disk.DeleteFile(Checkpoint);
+        _disk.FlushFolder("/data/log");
+        try
+        {
+            Open(new CrashingFileSystem(_disk));
+            Store.Abandon();
+            return;
+        }
+        catch (SegmentDamagedException damage) when (damage.Message.Contains("and not in the journal", StringComparison.Ordinal))
+        {
+            Refusals++;
+        }
+        catch (IOException) when (_plan.FailedFlush > 0)
+        {
+            // A flush that was to fail, before there is a checkpoint again.
+        }
+        using (var file = _disk.Open(Checkpoint, create: true))
+        {
+            file.SetLength(0);
+            file.Write(0, bytes);
+            file.Flush();
+        }
+        _disk.FlushFolder("/data/log");
+    }
+
+    private const string Checkpoint = "/data/log/checkpoint";
 
     private const int DayMillis = 86_400_000;
 
@@ -285,7 +341,7 @@ internal sealed class SimulatedLog
         Store = LogStore.Open(
             new LogStoreOptions
             {
-                Folder = "/data/log", Files = files, Inline = true, JournalBytes = _plan.JournalBytes, TailBytes = _plan.TailBytes ?? _plan.JournalBytes / 4, Faults = _plan.Faults,
+                Folder = "/data/log", Files = files, Inline = true, JournalBytes = _plan.JournalBytes, SpareFromBytes = _plan.JournalBytes / 3, TailBytes = _plan.TailBytes ?? _plan.JournalBytes / 4, Faults = _plan.Faults,
                 TopicDefaults = new Dictionary<string, string> { ["segment.bytes"] = "4096", ["retention.ms"] = "-1" },
                 NewId = () =>
                 {

@@ -68,7 +68,7 @@ public sealed class MessageTests(ITestOutputHelper output)
                 var outcome = outcomeOf(damaged, version, flexible);
                 Assert.True(outcome is null or nameof(WireFormatException), $"{name}: {outcome} for {Convert.ToHexString(damaged)}");
                 // The largest object of one byte of input is an item of an array with its own empty arrays.
-                memory.End(damaged.Length, each: 100, besides: 16 << 10, () => $"{name}: {Convert.ToHexString(damaged)}");
+                memory.End(damaged.Length, each: 200, besides: 32 << 10, () => $"{name}: {Convert.ToHexString(damaged)}");
                 (read, refused) = outcome is null ? (read + 1, refused) : (read, refused + 1);
             }
         }

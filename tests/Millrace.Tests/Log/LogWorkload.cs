@@ -55,6 +55,7 @@ internal sealed class LogWorkload(int seed)
             Files = files,
             Inline = true,
             JournalBytes = 6_000,
+            SpareFromBytes = 2_000,
             TailBytes = 1_500,
             TopicDefaults = new Dictionary<string, string> { ["segment.bytes"] = "4096" },
         },
