@@ -392,6 +392,13 @@ internal sealed class Partition : IDisposable
         for (var i = 0; i < segments.Length; i++)
         {
             var isLast = i == segments.Length - 1;
+            // Compaction leaves gaps between segments; so does a power failure, at the end of one that was not flushed, and then the journal goes on there.
+            if (segments[i].BaseOffset > _nextOffset && journal.End > _nextOffset && journal.From <= _nextOffset)
+            {
+                for (var later = i; later < segments.Length; later++)
+                    _segments.Drop(segments[later]);
+                break;
+            }
             _nextOffset = Math.Max(_nextOffset, segments[i].BaseOffset);
             var sound = SegmentRebuild.Run(segments[i], NoteReplayed, out var behind);
             var whole = sound == segments[i].Written;
