@@ -48,7 +48,7 @@ public static unsafe class JsonSchemaSampler
         document = null!;
         try
         {
-            document = JsonDocument.Parse(record);
+            document = JsonDocument.Parse(record[(record.Length - JsonFrame.Strip(record.Span).Length)..]);
             if (document.RootElement.ValueKind == JsonValueKind.Object)
                 return true;
             document.Dispose();

@@ -9,10 +9,11 @@ namespace Millrace.Pipelines.Generation;
 /// <summary>A topic that lands in an Iceberg table by itself: the job that does it, as a pipeline file like any other.</summary>
 /// <param name="Table"><c>namespace.table</c>.</param>
 /// <param name="CommitEvery">Snapshots are made at most so often.</param>
-/// <param name="Avro">Its records are Avro of a registered schema; else JSON objects, whose columns are sampled.</param>
-/// <param name="Columns">Of an Avro topic: the fields of its subject's newest version, so that a newer one makes another file; null leaves them to lint.</param>
+/// <param name="Avro">Its records are Avro of a registered schema; else JSON objects, whose columns are sampled when no schema is registered.</param>
+/// <param name="Columns">The fields of its subject's newest version, so that a newer one makes another file; null leaves them to lint.</param>
+/// <param name="Closed">Of a JSON topic with such columns: records with further fields are bad.</param>
 /// <param name="Brokers">Where the topic is; null is the default of pipelines.</param>
-public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery, bool Avro, string? Brokers = null, Schema? Columns = null)
+public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery, bool Avro, string? Brokers = null, Schema? Columns = null, bool Closed = false)
 {
     /// <summary>What the files of such jobs are called, with the topic behind it.</summary>
     public const string FilePrefix = "topic setting of ";
@@ -46,7 +47,9 @@ public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery
             yaml.Append($", brokers: \"{Brokers}\"");
         if (Columns is not null)
             yaml.Append(", schema: {").AppendJoin(", ", Columns.Fields.Select(f => $"\"{f.Name}\": \"{f.Type.SqlName.ToLowerInvariant()}\"")).Append('}');
-        yaml.Append(CultureInfo.InvariantCulture, $"}}\nsinks:\n  {name}: \"iceberg:{Table}?commit={Math.Max(1, (long)CommitEvery.TotalSeconds)}s{(Avro ? "&evolve=true" : "")}\"\n");
+        if (Columns is not null && !Avro)
+            yaml.Append($", unknown: {(Closed ? "quarantine" : "ignore")}");
+        yaml.Append(CultureInfo.InvariantCulture, $"}}\nsinks:\n  {name}: \"iceberg:{Table}?commit={Math.Max(1, (long)CommitEvery.TotalSeconds)}s{(Avro || Columns is not null ? "&evolve=true" : "")}\"\n");
         return yaml.ToString();
     }
 }

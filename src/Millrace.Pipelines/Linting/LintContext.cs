@@ -1,4 +1,5 @@
 using Millrace.Columnar;
+using Millrace.Iceberg.Metadata;
 using Millrace.Schemas;
 using Millrace.Streams.Plans;
 
@@ -21,6 +22,9 @@ public sealed record LintContext
 
     /// <summary>Reads the newest version of a subject; null when offline.</summary>
     public Func<SubjectAddress, SubjectSample>? Subjects { get; init; }
+
+    /// <summary>A table as it is, by namespace and name; null when there is none or it cannot be read. Null: tables are not looked at.</summary>
+    public Func<string, string, TableMetadata?>? Tables { get; init; }
 
     /// <summary>Columns found by an earlier sampling and kept with the job, by source.</summary>
     public IReadOnlyDictionary<string, Schema> KnownSchemas { get; init; } = new Dictionary<string, Schema>();

@@ -3,6 +3,7 @@ using Millrace.Columnar.Avro;
 using Millrace.Pipelines.Files;
 using Millrace.Pipelines.Language;
 using Millrace.Streams.Plans;
+using Millrace.Streams.Sinks;
 using Millrace.Streams.Sql;
 
 namespace Millrace.Pipelines.Linting;
@@ -84,7 +85,10 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
                 to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "no-key", $"'{output}' gives one row for each group and window, and this sink does not say which columns identify it",
                 $"iceberg:{endpoint.Path}?key={columns}");
         }
-        return new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit) { Upkeep = upkeep, Evolve = evolve };
+        var sink = new IcebergSinkPlan(output, string.Join('.', parts[..^1]), parts[^1], WithoutNulls(output, key, to, outputs), commit) { Upkeep = upkeep, Evolve = evolve };
+        if (outputs.ColumnsOf(output) is { } rows && context.Tables?.Invoke(sink.Namespace, sink.Table) is { } table && TableFit.Fault(table, rows, evolve) is var (reason, hint))
+            faults.Error(to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "table-columns", $"{endpoint.Path} cannot take the rows of '{output}': {reason}", hint, $"./millrace table show {endpoint.Path}");
+        return sink;
     }
 
     private TimeSpan? LintKeep(Settings settings, SinkEntry entry, TimeSpan commit)

@@ -113,37 +113,24 @@ internal sealed class IcebergTablePort(FolderCatalog catalog, IcebergSinkPlan pl
     /// <exception cref="InvalidDataException">The table cannot take the rows, whatever is tried.</exception>
     private void Fit(Table table)
     {
-        if (plan.Evolve)
+        Refuse(table);
+        if (!plan.Evolve)
+            return;
+        try
         {
-            try
-            {
-                SchemaEvolution.Evolve(table, schema);
-            }
-            catch (IcebergException error) when (error is not CommitConflictException)
-            {
-                throw new InvalidDataException($"table {_ident} cannot evolve: {error.Message}; write to another table, or cast the column in SQL", error);
-            }
+            SchemaEvolution.Evolve(table, schema);
         }
-        CheckColumns(table);
+        catch (IcebergException error) when (error is not CommitConflictException)
+        {
+            // Another writer changed it meanwhile.
+            Refuse(catalog.LoadTable(_ident));
+            throw;
+        }
     }
 
-    /// <exception cref="InvalidDataException">The table cannot take the rows, whatever is tried.</exception>
-    private void CheckColumns(Table table)
+    private void Refuse(Table table)
     {
-        var columns = table.Metadata.Schema.Fields;
-        foreach (var field in schema.Fields)
-        {
-            if (!columns.Any(c => c.Name == field.Name))
-            {
-                throw new InvalidDataException(
-                    $"table {_ident} has no column '{field.Name}' (it has {string.Join(", ", columns.Select(c => c.Name))}); "
-                    + "add it to the table, leave it out of the query, or write to another table");
-            }
-        }
-        foreach (var column in columns)
-        {
-            if (column.Required && schema.IndexOf(column.Name) < 0)
-                throw new InvalidDataException($"table {_ident} requires the column '{column.Name}', which the rows do not have; select it in the query");
-        }
+        if (TableFit.Fault(table.Metadata, schema, plan.Evolve) is var (reason, hint))
+            throw new InvalidDataException($"table {_ident}: {reason}; {hint}");
     }
 }

@@ -42,7 +42,7 @@ internal static class RowDecoder
     public static IRowDecoder Of(SourcePlan plan, ClientLogins logins) => plan.Format == RecordFormat.Avro ? new AvroRows(plan, logins) : new JsonRows(plan);
 }
 
-/// <summary>JSON objects.</summary>
+/// <summary>JSON objects, also in the frame of Confluent's serializers.</summary>
 internal sealed class JsonRows(SourcePlan plan) : IRowDecoder
 {
     private readonly JsonColumnDecoder _decoder = new(
@@ -53,6 +53,7 @@ internal sealed class JsonRows(SourcePlan plan) : IRowDecoder
     public bool TryDecode(ReadOnlySpan<byte> record, out RowFault fault)
     {
         fault = default;
+        record = JsonFrame.Strip(record);
         if (_decoder.TryDecode(record, out var error))
             return true;
         fault = new RowFault(RuleOf(error), _decoder.Render(error, record));

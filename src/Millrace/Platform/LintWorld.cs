@@ -1,3 +1,5 @@
+using Millrace.Iceberg.Catalogs;
+using Millrace.Iceberg.Metadata;
 using Millrace.Host.Settings;
 using Millrace.Kafka.Clients;
 using Millrace.Pipelines.Linting;
@@ -32,6 +34,20 @@ internal static class LintWorld
         catch (RegistryUnreachableException problem)
         {
             return new SubjectSample(null, problem.Message, Unreachable: true);
+        }
+    }
+
+    /// <summary>A table as it is; null when there is none. One that cannot be read is told of by the job that writes to it.</summary>
+    public static TableMetadata? Table(FolderCatalog catalog, string space, string table)
+    {
+        try
+        {
+            var ident = new TableIdent(Namespace.Parse(space), table);
+            return catalog.TableExists(ident) ? catalog.LoadTable(ident).Metadata : null;
+        }
+        catch (IOException)
+        {
+            return null;
         }
     }
 

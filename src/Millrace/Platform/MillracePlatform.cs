@@ -212,7 +212,10 @@ internal sealed class MillracePlatform : IAsyncDisposable
             new JobServiceOptions
             {
                 DataFolder = settings.Data,
-                Context = () => Context(settings, logins, time) with { Registry = settings.Registry ?? new Uri(Console ?? settings.HttpAddress, "/schema-registry") },
+                Context = () => Context(settings, logins, time) with
+                {
+                    Registry = settings.Registry ?? new Uri(Console ?? settings.HttpAddress, "/schema-registry"), Tables = (space, table) => LintWorld.Table(catalog, space, table),
+                },
                 ForgetState = job =>
                 {
                     if (Directory.Exists(StateFolder(job)))

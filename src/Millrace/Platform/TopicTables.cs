@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Millrace.Columnar;
 using Millrace.Columnar.Avro;
+using Millrace.Columnar.Json;
 using Millrace.Iceberg;
 using Millrace.Iceberg.Catalogs;
 using Millrace.Iceberg.Schemas;
@@ -24,7 +25,7 @@ internal sealed partial class TopicTables : IAsyncDisposable
     private readonly SchemaRegistry _schemas;
     private readonly string? _brokers;
     private readonly FolderCatalog _catalog;
-    private readonly Dictionary<string, (int Id, Schema Columns)> _columns = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (int Id, Schema Columns, bool Closed)> _columns = new(StringComparer.Ordinal);
     private readonly ILogger _log;
     private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _stopping = new();
@@ -119,15 +120,20 @@ internal sealed partial class TopicTables : IAsyncDisposable
         {
             var subject = setting.Topic + "-value";
             var newest = _schemas.Version(subject, null);
-            if (newest.Content.Type != SchemaType.Avro)
+            if (newest.Content.Type is not (SchemaType.Avro or SchemaType.Json))
                 return table;
             // Looked at each second: the same version gives the same columns.
             if (!_columns.TryGetValue(subject, out var known) || known.Id != newest.Id)
-                _columns[subject] = known = (newest.Id, AvroTypes.ColumnsOf(AvroSchema.Parse(newest.Content.Text, _schemas.Referenced(newest))));
-            return table with { Avro = true, Columns = known.Columns };
+                _columns[subject] = known = ColumnsOf(newest);
+            return table with { Avro = newest.Content.Type == SchemaType.Avro, Columns = known.Columns, Closed = known.Closed };
         }
         catch (RegistryException)
         {
+            return table;
+        }
+        catch (InvalidDataException)
+        {
+            // A JSON Schema that says nothing of columns: they are sampled.
             return table;
         }
         catch (AvroException)
@@ -135,6 +141,14 @@ internal sealed partial class TopicTables : IAsyncDisposable
             // No record: lint tells it.
             return table with { Avro = true };
         }
+    }
+
+    private (int Id, Schema Columns, bool Closed) ColumnsOf(RegisteredSchema newest)
+    {
+        if (newest.Content.Type == SchemaType.Avro)
+            return (newest.Id, AvroTypes.ColumnsOf(AvroSchema.Parse(newest.Content.Text, _schemas.Referenced(newest))), false);
+        var (columns, closed) = JsonSchemaColumns.Of(newest.Content.Text);
+        return (newest.Id, columns, closed);
     }
 
     /// <summary>Why the table cannot come to take these columns, or null. The job that runs goes on with those that it has.</summary>

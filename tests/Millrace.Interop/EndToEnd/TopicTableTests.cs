@@ -82,9 +82,42 @@ public sealed class TopicTableTests : PlatformTests
         Assert.Equal("0", all[0]!.ToString());
     }
 
-    private async Task RegisterAsync(string subject, string schema)
+    [Fact]
+    public async Task The_table_of_a_JSON_topic_evolves_with_its_registered_schema_across_kill_9_and_one_that_does_not_fit_is_refused()
     {
-        var file = Path.Combine(Folder, "schema.avsc");
+        const string subject = "visits-value";
+        await RegisterAsync(subject, """{"type":"object","properties":{"id":{"type":"integer","format":"int32"},"share":{"type":"number","format":"float"}}}""", "schema.json");
+        await Platform.DoAsync("topic", "create", "visits", "--partitions", "2", "--iceberg", "web.visits", "--set", "millrace.iceberg.commit.ms=1000");
+        await SendLinesAsync("visits", Enumerable.Range(0, 100).Select(i => $$"""{"id": {{i}}, "share": 0.5, "unknown": 1}"""));
+        await CountAsync("web.visits", 100);
+        // Wider, and a field more: registered while the job runs.
+        await RegisterAsync(subject, """{"type":"object","properties":{"id":{"type":"integer"},"share":{"type":"number"},"page":{"type":["null","string"]}}}""", "schema.json");
+        await UntilAsync(async () => (await Platform.DoAsync("table", "show", "web.visits", "--json")).Output.Contains("page", StringComparison.Ordinal), "the table has the new column");
+        await SendLinesAsync("visits", Enumerable.Range(100, 50).Select(i => $$"""{"id": {{i + 5_000_000_000}}, "share": 1e300, "page": "/a"}"""));
+        await Platform.KillAsync();
+        await Platform.StartAsync(CancellationToken.None);
+        await SendLinesAsync("visits", Enumerable.Range(150, 50).Select(i => $$"""{"id": {{i}}, "page": null}"""));
+        await CountAsync("web.visits", 200);
+        var row = (await Platform.SqlAsync("SELECT count(DISTINCT id), max(id), max(share), count(page) FROM web.visits", CancellationToken.None))[0]!;
+        Assert.Equal(("200", "5000000149", 1e300, "50"), (row[0]!.ToString(), row[1]!.ToString(), row[2]!.GetValue<double>(), row[3]!.ToString()));
+        // A type that no column can become: the running job goes on with what it has, and the log says why.
+        using (var http = new HttpClient { BaseAddress = Platform.Address })
+        {
+            using var body = new StringContent("{\"compatibility\": \"NONE\"}", System.Text.Encoding.UTF8, "application/json");
+            (await http.PutAsync("/config/" + subject, body)).EnsureSuccessStatusCode();
+        }
+        await RegisterAsync(subject, """{"type":"object","properties":{"id":{"type":"string"}}}""", "schema.json");
+        await UntilAsync(() => Task.FromResult(Platform.Errors.Contains("column 'id' is long in the table and string in the rows", StringComparison.Ordinal)), "the misfit is told");
+        await SendLinesAsync("visits", ["""{"id": 7000, "page": "/b"}"""]);
+        await CountAsync("web.visits", 201);
+    }
+
+    private async Task SendLinesAsync(string topic, IEnumerable<string> lines) =>
+        Assert.Equal(0, (await Platform.CommandAsync(["topic", "produce", topic], string.Concat(lines.Select(l => l + "\n")))).Code);
+
+    private async Task RegisterAsync(string subject, string schema, string name = "schema.avsc")
+    {
+        var file = Path.Combine(Folder, name);
         await File.WriteAllTextAsync(file, schema);
         await Platform.DoAsync("schema", "register", subject, file);
     }

@@ -95,6 +95,33 @@ public sealed class JobServiceTests : IDisposable
     }
 
     [Fact]
+    public async Task Columns_that_the_table_cannot_take_are_refused_at_the_sink_and_the_job_goes_on()
+    {
+        const string raw = """
+            pipeline: raw
+            sources:
+              orders: {from: "kafka:orders", schema: {id: integer, amount: real}}
+            sinks:
+              orders: "iceberg:sales.orders?evolve=true"
+            """;
+        using var warehouse = new Millrace.Tests.Iceberg.Warehouse();
+        var ident = Millrace.Tests.Iceberg.TestTables.Orders;
+        var table = warehouse.Catalog.CreateTable(ident, Millrace.Iceberg.Schemas.IcebergSchema.From(new Schema(new Field("id", DataType.Int32), new Field("amount", new DataType(TypeKind.Float32))), []));
+        await using var jobs = Open(context: new LintContext { Tables = (space, name) => (space, name) == ("sales", "orders") ? table.Metadata : null });
+        Assert.IsType<SubmitResult.Accepted>(await jobs.SubmitAsync(raw, "raw.yaml", default));
+        var refused = Assert.IsType<SubmitResult.Refused>(await jobs.SubmitAsync(raw.Replace("integer", "varchar", StringComparison.Ordinal), "raw.yaml", default));
+        var fault = Assert.Single(refused.Diagnostics, d => d.Severity == Severity.Error);
+        Assert.Equal(("table-columns", 5, 20), (fault.Code, fault.Line, fault.Column));
+        Assert.Contains("column 'id' is int in the table and string in the rows", fault.Message, StringComparison.Ordinal);
+        Assert.Equal((JobState.Running, 1), (jobs.Find("raw")!.State, _engine.Started.Count));
+        Assert.False(_engine.Started[0].Stopped);
+        var wider = raw.Replace("integer", "bigint", StringComparison.Ordinal).Replace("real", "double, page: varchar", StringComparison.Ordinal);
+        Assert.IsType<SubmitResult.Accepted>(await jobs.SubmitAsync(wider, "raw.yaml", default));
+        var strict = Assert.IsType<SubmitResult.Refused>(await jobs.SubmitAsync(wider.Replace("?evolve=true", "", StringComparison.Ordinal), "raw.yaml", default));
+        Assert.Contains("evolve=true adds it", Assert.Single(strict.Diagnostics, d => d.Severity == Severity.Error).Hint, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_failed_pipeline_starts_again_after_growing_waits()
     {
         var time = new ManualTime();
@@ -179,7 +206,8 @@ public sealed class JobServiceTests : IDisposable
         Assert.Equal("there is no job 'cuonts'; did you mean 'counts'?", error.Message);
     }
 
-    private JobService Open(TimeProvider? time = null) => new(Options() with { Time = time ?? TimeProvider.System }, _engine.StartAsync);
+    private JobService Open(TimeProvider? time = null, LintContext? context = null) =>
+        new(Options() with { Time = time ?? TimeProvider.System, Context = () => context ?? new LintContext() }, _engine.StartAsync);
 
     private JobServiceOptions Options() => new() { DataFolder = _folder };
 
