@@ -10,7 +10,7 @@ export interface Source {
 }
 export interface Reason { reason: string; count: number }
 export interface Output { name: string; rows: number; openWindows: number; lateRows: number }
-export interface Sink { input: string; target: string; committed: number; pending: number; lastCommit: string | null; lastCommitAt: string | null }
+export interface Sink { input: string; target: string; committed: number; pending: number; refused: number; lastCommit: string | null; lastCommitAt: string | null }
 export interface Alert { name: string; firing: boolean; since: string | null; detail: string | null }
 export interface Checkpoint { id: number; at: string | null; tookMillis: number; bytes: number; balanced: boolean }
 export interface Latency { p50: number; p95: number; p99: number; max: number }

@@ -160,6 +160,7 @@ function Sinks(props: { job: string }) {
             { name: 'target', cell: (s) => s.target },
             { name: 'committed', right: true, cell: (s) => count(s.committed) },
             { name: 'pending', right: true, cell: (s) => count(s.pending) },
+            { name: 'refused', right: true, cell: (s) => count(s.refused) },
             { name: 'last commit', right: true, cell: (s) => ago(s.lastCommitAt, now()) },
           ]}
         />

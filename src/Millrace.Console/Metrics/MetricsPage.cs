@@ -75,6 +75,7 @@ internal sealed class MetricsPage(ConsoleServices services, EventHub hub, HttpMe
         {
             MetricSample Sample(double value) => MetricSample.Of(value, ("job", job), ("input", sink.Input), ("target", sink.Target));
             yield return MetricFamily.Counter("millrace_sink_rows_total", "Rows that a sink made visible.", Sample(sink.Committed));
+            yield return MetricFamily.Counter("millrace_sink_refused_rows_total", "Rows that a topic refused for good: its dead letters.", Sample(sink.Refused));
             yield return MetricFamily.Gauge("millrace_sink_pending_rows", "Rows that wait for a sink's next commit.", Sample(sink.Pending));
         }
     }

@@ -24,7 +24,7 @@ internal static class JobInfos
             job.Name, Text(status.State), status.Reason ?? job.Reason, priority, job.SubmittedAt,
             [.. status.Sources.Select(Of)],
             [.. status.Outputs.Select(o => new OutputInfo(o.Name, o.Rows, o.OpenWindows, o.LateRows))],
-            [.. status.Sinks.Select(s => new SinkInfo(s.Input, s.Target, s.Committed, s.Pending, s.LastCommit, s.LastCommitAt))],
+            [.. status.Sinks.Select(s => new SinkInfo(s.Input, s.Target, s.Committed, s.Pending, s.LastCommit, s.LastCommitAt, s.Refused))],
             [.. status.Alerts.Select(a => new AlertInfo(a.Name, a.Firing, a.Since, a.Detail))],
             new CheckpointInfo(
                 status.Checkpoint.Id, status.Checkpoint.At, Round(status.Checkpoint.Took.TotalMilliseconds), status.Checkpoint.Bytes,

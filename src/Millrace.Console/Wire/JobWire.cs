@@ -48,7 +48,8 @@ public sealed record SinkInfo(
     long Committed,
     long Pending,
     [property: Description("e.g. the Iceberg snapshot's id")] string? LastCommit,
-    DateTimeOffset? LastCommitAt);
+    DateTimeOffset? LastCommitAt,
+    [property: Description("rows that a topic refused for good, which are in its dead letter topic")] long Refused);
 
 public sealed record AlertInfo(string Name, bool Firing, DateTimeOffset? Since, string? Detail);
 

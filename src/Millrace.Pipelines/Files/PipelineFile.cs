@@ -152,6 +152,9 @@ public sealed record SinkEntry
 
     [FileField("subject", "avro: the subject under which the rows' schema is registered.", Default = "TOPIC-value")]
     public Text? Subject { get; init; }
+
+    [FileField("dead_letter", "topic, kafka: the topic of the sink's cluster that rows go to which the sink's topic refuses for good (too large, invalid).", Default = "TOPIC.dead", Example = "revenue.dead")]
+    public Text? DeadLetter { get; init; }
 }
 
 /// <summary>An alert: its condition, and who is told.</summary>

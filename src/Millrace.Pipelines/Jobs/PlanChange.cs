@@ -91,6 +91,7 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
         (IcebergSinkPlan a, IcebergSinkPlan b) when a.CommitEvery != b.CommitEvery => ("another commit time", false),
         (IcebergSinkPlan a, IcebergSinkPlan b) when a.Evolve != b.Evolve => (b.Evolve ? "its table evolves" : "its table stays as it is", false),
         (IcebergSinkPlan a, IcebergSinkPlan b) when a.Upkeep != b.Upkeep => ("other snapshots kept, or other file sizes", false),
+        (TopicSinkPlan a, TopicSinkPlan b) when a.DeadLetterTopic != b.DeadLetterTopic => ("another dead letter topic", false),
         (TopicSinkPlan a, TopicSinkPlan b) when a.Avro != b.Avro => ("another format or schema", false),
         (TopicSinkPlan a, TopicSinkPlan b) when a.Brokers != b.Brokers || !a.Key.SequenceEqual(b.Key) => ("other brokers or another key", false),
         _ => null,

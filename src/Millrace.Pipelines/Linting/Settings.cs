@@ -89,17 +89,20 @@ internal static class Places
     }
 
     /// <summary>Kafka's rule for topic names: letters, digits, '.', '_' and '-', at most 249.</summary>
-    public static bool CheckTopic(Endpoint endpoint, Text text, DiagnosticBag faults) => CheckTopic(endpoint.Path, endpoint.PathSpan.Offset, text, faults);
+    public static bool CheckTopic(Endpoint endpoint, Text text, DiagnosticBag faults) => CheckTopic(endpoint.Path, endpoint.PathSpan.Offset, text.At, faults);
 
     /// <summary>The same for a text that is a topic's name alone.</summary>
-    public static bool CheckTopic(Text text, DiagnosticBag faults) => CheckTopic(text.Value, 0, text, faults);
+    public static bool CheckTopic(Text text, DiagnosticBag faults) => CheckTopic(text.Value, 0, text.At, faults);
 
-    private static bool CheckTopic(string name, int offset, Text text, DiagnosticBag faults)
+    /// <summary>The same for a setting that is a topic's name alone.</summary>
+    public static bool CheckTopic(Setting setting, DiagnosticBag faults) => CheckTopic(setting.Value, 0, setting.At, faults);
+
+    private static bool CheckTopic(string name, int offset, Func<int, int, Place> at, DiagnosticBag faults)
     {
         var bad = name.AsSpan().IndexOfAnyExcept(TopicLetters);
         if (bad < 0 && name.Length <= LongestTopic && name is not ("." or ".."))
             return true;
-        var place = bad < 0 ? text.At(offset, name.Length) : text.At(offset + bad, 1);
+        var place = bad < 0 ? at(offset, name.Length) : at(offset + bad, 1);
         faults.Error(place, "bad-name", bad < 0 ? $"'{name}' cannot name a topic" : $"'{name[bad]}' cannot stand in a topic's name", "letters, digits, '.', '_' and '-', at most 249");
         return false;
     }

@@ -36,7 +36,26 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
                     sinks.Add(sink);
             }
         }
+        CheckDeadLetters(sinks, sources);
         return sinks;
+    }
+
+    // What a crash left in doubt is looked for in the topic by the pipeline's marks, which tell no two sinks apart.
+    private void CheckDeadLetters(List<SinkPlan> sinks, IReadOnlyList<LintedSource> sources)
+    {
+        var topics = sinks.OfType<TopicSinkPlan>().ToArray();
+        foreach (var sink in topics)
+        {
+            var dead = sink.DeadLetterTopic;
+            var user = topics.FirstOrDefault(t => t.Brokers == sink.Brokers && (t.Topic == dead || (t != sink && t.DeadLetterTopic == dead))) is { } other
+                ? $"the sink of '{other.Input}'"
+                : sources.FirstOrDefault(s => s.Plan is { } p && p.Brokers == sink.Brokers && (p.QuarantineTopic == dead || p.LateTopic == dead || p.Topic == dead)) is { } source ? $"source '{source.Name}'" : null;
+            if (user is not null)
+            {
+                var place = file.Sinks.Entries.First(e => e.Name.Value == sink.Input).Name.Place;
+                faults.Error(place, "duplicate-name", $"rows of '{sink.Input}' that '{sink.Topic}' refuses would go to '{dead}', which {user} has", "name another by dead_letter:");
+            }
+        }
     }
 
     private SinkPlan? LintSink(string output, Text to, SinkEntry entry, Outputs outputs)
@@ -65,10 +84,10 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
         var upkeep = new SinkUpkeep(LintKeep(settings, entry, commit), settings.Count("keep_last", entry.KeepLast), LintCompact(settings, entry));
         if (entry.Brokers is { } brokers)
             faults.Error(brokers.Place, "unknown-option", "an iceberg sink has no brokers");
-        foreach (var (name, field) in new[] { ("format", entry.Format), ("registry", entry.Registry), ("subject", entry.Subject) })
+        foreach (var (name, field) in new[] { ("format", entry.Format), ("registry", entry.Registry), ("subject", entry.Subject), ("dead_letter", entry.DeadLetter) })
         {
             if (field is not null)
-                faults.Error(field.Place, "unknown-option", $"an iceberg sink has no {name}", "its rows are Parquet; topics take format: avro");
+                faults.Error(field.Place, "unknown-option", $"an iceberg sink has no {name}", name == "dead_letter" ? "rows that do not fit its table stop the pipeline before any is lost" : "its rows are Parquet; topics take format: avro");
         }
         var evolve = settings.OneOf("evolve", entry.Evolve, ["true", "false"]) == "true";
         var key = LintKey(output, settings.Take("key", null), entry.Key, outputs, out var given);
@@ -122,7 +141,7 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
 
     private TopicSinkPlan? LintTopic(string output, Endpoint endpoint, Text to, SinkEntry entry, Outputs outputs)
     {
-        var settings = new Settings(endpoint, to, faults, ["key", "brokers", "format", "registry", "subject"], $"a {endpoint.Scheme} sink");
+        var settings = new Settings(endpoint, to, faults, ["key", "brokers", "format", "registry", "subject", "dead_letter"], $"a {endpoint.Scheme} sink");
         var brokers = settings.Take("brokers", entry.Brokers)?.Value ?? context.Brokers;
         if (entry.Commit is { } commit)
             faults.Error(commit.Place, "unknown-option", $"a {endpoint.Scheme} sink has no commit", "its rows are delivered at each checkpoint");
@@ -139,7 +158,14 @@ internal sealed class SinkRules(PipelineFile file, LintContext context, Diagnost
             if (source.Value.From?.Value.Split('?')[0] is { } from && from == "kafka:" + endpoint.Path)
                 faults.Error(to.At(endpoint.PathSpan.Offset, endpoint.PathSpan.Length), "cycle", $"the pipeline would read its own rows: topic '{endpoint.Path}' is the source '{source.Name.Value}'", "write to another topic");
         }
-        return new TopicSinkPlan(output, brokers, endpoint.Path, key) { Avro = LintAvro(output, endpoint.Path, settings, to, entry, outputs) };
+        var sink = new TopicSinkPlan(output, brokers, endpoint.Path, key) { Avro = LintAvro(output, endpoint.Path, settings, to, entry, outputs) };
+        if (settings.Take("dead_letter", entry.DeadLetter) is not { } dead)
+            return sink;
+        if (!Places.CheckTopic(dead, faults))
+            return sink;
+        if (dead.Value == endpoint.Path)
+            faults.Error(dead.Place, "bad-value", $"rows that '{dead.Value}' refuses cannot go to '{dead.Value}'", $"dead_letter: {endpoint.Path}.dead");
+        return sink with { DeadLetterTopic = dead.Value };
     }
 
     private AvroSinkPlan? LintAvro(string output, string topic, Settings settings, Text to, SinkEntry entry, Outputs outputs)

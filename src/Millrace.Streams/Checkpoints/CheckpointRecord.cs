@@ -91,6 +91,9 @@ internal sealed record TopicCheckpoint
     /// <summary>Rows known to be in the topic.</summary>
     public long DeliveredRows { get; init; }
 
+    /// <summary>Rows that the topic refused and that are known to be among its dead letters.</summary>
+    public long RefusedRows { get; init; }
+
     /// <summary>What is in the store and not known to be in the topic, oldest first.</summary>
     public List<OwedRows> Owed { get; init; } = [];
 }

@@ -274,6 +274,9 @@ public sealed record TopicSinkPlan(string Input, string Brokers, string Topic, I
 {
     /// <summary>Null writes JSON.</summary>
     public AvroSinkPlan? Avro { get; init; }
+
+    /// <summary>Where rows go that the topic refuses for good (too large, invalid): <c>TOPIC.dead</c> unless the file names another.</summary>
+    public string DeadLetterTopic { get; init; } = Topic + ".dead";
 }
 
 /// <summary>Where the schema of an Avro sink's rows is registered.</summary>

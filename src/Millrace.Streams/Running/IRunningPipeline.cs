@@ -89,7 +89,11 @@ public sealed record OutputStatus(string Name, Schema Schema, long Rows, int Ope
 /// <param name="Committed">Rows that the sink has made visible.</param>
 /// <param name="Pending">Rows that wait for the sink's next commit.</param>
 /// <param name="LastCommit">E.g. the Iceberg snapshot's id.</param>
-public sealed record SinkStatus(string Input, string Target, long Committed, long Pending, string? LastCommit, DateTimeOffset? LastCommitAt);
+public sealed record SinkStatus(string Input, string Target, long Committed, long Pending, string? LastCommit, DateTimeOffset? LastCommitAt)
+{
+    /// <summary>Rows that a topic refused for good: its dead letters.</summary>
+    public long Refused { get; init; }
+}
 
 public sealed record AlertStatus(string Name, bool Firing, DateTimeOffset? Since, string? Detail);
 

@@ -91,15 +91,15 @@ internal sealed class PipelineSession : IAsyncDisposable
     public static string NameOf(IcebergSinkPlan sink) => $"iceberg:{sink.Namespace}.{sink.Table} from {sink.Input}";
 
     /// <summary>All topics that the plan may write to, by the name that the checkpoint knows them by.</summary>
-    public static IEnumerable<(string Name, string Brokers, string Topic)> TopicsOf(PipelinePlan plan)
+    public static IEnumerable<(string Name, string Brokers, string Topic, string? DeadLetters)> TopicsOf(PipelinePlan plan)
     {
         foreach (var source in plan.Sources)
         {
-            yield return ($"topic:{source.QuarantineTopic}", source.Brokers, source.QuarantineTopic);
-            yield return ($"topic:{source.LateTopic}", source.Brokers, source.LateTopic);
+            yield return ($"topic:{source.QuarantineTopic}", source.Brokers, source.QuarantineTopic, null);
+            yield return ($"topic:{source.LateTopic}", source.Brokers, source.LateTopic, null);
         }
         foreach (var sink in plan.Sinks.OfType<TopicSinkPlan>())
-            yield return (NameOf(sink), sink.Brokers, sink.Topic);
+            yield return (NameOf(sink), sink.Brokers, sink.Topic, sink.DeadLetterTopic);
     }
 
     public static string NameOf(TopicSinkPlan sink) => $"topic:{sink.Topic} from {sink.Input}";
@@ -209,17 +209,20 @@ internal sealed class PipelineSession : IAsyncDisposable
     private void AddDeliveries()
     {
         var learn = Plan.Sinks.OfType<TopicSinkPlan>().Select(NameOf).ToHashSet(StringComparer.Ordinal);
-        foreach (var (name, brokers, topic) in TopicsOf(Plan))
+        foreach (var (name, brokers, topic, dead) in TopicsOf(Plan))
         {
             var known = _restored?.Topics.GetValueOrDefault(name);
             var context = new TopicDelivery.Context
             {
                 Name = name, Pipeline = Plan.Name, Incarnation = Incarnation,
-                Port = new KafkaTopicPort(brokers, topic, Environment.Logins.For(brokers), Environment.FailPoints, Environment.Logs.CreateLogger("Millrace.Streams.Kafka")),
+                Port = Port(topic, false), DeadLetters = dead is null ? null : Port(dead, true),
                 ReadOwed = id => Store.ReadOwed(name, id), Time = Environment.Time, Log = Log, Options = Environment.Options.Delivery,
                 FailPoints = Environment.FailPoints, Failed = Fail, LearnEnds = learn.Contains(name) && known is null,
             };
             Topics.Add(name, new TopicDelivery(context, known));
+
+            KafkaTopicPort Port(string name, bool madeWhenSent) =>
+                new(brokers, name, Environment.Logins.For(brokers), Environment.FailPoints, Environment.Logs.CreateLogger("Millrace.Streams.Kafka"), madeWhenSent);
         }
     }
 

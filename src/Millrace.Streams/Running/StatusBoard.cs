@@ -213,7 +213,7 @@ internal sealed class StatusBoard
             foreach (var topic in output.Topics)
             {
                 var (delivered, owed, at) = topic.Delivery.Progress;
-                sinks.Add(new SinkStatus(output.Name, $"kafka:{topic.Plan.Topic}", delivered, owed + topic.Pending.Count, null, at));
+                sinks.Add(new SinkStatus(output.Name, $"kafka:{topic.Plan.Topic}", delivered, owed + topic.Pending.Count, null, at) { Refused = topic.Delivery.Refused });
             }
         }
         foreach (var source in session.Sources)

@@ -27,10 +27,20 @@ internal interface ITopicPort : IDisposable
     /// Sends the records of which <paramref name="skip"/> does not know the sequence, and waits until each is acknowledged by all replicas or
     /// failed. The ends of what was acknowledged are noted in <paramref name="acknowledged"/> also when some failed.
     /// </summary>
+    /// <param name="refused">Takes the records that the topic will never take, which then are not in it; null: a value that is too large is sent cut.</param>
     /// <exception cref="TopicUnreachableException">Some records were not acknowledged: they may be in the topic or not.</exception>
     Task SendAsync(
-        DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, CancellationToken cancellation);
+        DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, ICollection<RefusedRecord>? refused,
+        CancellationToken cancellation);
+
+    /// <summary>Sends those of the records that another topic refused, each with the reason, under the sequences that they have there.</summary>
+    /// <exception cref="TopicUnreachableException">Some records were not acknowledged: they may be in the topic or not.</exception>
+    Task SendDeadAsync(DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlyCollection<RefusedRecord> refused, CancellationToken cancellation);
 }
+
+/// <param name="Sequence">The record's index among those owed.</param>
+/// <param name="Reason">What the topic says.</param>
+internal sealed record RefusedRecord(int Sequence, string Topic, string Reason);
 
 /// <summary>A topic cannot be reached now; trying again later may help.</summary>
 internal sealed class TopicUnreachableException(string message, Exception? inner = null) : Exception(message, inner);

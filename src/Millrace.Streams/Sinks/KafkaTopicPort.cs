@@ -13,12 +13,17 @@ namespace Millrace.Streams.Sinks;
 /// The client does not retry: a retry that it cannot tell from the first attempt may put a record in twice. Instead each failure
 /// leaves the delivery in doubt, and the topic is searched (<see cref="TopicDelivery"/>).
 /// </remarks>
+/// <param name="madeWhenSent">The topic is made by the first record for it, not by a search in it.</param>
 internal sealed class KafkaTopicPort(
-    string brokers, string topic, IReadOnlyDictionary<string, string> login, StreamFailPoints failPoints, ILogger log) : ITopicPort
+    string brokers, string topic, IReadOnlyDictionary<string, string> login, StreamFailPoints failPoints, ILogger log, bool madeWhenSent = false) : ITopicPort
 {
     private const int MaxMessageBytes = 64 << 20;
     private const int MaxUnacknowledged = 20_000;
     private const int CutValueBytes = 256 << 10;
+
+    // librdkafka's word for a good record of a batch that was refused for another one (KIP-467).
+    private const ErrorCode BesideInvalidRecord = (ErrorCode)(-138);
+
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(10);
 
     private IProducer<byte[]?, byte[]?>? _producer;
@@ -36,6 +41,8 @@ internal sealed class KafkaTopicPort(
         var starts = new List<KeyValuePair<Millrace.Kafka.Clients.TopicPartition, long>>();
         using (var client = OpenConsumer())
         {
+            if (madeWhenSent && !Exists(client))
+                return found;
             foreach (var (partition, range) in Watermarks(client))
             {
                 var start = Math.Max(range.Low, from.GetValueOrDefault(partition));
@@ -84,24 +91,51 @@ internal sealed class KafkaTopicPort(
     }
 
     public async Task SendAsync(
-        DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, CancellationToken cancellation)
+        DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, ICollection<RefusedRecord>? refused,
+        CancellationToken cancellation)
     {
         var producer = _producer ??= OpenProducer();
         var reader = new OwedReader(records);
-        var window = new SendWindow();
+        var window = new SendWindow(refused is not null);
         while (reader.Next() is { } record)
         {
             if (skip.Contains(record.Sequence))
                 continue;
             if (window.Sent == MaxUnacknowledged)
             {
-                await FinishAsync(producer, window, acknowledged, cancellation);
-                window = new SendWindow();
+                await FinishAsync(producer, window, acknowledged, refused, cancellation);
+                window = new SendWindow(refused is not null);
             }
             await ProduceAsync(producer, window, ToMessage(mark, record), acknowledged, cancellation);
             failPoints.Hit(StreamFailPoints.InsideDelivery);
         }
-        await FinishAsync(producer, window, acknowledged, cancellation);
+        await FinishAsync(producer, window, acknowledged, refused, cancellation);
+    }
+
+    public async Task SendDeadAsync(DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlyCollection<RefusedRecord> refused, CancellationToken cancellation)
+    {
+        var producer = _producer ??= OpenProducer();
+        var reasons = refused.ToDictionary(r => r.Sequence);
+        var reader = new OwedReader(records);
+        var window = new SendWindow(refusals: false);
+        var acknowledged = new Dictionary<int, long>();
+        while (reader.Next() is { } record)
+        {
+            if (!reasons.TryGetValue(record.Sequence, out var refusal))
+                continue;
+            if (window.Sent == MaxUnacknowledged)
+            {
+                await FinishAsync(producer, window, acknowledged, null, cancellation);
+                window = new SendWindow(refusals: false);
+            }
+            var message = ToMessage(mark, record);
+            message.Headers.Add(OwedHeaderNames.Of(OwedHeader.Reason), Encoding.UTF8.GetBytes(refusal.Reason));
+            message.Headers.Add(OwedHeaderNames.Of(OwedHeader.SinkTopic), Encoding.UTF8.GetBytes(refusal.Topic));
+            message.Headers.Add(OwedHeaderNames.Of(OwedHeader.Pipeline), Encoding.UTF8.GetBytes(mark.Pipeline));
+            await ProduceAsync(producer, window, message, acknowledged, cancellation);
+            failPoints.Hit(StreamFailPoints.InsideDelivery);
+        }
+        await FinishAsync(producer, window, acknowledged, null, cancellation);
     }
 
     public void Dispose() => _producer?.Dispose();
@@ -111,6 +145,8 @@ internal sealed class KafkaTopicPort(
         CancellationToken cancellation)
     {
         window.Sent++;
+        // One that comes back from a refusal carries the broker's time, which the client takes from nobody.
+        message.Timestamp = Timestamp.Default;
         try
         {
             producer.Produce(topic, message, window.OnReport);
@@ -120,7 +156,7 @@ internal sealed class KafkaTopicPort(
             window.Sent--;
             if (error.Error.Code == ErrorCode.MsgSizeTooLarge)
             {
-                window.TooLarge.Add(message);
+                window.Refused.Add((message, error.Error));
                 return;
             }
             await window.DrainAsync(acknowledged, cancellation);
@@ -128,16 +164,22 @@ internal sealed class KafkaTopicPort(
         }
     }
 
-    /// <summary>Waits for all acknowledgements; a value that the topic finds too large is sent cut, with its length in a header.</summary>
+    /// <summary>Waits for all acknowledgements; a value that the topic finds too large is sent cut, with its length in a header, unless it is told.</summary>
     private async Task FinishAsync(
-        IProducer<byte[]?, byte[]?> producer, SendWindow window, IDictionary<int, long> acknowledged, CancellationToken cancellation)
+        IProducer<byte[]?, byte[]?> producer, SendWindow window, IDictionary<int, long> acknowledged, ICollection<RefusedRecord>? refused,
+        CancellationToken cancellation)
     {
         await window.DrainAsync(acknowledged, cancellation);
         window.ThrowIfFailed(topic, brokers);
-        if (window.TooLarge.Count == 0)
+        if (window.Refused.Count == 0)
             return;
-        var again = new SendWindow();
-        foreach (var message in window.TooLarge)
+        if (refused is not null)
+        {
+            await SendAloneAsync(producer, window, acknowledged, refused, cancellation);
+            return;
+        }
+        var again = new SendWindow(refusals: false);
+        foreach (var (message, _) in window.Refused)
         {
             var length = message.Value?.Length ?? 0;
             KafkaPortLog.Cut(log, topic, length, CutValueBytes);
@@ -147,8 +189,27 @@ internal sealed class KafkaTopicPort(
         }
         await again.DrainAsync(acknowledged, cancellation);
         again.ThrowIfFailed(topic, brokers);
-        if (again.TooLarge.Count > 0)
+        if (again.Refused.Count > 0)
             throw new TopicUnreachableException($"topic {topic} at {brokers} takes no message of {CutValueBytes} bytes; raise its max.message.bytes");
+    }
+
+    /// <summary>A broker refuses a batch whole (its size, one bad record): each record of it is sent by itself, and those that are refused then are told.</summary>
+    private async Task SendAloneAsync(
+        IProducer<byte[]?, byte[]?> producer, SendWindow window, IDictionary<int, long> acknowledged, ICollection<RefusedRecord> refused,
+        CancellationToken cancellation)
+    {
+        foreach (var (message, _) in window.Refused)
+        {
+            var alone = new SendWindow(refusals: true);
+            await ProduceAsync(producer, alone, message, acknowledged, cancellation);
+            await alone.DrainAsync(acknowledged, cancellation);
+            alone.ThrowIfFailed(topic, brokers);
+            if (alone.Refused.Count == 0)
+                continue;
+            var mark = Encoding.UTF8.GetString(message.Headers.GetLastBytes(DeliveryMark.Header));
+            var sequence = int.Parse(mark.AsSpan(mark.LastIndexOf(':') + 1), NumberStyles.None, CultureInfo.InvariantCulture);
+            refused.Add(new RefusedRecord(sequence, topic, $"topic {topic} refuses a value of {message.Value?.Length ?? 0} bytes: {alone.Refused[0].Error.Reason}"));
+        }
     }
 
     private static int? SequenceOf(ConsumedRecord record, byte[] prefix)
@@ -185,6 +246,20 @@ internal sealed class KafkaTopicPort(
                 ranges[partition] = (range.Low.Value, range.High.Value);
             }
             return ranges;
+        }
+        catch (KafkaException error)
+        {
+            throw Unreachable(error);
+        }
+    }
+
+    private bool Exists(IConsumer<byte[], byte[]> consumer)
+    {
+        try
+        {
+            // All topics: one that is asked for by name might be made.
+            using var admin = new DependentAdminClientBuilder(consumer.Handle).Build();
+            return admin.GetMetadata(CallTimeout).Topics.Exists(t => t.Topic == topic);
         }
         catch (KafkaException error)
         {
@@ -272,7 +347,8 @@ internal sealed class KafkaTopicPort(
     private void OnLog<T>(T client, LogMessage message) => KafkaPortLog.ClientSays(log, message.Facility, message.Message);
 
     /// <summary>Counts acknowledgements of some records; the client calls back on its own thread.</summary>
-    private sealed class SendWindow
+    /// <param name="refusals">Records that are invalid are told apart, not only those that are too large.</param>
+    private sealed class SendWindow(bool refusals)
     {
         private readonly Lock _lock = new();
         private readonly Dictionary<int, long> _ends = [];
@@ -283,16 +359,16 @@ internal sealed class KafkaTopicPort(
 
         public int Sent { get; set; }
 
-        /// <summary>Messages that are not in the topic because of their size; complete after <see cref="DrainAsync"/>.</summary>
-        public List<Message<byte[]?, byte[]?>> TooLarge { get; } = [];
+        /// <summary>Messages that are not in the topic because of what they are; complete after <see cref="DrainAsync"/>.</summary>
+        public List<(Message<byte[]?, byte[]?> Message, Error Error)> Refused { get; } = [];
 
         public void OnReport(DeliveryReport<byte[]?, byte[]?> report)
         {
             lock (_lock)
             {
                 _reported++;
-                if (report.Error.Code == ErrorCode.MsgSizeTooLarge)
-                    TooLarge.Add(report.Message);
+                if (report.Error.Code == ErrorCode.MsgSizeTooLarge || (refusals && report.Error.Code is ErrorCode.InvalidRecord or BesideInvalidRecord))
+                    Refused.Add((report.Message, report.Error));
                 else if (report.Error.IsError)
                     _failure ??= report.Error;
                 else

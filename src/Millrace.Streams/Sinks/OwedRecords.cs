@@ -15,6 +15,7 @@ internal enum OwedHeader : byte
     Retries = 7,
     Attempts = 8,
     Pipeline = 9,
+    SinkTopic = 10,
 }
 
 internal static class OwedHeaderNames
@@ -30,6 +31,7 @@ internal static class OwedHeaderNames
         OwedHeader.Retries => "millrace.retries",
         OwedHeader.Attempts => "millrace.attempts",
         OwedHeader.Pipeline => "millrace.pipeline",
+        OwedHeader.SinkTopic => "millrace.sink-topic",
         _ => throw new InvalidDataException($"unknown header {(byte)header} of an owed record"),
     };
 }

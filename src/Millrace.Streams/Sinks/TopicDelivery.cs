@@ -29,6 +29,7 @@ public sealed record DeliveryOptions
 internal sealed class TopicDelivery : IAsyncDisposable
 {
     private static readonly HashSet<int> Nothing = [];
+    private static readonly Dictionary<int, long> FromTheStart = [];
 
     private readonly Lock _lock = new();
     private readonly Channel<Owed> _queue = Channel.CreateUnbounded<Owed>(new UnboundedChannelOptions { SingleReader = true });
@@ -39,6 +40,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
     private readonly Context _context;
     private readonly Task _loop;
     private long _deliveredRows;
+    private long _refusedRows;
     private long _owedBytes;
     private long _owedRows;
     private string? _trouble;
@@ -50,6 +52,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
     {
         _context = context;
         _deliveredRows = restored?.DeliveredRows ?? 0;
+        _refusedRows = restored?.RefusedRows ?? 0;
         foreach (var owed in restored?.Owed ?? [])
         {
             foreach (var (partition, end) in owed.Ends)
@@ -90,6 +93,16 @@ internal sealed class TopicDelivery : IAsyncDisposable
         }
     }
 
+    /// <summary>Rows that the topic refused, which are dead letters.</summary>
+    public long Refused
+    {
+        get
+        {
+            lock (_lock)
+                return _refusedRows;
+        }
+    }
+
     /// <summary>Something was delivered that the next checkpoint may forget.</summary>
     public bool HasNews
     {
@@ -122,7 +135,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
             if (added is not null)
                 owed.Add(added);
             var done = _delivered.ToArray();
-            return (new TopicCheckpoint { DeliveredRows = _deliveredRows, Owed = owed }, done);
+            return (new TopicCheckpoint { DeliveredRows = _deliveredRows, RefusedRows = _refusedRows, Owed = owed }, done);
         }
     }
 
@@ -146,6 +159,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
         _queue.Writer.TryComplete();
         await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _context.Port.Dispose();
+        _context.DeadLetters?.Dispose();
         _stop.Dispose();
     }
 
@@ -208,6 +222,7 @@ internal sealed class TopicDelivery : IAsyncDisposable
             ?? throw new InvalidDataException($"{_context.Name}: the rows that checkpoint {rows.Checkpoint} owes are not in the state store");
         var mark = new DeliveryMark(_context.Pipeline, _context.Incarnation, rows.Checkpoint);
         IReadOnlySet<int> present = Nothing;
+        IReadOnlySet<int> dead = Nothing;
         var inDoubt = item.InDoubt;
         var backoff = _context.Options.MinBackoff;
         while (true)
@@ -218,20 +233,13 @@ internal sealed class TopicDelivery : IAsyncDisposable
                 {
                     await Task.Delay(_context.Options.Settle, _context.Time, _stop.Token);
                     present = _context.Port.Scan(mark, rows.Ends, _stop.Token);
+                    // What was refused once stays a dead letter, though the topic might take it by now.
+                    dead = _context.DeadLetters?.Scan(mark, FromTheStart, _stop.Token) ?? Nothing;
                 }
                 _context.FailPoints.Hit(StreamFailPoints.BeforeDelivery);
-                var acknowledged = new Dictionary<int, long>();
-                try
-                {
-                    if (present.Count < rows.Rows)
-                        await _context.Port.SendAsync(mark, records, present, acknowledged, _stop.Token);
-                }
-                finally
-                {
-                    NoteEnds(acknowledged);
-                }
+                var refused = await SendAsync(mark, rows, records, dead.Count == 0 ? present : new HashSet<int>(present.Concat(dead)));
                 _context.FailPoints.Hit(StreamFailPoints.AfterDelivery);
-                Done(rows);
+                Done(rows, dead.Count + refused);
                 return;
             }
             catch (TopicUnreachableException error)
@@ -243,6 +251,28 @@ internal sealed class TopicDelivery : IAsyncDisposable
                 backoff = Longer(backoff);
             }
         }
+    }
+
+    /// <summary>Sends what is not there yet; what the topic refuses goes among its dead letters. Gives the number of those.</summary>
+    private async Task<int> SendAsync(DeliveryMark mark, OwedRows rows, byte[] records, IReadOnlySet<int> skip)
+    {
+        if (skip.Count >= rows.Rows)
+            return 0;
+        var acknowledged = new Dictionary<int, long>();
+        var refused = _context.DeadLetters is null ? null : new List<RefusedRecord>();
+        try
+        {
+            await _context.Port.SendAsync(mark, records, skip, acknowledged, refused, _stop.Token);
+        }
+        finally
+        {
+            NoteEnds(acknowledged);
+        }
+        if (refused is null or { Count: 0 })
+            return 0;
+        DeliveryLog.Refused(_context.Log, _context.Name, refused.Count, refused[0].Reason);
+        await _context.DeadLetters!.SendDeadAsync(mark, records, refused, _stop.Token);
+        return refused.Count;
     }
 
     private bool SetTrouble(string message)
@@ -264,14 +294,15 @@ internal sealed class TopicDelivery : IAsyncDisposable
         }
     }
 
-    private void Done(OwedRows rows)
+    private void Done(OwedRows rows, int refused)
     {
         lock (_lock)
         {
             _owed.RemoveAll(o => o.Checkpoint == rows.Checkpoint);
             _owedBytes -= rows.Bytes;
             _owedRows -= rows.Rows;
-            _deliveredRows += rows.Rows;
+            _deliveredRows += rows.Rows - refused;
+            _refusedRows += refused;
             _delivered.Add(rows.Checkpoint);
             _lastAt = _context.Time.GetUtcNow();
             _trouble = null;
@@ -289,6 +320,9 @@ internal sealed class TopicDelivery : IAsyncDisposable
         public required string Incarnation { get; init; }
 
         public required ITopicPort Port { get; init; }
+
+        /// <summary>Where records go that the topic refuses; null: values that are too large are cut, others are tried until they are taken.</summary>
+        public ITopicPort? DeadLetters { get; init; }
 
         /// <summary>Reads owed rows back from the state store.</summary>
         public required Func<long, byte[]?> ReadOwed { get; init; }
@@ -315,6 +349,9 @@ internal static partial class DeliveryLog
 {
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Sink} cannot deliver, trying again: {Reason}")]
     public static partial void Trouble(ILogger log, string sink, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Sink} refuses {Count} records, which become dead letters; the first: {Reason}")]
+    public static partial void Refused(ILogger log, string sink, int count, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Sink}: {Done}")]
     public static partial void Upkeep(ILogger log, string sink, string done);

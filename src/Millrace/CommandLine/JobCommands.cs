@@ -79,8 +79,8 @@ internal static class JobCommands
                 ["output", "rows", "open windows"],
                 Rows(job["outputs"]).Select(o => new[] { Text(o["name"]), Text(o["rows"]), Text(o["openWindows"]) }), "no outputs");
             Terminal.WriteTable(
-                ["sink of", "target", "committed", "pending", "last commit"],
-                Rows(job["sinks"]).Select(s => new[] { Text(s["input"]), Text(s["target"]), Text(s["committed"]), Text(s["pending"]), Text(s["lastCommit"]) }),
+                ["sink of", "target", "committed", "pending", "refused", "last commit"],
+                Rows(job["sinks"]).Select(s => new[] { Text(s["input"]), Text(s["target"]), Text(s["committed"]), Text(s["pending"]), Text(s["refused"]), Text(s["lastCommit"]) }),
                 "no sinks");
             return ExitCode.Success;
         });

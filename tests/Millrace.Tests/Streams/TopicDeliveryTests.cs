@@ -75,6 +75,47 @@ public sealed class TopicDeliveryTests
         Assert.Equal(Expected((int)next - 1, 5), _topic.Marks.Order(StringComparer.Ordinal));
     }
 
+    [Theory]
+    [InlineData(21)]
+    [InlineData(22)]
+    [InlineData(23)]
+    public async Task What_the_topic_refuses_is_a_dead_letter_once_and_the_rest_arrives_once_over_errors_and_restarts(int seed)
+    {
+        var random = new Random(seed);
+        var dead = new FakeTopic { Trouble = new Random(seed + 100) };
+        _topic.Trouble = new Random(seed + 200);
+        _topic.Refuses = s => s % 5 == 2;
+        TopicCheckpoint? durable = null;
+        long next = 1;
+        for (var life = 0; life < 6; life++)
+        {
+            _topic.FailAfter = random.Next(0, 60);
+            dead.FailAfter = random.Next(0, 12);
+            var delivery = Start(durable, dead);
+            for (var n = 0; n < 3; n++)
+            {
+                var (owed, records) = Make(delivery, next++, rows: 10);
+                _store[owed.Checkpoint] = records;
+                (durable, var done) = delivery.Snapshot(owed);
+                delivery.Forget(done);
+                delivery.Enqueue(owed, records);
+            }
+            await Task.WhenAny(delivery.DrainAsync(CancellationToken.None));
+            await delivery.DisposeAsync();
+        }
+        _topic.FailAfter = dead.FailAfter = int.MaxValue;
+        // By now the topic would take all of them: what is a dead letter already must not arrive too.
+        var refused = dead.Marks.ToHashSet();
+        _topic.Refuses = _ => false;
+        await using var last = Start(durable, dead);
+        await last.DrainAsync(CancellationToken.None);
+        Assert.NotEmpty(refused);
+        Assert.Equal(refused.Order(StringComparer.Ordinal), dead.Marks.Order(StringComparer.Ordinal));
+        Assert.All(refused, m => Assert.Contains(m[^1], "27"));
+        Assert.Equal(Expected((int)next - 1, 10), _topic.Marks.Concat(dead.Marks).Order(StringComparer.Ordinal));
+        Assert.Equal(((next - 1) * 10, refused.Count), (last.Progress.Delivered + last.Refused, last.Refused));
+    }
+
     [Fact]
     public void Owed_records_keep_keys_values_absence_and_headers()
     {
@@ -133,10 +174,10 @@ public sealed class TopicDeliveryTests
     private static List<string> Expected(int checkpoints, int rows) =>
         Enumerable.Range(1, checkpoints).SelectMany(c => Enumerable.Range(0, rows).Select(r => $"p:i:{c:000}:{r:000}")).ToList();
 
-    private TopicDelivery Start(TopicCheckpoint? restored) => new(
+    private TopicDelivery Start(TopicCheckpoint? restored, FakeTopic? dead = null) => new(
         new TopicDelivery.Context
         {
-            Name = "topic t", Pipeline = "p", Incarnation = "i", Port = _topic, ReadOwed = c => _store.GetValueOrDefault(c),
+            Name = "topic t", Pipeline = "p", Incarnation = "i", Port = _topic, DeadLetters = dead, ReadOwed = c => _store.GetValueOrDefault(c),
             Time = TimeProvider.System, Log = NullLogger.Instance,
             Options = new DeliveryOptions { MinBackoff = TimeSpan.FromTicks(1), MaxBackoff = TimeSpan.FromTicks(1), Settle = TimeSpan.Zero },
         },
@@ -170,6 +211,8 @@ public sealed class TopicDeliveryTests
 
         public int FailAfter { get; set; } = int.MaxValue;
 
+        public Func<int, bool> Refuses { get; set; } = _ => false;
+
         public List<string> Marks { get; } = [];
 
         public IReadOnlyDictionary<int, long> Ends(CancellationToken cancellation) =>
@@ -192,7 +235,8 @@ public sealed class TopicDeliveryTests
         }
 
         public Task SendAsync(
-            DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, CancellationToken cancellation)
+            DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlySet<int> skip, IDictionary<int, long> acknowledged, ICollection<RefusedRecord>? refused,
+            CancellationToken cancellation)
         {
             var reader = new OwedReader(records);
             var failed = false;
@@ -205,6 +249,11 @@ public sealed class TopicDeliveryTests
                     _sent = 0;
                     throw new IOException("the process dies here");
                 }
+                if (refused is not null && Refuses(record.Sequence))
+                {
+                    refused.Add(new RefusedRecord(record.Sequence, "t", "too large"));
+                    continue;
+                }
                 var trouble = Trouble?.Next(10) ?? 9;
                 failed |= trouble < 2;
                 if (trouble == 0)
@@ -216,6 +265,15 @@ public sealed class TopicDeliveryTests
                     acknowledged[partition] = _partitions[partition].Count;
             }
             return failed ? throw new TopicUnreachableException("some were not acknowledged") : Task.CompletedTask;
+        }
+
+        public Task SendDeadAsync(DeliveryMark mark, ReadOnlyMemory<byte> records, IReadOnlyCollection<RefusedRecord> refused, CancellationToken cancellation)
+        {
+            var count = 0;
+            for (var reader = new OwedReader(records); reader.Next() is not null;)
+                count++;
+            var others = Enumerable.Range(0, count).Except(refused.Select(r => r.Sequence)).ToHashSet();
+            return SendAsync(mark, records, others, new Dictionary<int, long>(), null, cancellation);
         }
 
         public void Dispose()
