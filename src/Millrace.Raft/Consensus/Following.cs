@@ -60,9 +60,10 @@ internal sealed class Following
         var log = _core.Log;
         if (isComplete && snapshot.Index > log.Commit)
         {
-            if (log.TermAt(snapshot.Index) == snapshot.Term && log.Durable >= snapshot.Index)
+            if (log.TermAt(snapshot.Index) == snapshot.Term)
             {
-                // The log has all of it already: it was only not known to be committed.
+                // The log has all of it already: it was only not known to be committed. What stands behind must stay, also when it is still
+                // on its way to the disk, for it may have been acknowledged, or be about to.
                 log.CommitTo(snapshot.Index);
             }
             else

@@ -19,6 +19,7 @@ internal sealed class Leadership
     private long _uncommittedBytes;
     private long _firstIndex;
     private long _heartbeatDue;
+    private long _checkDue;
     private long _noticeDue = long.MaxValue;
     private MemberId _transferee;
     private long _transferDeadline;
@@ -40,7 +41,7 @@ internal sealed class Leadership
     public long ElectionMicros => _pace.ElectionMicros;
 
     public long NextDeadline =>
-        Math.Min(Math.Min(Math.Min(_heartbeatDue, _noticeDue), _fast.NextDeadline), _transferee.IsNone ? long.MaxValue : _transferDeadline);
+        Math.Min(Math.Min(Math.Min(Math.Min(_heartbeatDue, _checkDue), _noticeDue), _fast.NextDeadline), _transferee.IsNone ? long.MaxValue : _transferDeadline);
 
     /// <summary>Only then the commit index is surely that of the group (thesis, 6.4).</summary>
     public bool HasCommittedInTerm => _log.Commit >= _firstIndex;
@@ -65,17 +66,27 @@ internal sealed class Leadership
     {
         if (!_transferee.IsNone && now >= _transferDeadline)
             _transferee = MemberId.None;
-        if (now < _heartbeatDue)
+        if (now >= _checkDue && !CheckFollowers(now))
             return;
+        if (now >= _heartbeatDue)
+            BroadcastHeartbeat(now);
+    }
+
+    /// <summary>
+    /// What is looked after once a heartbeat's interval, whatever sends heartbeats meanwhile: rounds of reads do as well, and must not keep a leader
+    /// that nobody hears in office.
+    /// </summary>
+    private bool CheckFollowers(long now)
+    {
         var heard = Reached(now, static p => p.LastHeard);
         if (heard < now - _pace.ElectionMicros)
         {
             // Check-quorum: a leader that a majority does not hear must not keep its clients waiting.
             _core.StepDown(now);
-            return;
+            return false;
         }
         AdaptPace(now);
-        BroadcastHeartbeat(now);
+        _checkDue = now + (_progress.Count == 0 ? _options.ElectionMaxMicros : _pace.HeartbeatMicros);
         foreach (var progress in _progress.Values)
         {
             if (progress.State != ProgressState.Snapshot)
@@ -83,6 +94,7 @@ internal sealed class Leadership
             _snapshots.ResumeIfStalled(now, progress, _pace.ElectionMicros);
             _snapshots.Continue(now, progress);
         }
+        return true;
     }
 
     public void Step(long now, Message message)
@@ -281,7 +293,7 @@ internal sealed class Leadership
         foreach (var id in _log.Configuration.All)
         {
             if (id != _core.Self && _progress.TryAdd(id, new Progress(id, _log.LastIndex + 1, now)))
-                _heartbeatDue = Math.Min(_heartbeatDue, now);
+                _heartbeatDue = _checkDue = Math.Min(_heartbeatDue, now);
         }
     }
 

@@ -181,6 +181,43 @@ public sealed class RaftCoreTests
     private static AppendRequest Append(MemberId from, MemberId to, long term, long previous, long previousTerm, params Entry[] entries) =>
         new(from, to, term, previous, previousTerm, 0, entries);
 
+    [Fact]
+    public void A_snapshot_of_what_the_log_has_leaves_the_entries_behind_it_that_are_on_their_way_to_the_disk()
+    {
+        var members = Configuration.Of([One, Two, Three]);
+        var core = Core(Two, members);
+        Entry Noop(long index) => new(1, index, EntryKind.Noop, default);
+        core.Step(0, Append(One, Two, term: 1, previous: 0, previousTerm: 0, Noop(1), Noop(2), Noop(3)));
+        var write = core.TakeReady(0)!.Write!;
+        Assert.Equal(3, Assert.IsType<AppendResponse>(Assert.Single(write.MessagesAfter)).Match);
+        core.SnapshotStored(0, One, new SnapshotInfo(2, 1, members, 100, 1), nextOffset: 100, isComplete: true);
+        core.Persisted(0, write.Id);
+        core.Step(0, new Heartbeat(One, Two, Term: 1, Commit: 3, Round: 1, SentAt: 0, PromiseMicros: 1));
+        Assert.Equal([1L, 2L, 3L], core.TakeReady(0)!.Committed.Select(e => e.Index));
+    }
+
+    [Fact]
+    public void Reads_do_not_keep_a_leader_in_office_that_nobody_hears()
+    {
+        var core = Core(One, Configuration.Of([One, Two, Three]));
+        var now = core.NextDeadline;
+        core.Tick(now);
+        core.Step(now, new VoteResponse(Two, One, 1, IsPreVote: true, IsGranted: true));
+        core.Persisted(now, core.TakeReady(now)!.Write!.Id);
+        core.Step(now, new VoteResponse(Two, One, 1, IsPreVote: false, IsGranted: true));
+        Assert.Equal(Role.Leader, core.Role);
+        var write = core.TakeReady(now)!.Write!;
+        core.Persisted(now, write.Id);
+        core.Step(now, new AppendResponse(Two, One, 1, 1, 0, 0, 0));
+        for (var i = 0; i < 10_000 && core.Role == Role.Leader; i++, now += 1_000)
+        {
+            core.Read(now, i + 1);
+            core.Tick(now);
+            core.TakeReady(now);
+        }
+        Assert.Equal(Role.Follower, core.Role);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
