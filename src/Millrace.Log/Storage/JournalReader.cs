@@ -118,19 +118,20 @@ internal static class JournalReader
                 || file.Read(position, header) < header.Length
                 || !JournalFormat.TryReadGroupHeader(header, salt, out var group)
                 || group.Generation != generation
-                || group.Sequence != sequence + 1
-                || position + JournalFormat.GroupHeaderBytes + group.Length > length)
+                || group.Sequence != sequence + 1)
             {
                 break;
             }
+            // The file before has been gone on from, so all of it was flushed: none of it can be a torn tail, also when this group is one.
+            if (sequence == 0 && before is { } end && end.Groups < group.Unflushed && !faults.TakeDamageForTorn)
+                throw new SegmentDamagedException(end.Path, end.Position, $"acknowledged group {end.Groups + 1} of the journal is broken, {group.Unflushed} there were");
+            if (position + JournalFormat.GroupHeaderBytes + group.Length > length)
+                break;
             if (body.Length < group.Length)
                 body = new byte[Math.Max(group.Length, Math.Min(body.Length * 2L, 1 << 26))];
             var bytes = body.AsSpan(0, (int)group.Length);
             if (file.Read(position + JournalFormat.GroupHeaderBytes, bytes) < bytes.Length || !IsSound(bytes, group.Entries))
                 break;
-            // The file before has been gone on from, so all of it was flushed: none of it can be a torn tail.
-            if (sequence == 0 && before is { } end && end.Groups < group.Unflushed && !faults.TakeDamageForTorn)
-                throw new SegmentDamagedException(end.Path, end.Position, $"acknowledged group {end.Groups + 1} of the journal is broken, {group.Unflushed} there were");
             ReplayGroup(bytes, replay);
             sequence = group.Sequence;
             position = JournalFormat.Align(position + JournalFormat.GroupHeaderBytes + group.Length);
