@@ -37,7 +37,9 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         }),
         ["forget promise at restart"] = (new Faults { ForgetPromiseAtRestart = true }, 600, p => Leases(p) with
         {
-            ClockDrift = 0.02, DelayMin = 5_000, DelayMax = 30_000, CrashEvery = 150_000, RestartMax = 20_000,
+            // One follower forgets, the other is cut off from the leader, and clients ask the leader that was.
+            ClockDrift = 0.02, DelayMin = 2_000, DelayMax = 15_000, CrashEvery = 150_000, RestartMax = 10_000, PartitionEvery = 250_000, Loss = 0.15,
+            AtLeader = 0.4, RotEvery = 0, StallEvery = 0, PauseEvery = 0, ChangeEvery = 0, TransferEvery = 0, FailedFlushEvery = 0, Spares = 0,
         }),
         ["switch voters at once"] = (new Faults { SwitchVotersAtOnce = true }, 100, Changes),
         ["leave joint uncommitted"] = (new Faults { LeaveJointUncommitted = true }, 100, Changes),
