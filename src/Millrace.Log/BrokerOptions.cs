@@ -81,7 +81,7 @@ public sealed record BrokerOptions
     /// Memory for records that are acknowledged, and in the journal, but not in their segment's file yet. What has no room goes to the file at
     /// once, which with many partitions is slower.
     /// </summary>
-    public long TailMemoryBytes { get; init; } = 24 << 20;
+    public long TailMemoryBytes { get; init; } = 48 << 20;
 
     /// <summary>How long the first members of a new group are waited for.</summary>
     public TimeSpan GroupInitialRebalanceDelay { get; init; } = TimeSpan.FromMilliseconds(50);

@@ -216,7 +216,8 @@ internal sealed partial class Committer : IDisposable
             var isPrepared = _journal.IsPrepared;
             _checkpointer.BeginSpare(_journal, isPrepared ? static () => { } : RequestCheckpoint);
         }
-        if ((checkpoint || _journal.Length > _options.JournalBytes) && _broken is null)
+        var isFilling = _options.Tails is { IsFilling: true } && !_checkpointer.Postponed && !_options.Inline;
+        if ((checkpoint || isFilling || _journal.Length > _options.JournalBytes) && _broken is null)
         {
             if (_checkpointer.IsIdle)
             {
@@ -539,6 +540,9 @@ internal sealed partial class Committer : IDisposable
 internal sealed record CommitterOptions(long JournalBytes = 64 << 20, long SpareFromBytes = 1 << 20)
 {
     public LogFaults Faults { get; init; } = LogFaults.None;
+
+    /// <summary>A checkpoint is made when they get full; null: never for that.</summary>
+    public TailMemory? Tails { get; init; }
 
     /// <summary>Everything runs on the caller's thread: simulators.</summary>
     public bool Inline { get; init; }

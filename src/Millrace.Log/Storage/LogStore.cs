@@ -24,7 +24,7 @@ internal sealed record LogStoreOptions
     public long SpareFromBytes { get; init; } = 1 << 20;
 
     /// <summary>Memory for what is acknowledged, and in the journal, but not in its segment's file yet; 0: everything is written there at once.</summary>
-    public long TailMemoryBytes { get; init; } = 24 << 20;
+    public long TailMemoryBytes { get; init; } = 48 << 20;
 
     /// <summary>Of that, the most of one partition.</summary>
     public int TailBytes { get; init; } = TailMemory.DefaultEach;
@@ -87,7 +87,10 @@ internal sealed partial class LogStore : IDisposable
             _checkpointer = new Checkpointer(_files, options.Folder, options.Inline, log) { Faults = options.Faults };
             var highest = Recover(journalFolder, out var replayed);
             _journal = new Journal(_files, journalFolder, _cluster.Salt, highest + 1, options.JournalBytes + options.JournalBytes / 8) { Faults = options.Faults };
-            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes, options.SpareFromBytes) { Faults = options.Faults, Inline = options.Inline }, log);
+            Committer = new Committer(_journal, _checkpointer, new CommitterOptions(options.JournalBytes, options.SpareFromBytes)
+            {
+                Faults = options.Faults, Inline = options.Inline, Tails = _tails,
+            }, log);
             // What was replayed is made durable before anything new is, so that the old generations are free.
             foreach (var partition in AllPartitions())
             {

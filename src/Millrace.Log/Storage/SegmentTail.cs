@@ -20,9 +20,17 @@ internal sealed class TailMemory(long total, int each)
 
     private readonly Lock _gate = new();
     private readonly List<Stack<byte[]>> _free = [];
+    private readonly long _fillingFrom = total / 3;
     private long _left = total;
+    private long _rented;
 
     public int Each { get; } = each;
+
+    /// <summary>
+    /// Tails should go to their files now, beside the commits: when there is no room left, a commit of many partitions writes all of theirs before its
+    /// flush (600 writes, 20 to 200 ms). A checkpoint that has begun still needs room for what is appended meanwhile.
+    /// </summary>
+    public bool IsFilling => Interlocked.Read(ref _rented) > _fillingFrom;
 
     /// <summary>An array of at least so many bytes, or null when there is no room.</summary>
     public byte[]? Rent(int bytes)
@@ -31,7 +39,10 @@ internal sealed class TailMemory(long total, int each)
         lock (_gate)
         {
             if (place < _free.Count && _free[place].TryPop(out var free))
+            {
+                _rented += size;
                 return free;
+            }
             // Arrays of other sizes that nobody uses make room.
             for (var other = 0; other < _free.Count && _left < size; other++)
             {
@@ -41,6 +52,7 @@ internal sealed class TailMemory(long total, int each)
             if (_left < size)
                 return null;
             _left -= size;
+            _rented += size;
         }
         return GC.AllocateUninitializedArray<byte>(size);
     }
@@ -50,6 +62,7 @@ internal sealed class TailMemory(long total, int each)
         var (place, _) = PlaceOf(array.Length);
         lock (_gate)
         {
+            _rented -= array.Length;
             while (_free.Count <= place)
                 _free.Add(new Stack<byte[]>());
             _free[place].Push(array);
