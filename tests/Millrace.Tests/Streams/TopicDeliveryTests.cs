@@ -58,14 +58,7 @@ public sealed class TopicDeliveryTests
             _topic.FailAfter = dies;
             var delivery = Start(durable);
             for (var n = 0; n < 3; n++)
-            {
-                // A barrier: the checkpoint that owes the rows is durable before they are handed over.
-                var (owed, records) = Make(delivery, next++, rows: 5);
-                _store[owed.Checkpoint] = records;
-                (durable, var done) = delivery.Snapshot(owed);
-                delivery.Forget(done);
-                delivery.Enqueue(owed, records);
-            }
+                durable = PassBarrier(delivery, next++, rows: 5);
             await Task.WhenAny(delivery.DrainAsync(CancellationToken.None));
             await delivery.DisposeAsync();
         }
@@ -73,6 +66,17 @@ public sealed class TopicDeliveryTests
         await using (var last = Start(durable))
             await last.DrainAsync(CancellationToken.None);
         Assert.Equal(Expected((int)next - 1, 5), _topic.Marks.Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>The checkpoint that owes the rows is durable before they are handed over.</summary>
+    private TopicCheckpoint PassBarrier(TopicDelivery delivery, long checkpoint, int rows)
+    {
+        var (owed, records) = Make(delivery, checkpoint, rows);
+        _store[owed.Checkpoint] = records;
+        var (durable, done) = delivery.Snapshot(owed);
+        delivery.Forget(done);
+        delivery.Enqueue(owed, records);
+        return durable;
     }
 
     [Theory]
@@ -93,13 +97,7 @@ public sealed class TopicDeliveryTests
             dead.FailAfter = random.Next(0, 12);
             var delivery = Start(durable, dead);
             for (var n = 0; n < 3; n++)
-            {
-                var (owed, records) = Make(delivery, next++, rows: 10);
-                _store[owed.Checkpoint] = records;
-                (durable, var done) = delivery.Snapshot(owed);
-                delivery.Forget(done);
-                delivery.Enqueue(owed, records);
-            }
+                durable = PassBarrier(delivery, next++, rows: 10);
             await Task.WhenAny(delivery.DrainAsync(CancellationToken.None));
             await delivery.DisposeAsync();
         }
