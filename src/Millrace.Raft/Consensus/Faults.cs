@@ -74,6 +74,9 @@ internal sealed record Faults
     /// <summary>Multi-Paxos: entries behind those that are accepted anew are cut off, as in Raft.</summary>
     public bool ForgetReplaced { get; init; }
 
+    /// <summary>Multi-Paxos: a snapshot that does not fit to the log makes it begin anew, as in Raft, without what was accepted behind it.</summary>
+    public bool ForgetBehindSnapshot { get; init; }
+
     /// <summary>Multi-Paxos: what is proposed again keeps its old term, as in Raft.</summary>
     public bool KeepOldTerms { get; init; }
 

@@ -132,10 +132,17 @@ internal sealed class LogTail
         Commit = Math.Max(Commit, index);
     }
 
-    /// <summary>The log begins anew after a snapshot.</summary>
+    /// <summary>The log begins anew after a snapshot that has more than was committed here. In Multi-Paxos what was accepted behind it stays.</summary>
     public void ResetTo(SnapshotInfo snapshot)
     {
-        _history.ResetTo(snapshot);
+        if (_history.ResetTo(snapshot))
+        {
+            DropBefore(snapshot.Index + 1);
+            Commit = Delivered = _vouched = snapshot.Index;
+            Durable = Math.Max(Durable, snapshot.Index);
+            _handedToDisk = Math.Max(_handedToDisk, snapshot.Index);
+            return;
+        }
         _entries.Clear();
         _dropped = 0;
         _cached = 0;

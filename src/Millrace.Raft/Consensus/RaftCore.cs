@@ -361,6 +361,8 @@ public sealed class RaftCore
 
     internal void ResetLogTo(SnapshotInfo snapshot)
     {
+        if (Faults.ForgetBehindSnapshot && snapshot.Index < LastIndex)
+            Log.TruncateFrom(snapshot.Index + 1);
         Log.ResetTo(snapshot);
         _reset = snapshot;
     }

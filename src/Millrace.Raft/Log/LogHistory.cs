@@ -118,14 +118,26 @@ internal sealed class LogHistory
         LastIndex = index - 1;
     }
 
-    /// <summary>The log begins anew.</summary>
-    public void ResetTo(SnapshotInfo start)
+    /// <summary>
+    /// The log begins anew after what a snapshot has. Accepted one by one, entries behind that stay: they may have been chosen, whatever term the
+    /// snapshot's last one had here, since it may have been accepted again in a later one.
+    /// </summary>
+    /// <returns>Whether entries stay.</returns>
+    public bool ResetTo(SnapshotInfo start)
     {
+        if (_isBySlot && start.Index >= Base.Index && start.Index < LastIndex)
+        {
+            CompactTo(start.Index);
+            _configurations[0] = (start.Index, start.Configuration);
+            Base = start;
+            return true;
+        }
         Base = start;
         LastIndex = start.Index;
         _terms.Clear();
         _configurations.Clear();
         _configurations.Add((start.Index, start.Configuration));
+        return false;
     }
 
     /// <summary>The log begins after <paramref name="index"/>, which is in it.</summary>

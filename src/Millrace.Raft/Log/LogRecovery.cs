@@ -173,14 +173,20 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
 
     private void Rewind(SnapshotInfo position)
     {
-        if (position.Index >= History!.Base.Index && History.TermAt(position.Index) == position.Term)
+        // Accepted one by one, what was behind it stayed, so the log may have been compacted further since.
+        if (options.IsBySlot && position.Index < History!.Base.Index)
+            return;
+        if (!options.IsBySlot && position.Index >= History!.Base.Index && History.TermAt(position.Index) == position.Term)
         {
             History.TruncateFrom(position.Index + 1);
             Positions.TruncateFrom(position.Index + 1);
         }
+        else if (History!.ResetTo(position))
+        {
+            Positions.DropTo(position.Index);
+        }
         else
         {
-            History.ResetTo(position);
             Positions.ResetTo(position.Index);
         }
     }

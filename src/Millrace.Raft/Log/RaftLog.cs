@@ -307,8 +307,10 @@ public sealed class RaftLog : IEntryReader, IDisposable
                 if (write.Reset is { } reset)
                 {
                     encoder.Rewind(reset);
-                    _history.ResetTo(reset with { Bytes = 0, Checksum = 0 });
-                    _positions.ResetTo(reset.Index);
+                    if (_history.ResetTo(reset with { Bytes = 0, Checksum = 0 }))
+                        _positions.DropTo(reset.Index);
+                    else
+                        _positions.ResetTo(reset.Index);
                 }
                 foreach (var entry in write.Entries)
                     Add(ref encoder, segment, entry);

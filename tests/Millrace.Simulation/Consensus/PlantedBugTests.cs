@@ -50,6 +50,11 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Members = 5, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1, Leases = false, Clients = 8, DelayMax = 8_000,
             DiskMax = 8_000, Loss = 0.3, SnapshotEvery = 0, PauseEvery = 0,
         }),
+        ["accepted entries behind a snapshot forgotten"] = (new Faults { ForgetBehindSnapshot = true }, 400, p => Crashes(p) with
+        {
+            Members = 5, Spares = 0, CrashEvery = 150_000, RestartMax = 400_000, MaxAppendBytes = 1, Leases = false, Clients = 8, Reads = 0.1, DelayMax = 8_000,
+            DiskMax = 4_000, Loss = 0.2, SnapshotEvery = 3, PauseEvery = 0, PartitionEvery = 300_000,
+        }),
         ["proposed again in its old term"] = (new Faults { KeepOldTerms = true }, 400, p => Crashes(p) with
         {
             Members = 3, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1,
@@ -116,7 +121,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ForgetSettledVotes
             || faults.ReadBelowVotes;
         return isFast ? ConsensusAlgorithm.FastPaxos
-            : faults.ForgetAccepted || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
+            : faults.ForgetAccepted || faults.ForgetBehindSnapshot || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
     }
 
     private static SimulationPlan Fast(SimulationPlan plan) => Crashes(plan) with

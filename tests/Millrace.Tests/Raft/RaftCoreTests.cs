@@ -196,6 +196,32 @@ public sealed class RaftCoreTests
         Assert.Equal([1L, 2L, 3L], core.TakeReady(0)!.Committed.Select(e => e.Index));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void In_Multi_Paxos_a_snapshot_leaves_what_was_accepted_behind_it_and_a_promise_tells_it(bool isWrong)
+    {
+        var members = Configuration.Of([One, Two, Three]);
+        var core = new RaftCore(
+            Two, RecoveredState.Fresh(members), new RaftOptions { Algorithm = ConsensusAlgorithm.MultiPaxos }, new Nothing(), new Random(1), 0,
+            new Faults { ForgetBehindSnapshot = isWrong });
+        Entry Noop(long index) => new(1, index, EntryKind.Noop, default);
+        core.Step(0, Append(One, Two, term: 1, previous: 0, previousTerm: 0, Noop(1), Noop(2), Noop(3), Noop(4)));
+        core.Persisted(0, core.TakeReady(0)!.Write!.Id);
+        core.Step(0, new Heartbeat(Three, Two, Term: 2, Commit: 0, Round: 1, SentAt: 0, PromiseMicros: 1));
+        var snapshot = new SnapshotInfo(2, 2, members, 100, 1);
+        core.SnapshotStored(0, Three, snapshot, nextOffset: 100, isComplete: true);
+        var begun = core.TakeReady(0)!;
+        Assert.Equal(snapshot, begun.Install);
+        Assert.Equal(2, Assert.IsType<AppendResponse>(Assert.Single(begun.Write!.MessagesAfter)).Match);
+        core.Persisted(0, begun.Write.Id);
+        core.Step(1_000_000, new Prepare(One, Two, 3, Commit: 0, IsPreVote: false, IsTransfer: true));
+        Assert.Empty(core.TakeReady(1_000_000)!.Write?.MessagesAfter.OfType<Promise>() ?? []);
+        core.Step(1_000_000, new Prepare(One, Two, 4, Commit: 2, IsPreVote: false, IsTransfer: true));
+        var promise = Assert.Single(core.TakeReady(1_000_000)!.Write!.MessagesAfter.OfType<Promise>());
+        Assert.Equal(isWrong ? [] : [3L, 4L], promise.Accepted.Select(e => e.Index));
+    }
+
     [Fact]
     public void Reads_do_not_keep_a_leader_in_office_that_nobody_hears()
     {

@@ -193,6 +193,47 @@ public sealed class RaftLogTests
     }
 
     [Fact]
+    public void A_start_after_a_snapshot_of_an_entry_that_was_accepted_again_keeps_what_was_accepted_behind_it()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var bySlot = new RaftLogOptions { SegmentBytes = 4096, IsBySlot = true };
+        using (var storage = MemberStorage.Open(disk, "/member", Members, bySlot))
+        {
+            storage.Log.Append([Write(1, new HardState(1, new MemberId(2)), Entries(1, 8, term: 1, size: 300))]);
+            using (var stream = storage.Snapshots.Create(4, 1, Members))
+                stream.Complete();
+            // A new leader proposed them again in its own term.
+            storage.Log.Append([Write(2, new HardState(2, new MemberId(3)), Entries(3, 2, term: 2, size: 300))]);
+        }
+        for (var start = 0; start < 3; start++)
+        {
+            disk.Crash(CrashOutcome.NothingUnflushed);
+            using var again = MemberStorage.Open(disk, "/member", Members, bySlot);
+            Assert.Equal((4, 4, 8 + start), (again.SnapshotIndex, again.Log.Base.Index, again.Log.LastIndex));
+            Assert.Equal(Expected(5, 4 + start, 300), Contents(again.Log, 5));
+            again.Log.Append([Write(3, null, Entries(9 + start, 1, term: 3, size: 300))]);
+        }
+    }
+
+    [Fact]
+    public void What_a_snapshot_began_anew_reads_back_also_when_the_log_was_compacted_beyond_it()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var bySlot = new RaftLogOptions { SegmentBytes = 4096, IsBySlot = true };
+        using (var log = RaftLog.Open(disk, "/raft", Members, bySlot))
+        {
+            for (var i = 0; i < 20; i++)
+                log.Append([Write(i, null, Entries((4 * i) + 1, 4, term: 1, size: 200))]);
+            log.Append([new LogWrite(20, null, new SnapshotInfo(30, 2, Members, 7, 7), Entries(81, 4, term: 2, size: 200), [])]);
+            log.CompactTo(82);
+            Assert.Equal(84, log.LastIndex);
+        }
+        using var again = RaftLog.Open(disk, "/raft", Members, bySlot);
+        Assert.InRange(again.Base.Index, 31, 82);
+        Assert.Equal(Expected(83, 2, 200), Contents(again, 83));
+    }
+
+    [Fact]
     public void It_works_the_same_on_the_real_disk()
     {
         var folder = Directory.CreateTempSubdirectory("raftlog").FullName;
