@@ -116,6 +116,9 @@ internal sealed partial class LogStore : IDisposable
 
     public LogFaults Faults => _options.Faults;
 
+    /// <summary>This thread is making, changing or deleting a topic, so that others who want to would wait: simulators have only one.</summary>
+    internal bool IsChangingHere => _changes.IsHeldByCurrentThread;
+
     /// <summary>No checkpoint is being made.</summary>
     public bool IsCheckpointIdle => _checkpointer.IsIdle;
 

@@ -25,11 +25,13 @@ internal sealed class SimulatedTime : TimeProvider
         Latest = Math.Max(Latest, Wall);
     }
 
-    /// <summary>Time passes; what is due runs.</summary>
-    public void Pass(long millis)
+    /// <summary>Time passes; what is due runs, now or the next time.</summary>
+    public void Pass(long millis, bool runs = true)
     {
         _steady += millis;
         Jump(millis);
+        if (!runs)
+            return;
         foreach (var timer in _timers.Where(t => t.Due <= _steady).ToList())
             timer.Fire();
     }
