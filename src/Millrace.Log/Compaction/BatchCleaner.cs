@@ -19,19 +19,22 @@ internal readonly record struct CleanRules(long Now, long DeleteRetentionMillis,
 
 /// <summary>
 /// Decides what is left of each batch of a partition, in order from the log's start (Kafka's Cleaner; KIP-534 for the delete horizon): the
-/// newest record of each key; tombstones and markers until readers have had time to see them; nothing of an aborted transaction. Offsets do not
-/// change. No I/O.
+/// newest record of each key; tombstones and markers until readers have had time to see them; nothing of an aborted transaction. Of a batch that its
+/// producer may send again, the header stays: without a checkpoint a start has nothing else to tell the second from the first. Offsets do not change.
+/// No I/O.
 /// </summary>
 /// <param name="newest">Of the part that has not been cleaned before.</param>
 /// <param name="aborted">Aborted transactions that overlap [from, to).</param>
+/// <param name="isRemembered">Whether a batch of this producer and offset is among its last (<see cref="ProducerTable"/>).</param>
 /// <param name="rules">Times and bounds.</param>
-internal sealed class BatchCleaner(KeyOffsets newest, Func<long, long, List<AbortedRange>> aborted, CleanRules rules)
+internal sealed class BatchCleaner(
+    KeyOffsets newest, Func<long, long, List<AbortedRange>> aborted, Func<long, long, bool> isRemembered, CleanRules rules)
 {
     /// <summary>Producers of which a record is kept whose marker is still to come.</summary>
     private readonly HashSet<long> _unended = [];
 
     /// <param name="bytes">One whole batch.</param>
-    /// <param name="isLast">Its header must stay even when no record does, so that readers get past it.</param>
+    /// <param name="isLast">Its header must stay even when no record does: the segment ends where it ended.</param>
     /// <param name="replaced">What takes its place, when something does.</param>
     /// <exception cref="InvalidDataException">The batch cannot be read.</exception>
     public CleanOutcome Clean(ReadOnlySpan<byte> bytes, bool isLast, out byte[] replaced)
@@ -41,7 +44,7 @@ internal sealed class BatchCleaner(KeyOffsets newest, Func<long, long, List<Abor
         if (batch.IsControl)
             return CleanMarker(bytes, isLast, ref replaced);
         if (batch.RecordCount == 0)
-            return isLast ? CleanOutcome.Keep : CleanOutcome.Drop;
+            return isLast || IsRemembered(batch) ? CleanOutcome.Keep : CleanOutcome.Drop;
         var isAborted = batch.IsTransactional && IsAborted(batch);
         using var open = RecordBatch.OpenRecords(bytes, rules.MaxUncompressed);
         var hasHorizon = (batch.Attributes & BatchAttributes.HasDeleteHorizon) != 0;
@@ -59,7 +62,7 @@ internal sealed class BatchCleaner(KeyOffsets newest, Func<long, long, List<Abor
             _unended.Add(batch.ProducerId);
         if (kept == batch.RecordCount && (tombstones == 0 || hasHorizon))
             return CleanOutcome.Keep;
-        if (kept == 0 && !isLast)
+        if (kept == 0 && !isLast && !IsRemembered(batch))
             return CleanOutcome.Drop;
         replaced = Rebuild(batch, open.Bytes, isAborted, isOver, hasTombstones: tombstones > 0, isEmpty: kept == 0);
         return CleanOutcome.Replace;
@@ -68,14 +71,16 @@ internal sealed class BatchCleaner(KeyOffsets newest, Func<long, long, List<Abor
     private CleanOutcome CleanMarker(ReadOnlySpan<byte> bytes, bool isLast, ref byte[] replaced)
     {
         var batch = new RecordBatch(bytes);
-        // Its transaction still has records, or it must stay for its offset.
-        if (_unended.Remove(batch.ProducerId) || isLast)
+        // Its transaction still has records, or it must stay for its offset, or it alone has its producer's epoch, which fences those before.
+        if (_unended.Remove(batch.ProducerId) || isLast || IsRemembered(batch))
             return CleanOutcome.Keep;
         if ((batch.Attributes & BatchAttributes.HasDeleteHorizon) != 0)
             return rules.Now > batch.BaseTimestamp && batch.BaseOffset < rules.MarkersBefore ? CleanOutcome.Drop : CleanOutcome.Keep;
         replaced = Rebuild(batch, batch.Records, isAborted: false, isOver: false, hasTombstones: true, isEmpty: false);
         return CleanOutcome.Replace;
     }
+
+    private bool IsRemembered(RecordBatch batch) => batch.ProducerId >= 0 && isRemembered(batch.ProducerId, batch.BaseOffset);
 
     private bool IsKept(RecordBatch batch, Record record, bool isAborted, bool isOver)
     {

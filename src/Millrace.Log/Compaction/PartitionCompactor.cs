@@ -45,7 +45,7 @@ internal sealed class PartitionCompactor(
         var newest = new KeyOffsets(capacity) { OffByOne = Faults.CompactNewest ? 1 : 0 };
         var through = Map(segments, newest);
         var cleaner = new BatchCleaner(
-            newest, (from, to) => Faults.CompactKeepsAborted ? [] : partition.AbortedIn(from, to),
+            newest, (from, to) => Faults.CompactKeepsAborted ? [] : partition.AbortedIn(from, to), partition.Remembers,
             new CleanRules(now, settings.DeleteRetentionMillis, _maxUncompressed, checkpointer.CleanedThrough(partition)));
         long after = 0;
         foreach (var group in Groups(segments))

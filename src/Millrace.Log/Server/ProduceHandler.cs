@@ -14,7 +14,7 @@ internal sealed class ProduceHandler(BrokerContext context, TransactionCoordinat
         var operation = new ProduceOperation(exchange, request);
         var slot = 0;
         var validAcks = request.Acks is 0 or 1 or -1;
-        using var gathering = context.Store.Committer.Gather();
+        using var gathering = context.Store.Committer.Queue.Gather();
         foreach (var topic in request.Topics)
         {
             var responses = new List<ProduceResponse.PartitionProduceResponse>(topic.Partitions.Count);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Millrace.Kafka.Messages;
@@ -18,30 +19,24 @@ internal sealed partial class Committer : IDisposable
     private const int HurryFrom = 2;
     private const int HoldFrom = 4;
 
-    private readonly object _signal = new();
-    private readonly Lock _taking = new();
+    /// <summary>How often a checkpoint that is wanted looks whether the one before has ended.</summary>
+    private const long LookAgainMillis = 50;
+
+    private const long RemindMillis = 60_000;
+
     private readonly Journal _journal;
     private readonly Checkpointer _checkpointer;
     private readonly CommitterOptions _options;
     private readonly ILogger _log;
-    private List<Partition> _dirty = [];
-    private List<Partition> _cycle = [];
+    private readonly ConcurrentQueue<Action> _between = new();
     private readonly List<Partition> _written = [];
-    private readonly System.Collections.Concurrent.ConcurrentQueue<Action> _between = new();
     private Thread? _thread;
-    [ThreadStatic]
-    private static List<Partition>? _gathered;
-
-    [ThreadStatic]
-    private static Committer? _gathering;
-    private bool _stopping;
-    private bool _checkpointWanted;
+    private volatile bool _stopping;
+    private volatile bool _checkpointWanted;
     private volatile string? _broken;
-    private const long RemindMillis = 60_000;
     private bool _failing;
     private bool _told;
     private long _toldAt = -RemindMillis;
-    private bool _together;
     private bool _sparePrepared;
     private long _flushes;
     private long _flushDue = long.MaxValue;
@@ -54,6 +49,9 @@ internal sealed partial class Committer : IDisposable
         _options = options;
         _log = log;
     }
+
+    /// <summary>Where appends wait for it.</summary>
+    public CommitQueue Queue { get; } = new();
 
     /// <summary>Flushes done and bytes written, for metrics.</summary>
     public CommitterFigures Figures { get; } = new();
@@ -71,92 +69,18 @@ internal sealed partial class Committer : IDisposable
         _thread.Start();
     }
 
-    /// <summary>
-    /// Queues a partition for the next flush; its own lock keeps it from being queued twice. False when this thread gathers what it appends to
-    /// (<see cref="Gather"/>).
-    /// </summary>
-    public bool Enqueue(Partition partition)
-    {
-        if (_gathering == this)
-        {
-            _gathered!.Add(partition);
-            return false;
-        }
-        lock (_signal)
-        {
-            _dirty.Add(partition);
-            if (_dirty.Count == 1)
-                Monitor.Pulse(_signal);
-        }
-        return true;
-    }
-
-    /// <summary>
-    /// What this thread appends until the result is disposed of is queued then, all at once: a request of a hundred partitions wakes the committer
-    /// once, and is not torn over two flushes because the first came too early.
-    /// </summary>
-    public Gathering Gather()
-    {
-        _gathered ??= [];
-        _gathering = this;
-        return new Gathering(this);
-    }
-
-    internal readonly ref struct Gathering(Committer committer)
-    {
-        public void Dispose() => committer.EnqueueGathered();
-    }
-
-    private void EnqueueGathered()
-    {
-        _gathering = null;
-        var gathered = _gathered!;
-        if (gathered.Count == 0)
-            return;
-        // Nobody may find a partition marked as queued that is not in the queue yet: what belongs together would be parted (Together).
-        lock (_taking)
-        {
-            gathered.RemoveAll(static p => !p.TryQueue());
-            lock (_signal)
-            {
-                _dirty.AddRange(gathered);
-                if (_dirty.Count == gathered.Count && gathered.Count > 0)
-                    Monitor.Pulse(_signal);
-            }
-        }
-        gathered.Clear();
-    }
-
     /// <summary>Asks for a checkpoint soon, before the journal is full.</summary>
     public void RequestCheckpoint()
     {
-        lock (_signal)
-        {
-            _checkpointWanted = true;
-            Monitor.Pulse(_signal);
-        }
+        _checkpointWanted = true;
+        Queue.Wake();
     }
 
     /// <summary>Runs an action on the committer's thread between two flushes: whatever changes a partition's list of segments. Must be quick.</summary>
     public void Between(Action action)
     {
         _between.Enqueue(action);
-        lock (_signal)
-            Monitor.Pulse(_signal);
-    }
-
-    /// <summary>
-    /// Appends to several partitions as one: all of it becomes durable in one flush, or none of it. A crash between a prepared transaction and
-    /// its markers cannot happen.
-    /// </summary>
-    /// <param name="appends">Appends and nothing else; must not wait.</param>
-    public void Together(Action appends)
-    {
-        lock (_taking)
-        {
-            _together = true;
-            appends();
-        }
+        Queue.Wake();
     }
 
     /// <summary>As <see cref="Between"/>, and returns when the action has run.</summary>
@@ -183,69 +107,56 @@ internal sealed partial class Committer : IDisposable
         done.Wait();
     }
 
-    /// <summary>One flush of all that waits; false when nothing did.</summary>
+    /// <summary>One flush of all that waits, and what is due besides; false when nothing waited.</summary>
     public bool RunCycle()
     {
-        bool checkpoint, together;
-        lock (_taking)
-        {
-            lock (_signal)
-            {
-                (_dirty, _cycle) = (_cycle, _dirty);
-                checkpoint = _checkpointWanted;
-            }
-            together = _together;
-            _together = false;
-            foreach (var partition in _cycle)
-                partition.TakePending();
-        }
-        var worked = _cycle.Count > 0;
-        if (worked)
-            Commit(together);
+        var partitions = Queue.Take(out var together);
+        if (partitions.Count > 0)
+            Commit(partitions, together);
         else if (_options.Inline)
             Note();
-        _cycle.Clear();
-        if (_broken is not null)
-            checkpoint = _checkpointWanted = false;
         while (_between.TryDequeue(out var action))
             action();
-        if (!_sparePrepared && _journal.Length > _options.SpareFromBytes && _broken is null && _checkpointer.IsIdle)
+        if (_broken is not null)
+            _checkpointWanted = false;
+        else if (_checkpointer.IsIdle)
+            BeginAside();
+        else
+            KeepBounded();
+        return partitions.Count > 0;
+    }
+
+    /// <summary>What runs beside the commits, one at a time.</summary>
+    private void BeginAside()
+    {
+        var isFilling = _options.Tails is { IsFilling: true } && !_checkpointer.Postponed;
+        var isDue = _checkpointWanted || isFilling || _journal.Length > _options.JournalBytes;
+        if (!_sparePrepared && _journal.Length > _options.SpareFromBytes)
         {
             _sparePrepared = true;
             // Over to it as soon as it is there: until then flushes take longer.
-            var isPrepared = _journal.IsPrepared;
-            _checkpointer.BeginSpare(_journal, isPrepared ? static () => { } : RequestCheckpoint);
+            _checkpointer.BeginSpare(_journal, _journal.IsPrepared ? static () => { } : RequestCheckpoint);
         }
-        var isFilling = _options.Tails is { IsFilling: true } && !_checkpointer.Postponed && !_options.Inline;
-        if ((checkpoint || isFilling || _journal.Length > _options.JournalBytes) && _broken is null)
-        {
-            if (_checkpointer.IsIdle)
-            {
-                lock (_signal)
-                    _checkpointWanted = false;
-                BeginCheckpoint();
-            }
-            else if (_journal.Length > HoldFrom * _options.JournalBytes)
-            {
-                // More comes than the disk can take twice: producers wait here, for a restart must not take as long as it likes.
-                _checkpointer.Wait();
-            }
-            else if (_journal.Length > HurryFrom * _options.JournalBytes)
-            {
-                _checkpointer.Hurry();
-            }
-        }
-        return worked;
+        if (!isDue || !_checkpointer.IsIdle)
+            return;
+        _checkpointWanted = false;
+        BeginCheckpoint();
+    }
+
+    /// <summary>More comes than the disk can take twice. In the end producers wait: a restart must not take as long as it likes.</summary>
+    private void KeepBounded()
+    {
+        if (_journal.Length > HoldFrom * _options.JournalBytes)
+            _checkpointer.Wait();
+        else if (_journal.Length > HurryFrom * _options.JournalBytes)
+            _checkpointer.Hurry();
     }
 
     /// <summary>Ends the thread after a last flush.</summary>
     public void Stop()
     {
-        lock (_signal)
-        {
-            _stopping = true;
-            Monitor.Pulse(_signal);
-        }
+        _stopping = true;
+        Queue.Wake();
         _thread?.Join();
         _thread = null;
         while (RunCycle())
@@ -257,15 +168,9 @@ internal sealed partial class Committer : IDisposable
 
     private void Run()
     {
-        while (true)
+        while (!_stopping || !Queue.IsEmpty)
         {
-            lock (_signal)
-            {
-                while (_dirty.Count == 0 && !_stopping && _between.IsEmpty && !(_checkpointWanted && _checkpointer.IsIdle) && !FlushIsDue && !NoteIsDue)
-                    Monitor.Wait(_signal, Patience());
-                if (_dirty.Count == 0 && _stopping)
-                    return;
-            }
+            Queue.Wait(Patience());
             RunCycle();
             if (FlushIsDue)
                 FlushLate();
@@ -297,11 +202,11 @@ internal sealed partial class Committer : IDisposable
 
     private int Patience()
     {
-        var wait = _checkpointWanted ? 50L : long.MaxValue;
-        if (_flushDue != long.MaxValue)
-            wait = Math.Min(wait, Math.Max(1, _flushDue - Environment.TickCount64));
-        if (_noteDue != long.MaxValue)
-            wait = Math.Min(wait, Math.Max(1, _noteDue - Environment.TickCount64));
+        var wait = Math.Min(_flushDue, _noteDue);
+        if (wait != long.MaxValue)
+            wait = Math.Max(0, wait - Environment.TickCount64);
+        if (_checkpointWanted)
+            wait = Math.Min(wait, LookAgainMillis);
         return wait > int.MaxValue ? Timeout.Infinite : (int)wait;
     }
 
@@ -344,11 +249,11 @@ internal sealed partial class Committer : IDisposable
         LogBroken(error.Message, error);
     }
 
-    private void Commit(bool together)
+    private void Commit(List<Partition> partitions, bool together)
     {
         if (_broken is not null)
         {
-            foreach (var partition in _cycle)
+            foreach (var partition in partitions)
                 partition.Fail(ErrorCode.StorageError, poison: true);
             return;
         }
@@ -356,7 +261,7 @@ internal sealed partial class Committer : IDisposable
         _written.Clear();
         long length = 0;
         var entries = 0;
-        foreach (var partition in _cycle)
+        foreach (var partition in partitions)
         {
             if (TryWrite(partition) is { } error)
             {
@@ -366,7 +271,7 @@ internal sealed partial class Committer : IDisposable
                     continue;
                 }
                 // What belongs together fails together.
-                foreach (var other in _cycle)
+                foreach (var other in partitions)
                     Refuse(other, error);
                 return;
             }
@@ -389,16 +294,7 @@ internal sealed partial class Committer : IDisposable
         Figures.Add(length, Stopwatch.GetElapsedTime(started), flush);
         Answers?.Gather();
         PublishWritten();
-        Answers?.Send(here: !HasWork);
-    }
-
-    private bool HasWork
-    {
-        get
-        {
-            lock (_signal)
-                return _dirty.Count > 0;
-        }
+        Answers?.Send(here: Queue.IsEmpty);
     }
 
     private void PublishWritten()

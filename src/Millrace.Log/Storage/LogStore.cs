@@ -342,7 +342,7 @@ internal sealed partial class LogStore : IDisposable
                 topic.Id,
                 i,
                 () => topic.Settings.Partition,
-                p => Committer.Enqueue(p),
+                p => Committer.Queue.Add(p),
                 _tails)
             {
                 Faults = _options.Faults,

@@ -122,7 +122,7 @@ internal sealed class Partition : IDisposable
             if (settings.LogAppendTime)
                 RecordBatch.SetLogAppendTime(bytes.Span, appendTime = now);
             batch = new RecordBatch(bytes.Span);
-            Note(batch, marker, now);
+            Note(batch, marker, now, _highWatermark);
             _nextOffset = batch.LastOffset + 1;
             _pendingBytes += bytes.Length;
             RecordsAppended += batch.RecordCount;
@@ -182,6 +182,13 @@ internal sealed class Partition : IDisposable
     {
         lock (_gate)
             return _producers.Producers.TryGetValue(producerId, out var batches) && batches[^1].Epoch > epoch;
+    }
+
+    /// <summary>Whether the batch that begins at an offset is one of those by which a producer's next is judged.</summary>
+    public bool Remembers(long producerId, long baseOffset)
+    {
+        lock (_gate)
+            return _producers.Remembers(producerId, baseOffset);
     }
 
     /// <summary>Whether the producer has a transaction open here.</summary>
@@ -509,19 +516,20 @@ internal sealed class Partition : IDisposable
             _queued = _enqueue(this);
     }
 
-    private void Note(RecordBatch batch, Marker marker, long now)
+    private void Note(RecordBatch batch, Marker marker, long now, long durableEnd)
     {
         if (batch.ProducerId < 0)
             return;
-        _producers.Note(batch, batch.BaseOffset, now, _highWatermark);
-        if (batch.IsTransactional && marker == Marker.None)
+        _producers.Note(batch, batch.BaseOffset, now, durableEnd);
+        // What compaction has left of a batch without records opens nothing: the marker may be gone.
+        if (batch.IsTransactional && marker == Marker.None && batch.RecordCount > 0)
             _transactions.Open(batch.ProducerId, batch.BaseOffset);
     }
 
     private void NoteReplayed(RecordBatch batch)
     {
         var marker = batch.IsControl ? ControlRecord.MarkerOf(batch) : Marker.None;
-        Note(batch, marker, batch.MaxTimestamp);
+        Note(batch, marker, batch.MaxTimestamp, durableEnd: long.MaxValue);
         if (marker != Marker.None)
             _transactions.Close(batch.ProducerId, batch.BaseOffset, marker == Marker.Abort);
         _nextOffset = batch.LastOffset + 1;

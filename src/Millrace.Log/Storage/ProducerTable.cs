@@ -79,6 +79,10 @@ internal sealed class ProducerTable
             batches.RemoveAt(0);
     }
 
+    /// <summary>Whether a batch is one of those by which its producer's next is judged.</summary>
+    public bool Remembers(long producerId, long baseOffset) =>
+        _producers.TryGetValue(producerId, out var batches) && batches.Exists(b => b.BaseOffset == baseOffset);
+
     /// <summary>Puts a producer back as a snapshot had it.</summary>
     public void Restore(long producerId, List<ProducedBatch> batches) => _producers[producerId] = batches;
 

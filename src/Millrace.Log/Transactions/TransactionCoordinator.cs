@@ -211,7 +211,7 @@ internal sealed partial class TransactionCoordinator
             Piecemeal(0);
             return;
         }
-        _context.Store.Committer.Together(() =>
+        _context.Store.Committer.Queue.Together(() =>
         {
             Persist(entry, error =>
             {

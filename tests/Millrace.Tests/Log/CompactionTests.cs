@@ -91,6 +91,50 @@ public sealed class CompactionTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_batch_that_is_sent_again_is_known_though_compaction_took_its_records_and_the_checkpoint_is_lost()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = LogWorkload.Open(disk);
+        var partition = store.Create("c", 1, Compacted).Topic.Partitions[0];
+        for (var i = 0; i < 8; i++)
+            Append(store, partition, Idempotent(5, i, ("k", "v" + i)));
+        Append(store, partition, Transactional(6, 0, ("k", "aborted")));
+        Append(store, partition, ControlRecord.Build(6, 0, commit: false, 0, 1), Marker.Abort);
+        // A fence, in a partition that its producer has not written to since.
+        Append(store, partition, ControlRecord.Build(7, 3, commit: false, 0, 1), Marker.Abort);
+        for (var i = 0; i < 10; i++)
+            Append(store, partition, Batch(i, ("k", "w" + i)));
+        for (var round = 0; round < 3; round++)
+        {
+            Roll(store, partition);
+            Compact(store, now: 100 + round * 5000);
+            Append(store, partition, Batch(0, ("k", "x" + round)));
+        }
+        // The newest, and the five that were durable when it came.
+        Assert.Equal([2L, 3, 4, 5, 6, 7], Batches(partition).Where(b => b.Producer == 5).Select(b => b.Offset));
+        Assert.Equal([10L], Markers(partition));
+        store = WithoutCheckpoint(disk, store);
+        partition = store.Find("c")!.Partitions[0];
+        Assert.Equal(partition.HighWatermark, partition.LastStableOffset);
+        var end = partition.HighWatermark;
+        for (var i = 3; i < 8; i++)
+            Assert.Equal((ErrorCode.None, i), Send(store, partition, Idempotent(5, i, ("k", "v" + i))));
+        Assert.Equal((ErrorCode.None, 8L), Send(store, partition, Transactional(6, 0, ("k", "aborted"))));
+        Assert.Equal(ErrorCode.OutOfOrderSequenceNumber, Send(store, partition, Idempotent(5, 9, ("k", "too far"))).Error);
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, Send(store, partition, Idempotent(7, 0, ("k", "of a zombie"))).Error);
+        Assert.Equal(end, partition.HighWatermark);
+        Append(store, partition, Idempotent(5, 8, ("k", "next")));
+        // A producer that is forgotten leaves nothing.
+        store.Maintain(20_000, 20_000, 1);
+        store.Maintain(20_000, 20_010, 1);
+        Append(store, partition, Batch(0, ("k", "last")));
+        Roll(store, partition);
+        Compact(store, now: 30_000);
+        Assert.DoesNotContain(Batches(partition), b => b.Producer == 5 && b.Records == 0);
+        store.Dispose();
+    }
+
+    [Fact]
     public void Random_loads_end_as_a_dictionary_would()
     {
         var seed = Seeds.Next(output);
@@ -193,6 +237,22 @@ public sealed class CompactionTests(ITestOutputHelper output)
         }
     }
 
+    private static LogStore WithoutCheckpoint(SimulatedFileSystem disk, LogStore store)
+    {
+        store.Dispose();
+        disk.DeleteFile("/data/log/" + Checkpoint.FileName);
+        return LogWorkload.Open(disk);
+    }
+
+    /// <summary>As a client sends a batch, for the first time or again.</summary>
+    private static (ErrorCode Error, long Offset) Send(LogStore store, Partition partition, byte[] batch)
+    {
+        var attempt = new LogWorkload.Attempt(batch, -1);
+        var result = partition.Append(batch, 1, Marker.None, attempt, 0);
+        store.Committer.RunCycle();
+        return (result.Error, result.BaseOffset);
+    }
+
     private static void Load(LogStore store, Random random, List<(string, string?, LogWorkload.Attempt)> attempts)
     {
         var partition = store.Create("c", 1, Compacted).Topic.Partitions[0];
@@ -250,9 +310,14 @@ public sealed class CompactionTests(ITestOutputHelper output)
         return builder.Build();
     }
 
-    private static byte[] Transactional(long producer, int sequence, params (string Key, string? Value)[] records)
+    private static byte[] Transactional(long producer, int sequence, params (string Key, string? Value)[] records) =>
+        Idempotent(producer, sequence, BatchAttributes.Transactional, records);
+
+    private static byte[] Idempotent(long producer, int sequence, params (string Key, string? Value)[] records) => Idempotent(producer, sequence, 0, records);
+
+    private static byte[] Idempotent(long producer, int sequence, BatchAttributes attributes, (string Key, string? Value)[] records)
     {
-        using var builder = new RecordBatchBuilder { ProducerId = producer, ProducerEpoch = 0, BaseSequence = sequence, Attributes = BatchAttributes.Transactional };
+        using var builder = new RecordBatchBuilder { ProducerId = producer, ProducerEpoch = 0, BaseSequence = sequence, Attributes = attributes };
         foreach (var (key, value) in records)
             builder.Add(1, Encoding.UTF8.GetBytes(key), Encoding.UTF8.GetBytes(value!));
         return builder.Build();
@@ -284,6 +349,17 @@ public sealed class CompactionTests(ITestOutputHelper output)
         {
             if (new RecordBatch(bytes).IsControl)
                 found.Add(new RecordBatch(bytes).BaseOffset);
+        });
+        return found;
+    }
+
+    private static List<(long Offset, long Producer, int Records)> Batches(Partition partition)
+    {
+        var found = new List<(long, long, int)>();
+        Walk(partition, bytes =>
+        {
+            var batch = new RecordBatch(bytes);
+            found.Add((batch.BaseOffset, batch.ProducerId, batch.RecordCount));
         });
         return found;
     }

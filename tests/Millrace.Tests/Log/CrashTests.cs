@@ -141,6 +141,23 @@ public sealed class CrashTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_checkpoint_begins_when_the_ends_of_segments_fill_their_memory()
+    {
+        var disk = new SimulatedFileSystem(1);
+        // An end takes 2 KiB at least.
+        var options = new LogStoreOptions { Folder = "/data/log", Files = disk, Inline = true, TailMemoryBytes = 30 << 10 };
+        using var store = LogStore.Open(options, NullLogger.Instance);
+        var partitions = store.Create("t", 7, new Dictionary<string, string>()).Topic.Partitions;
+        for (var i = 0; i < 5; i++)
+            Append(store, partitions[i], i);
+        Assert.DoesNotContain(partitions, p => p.Segments.Active is { } end && disk.FileExists(end.Path));
+        Append(store, partitions[5], 5);
+        Assert.All(partitions[..6], p => Assert.True(disk.FileExists(p.Segments.Active!.Path)));
+        Append(store, partitions[6], 6);
+        Assert.False(disk.FileExists(partitions[6].Segments.Active!.Path));
+    }
+
+    [Fact]
     public void Bit_rot_in_a_segment_is_told_when_it_is_read()
     {
         var disk = new SimulatedFileSystem(1);
