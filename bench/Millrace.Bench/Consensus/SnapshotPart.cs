@@ -23,7 +23,7 @@ internal static class SnapshotPart
         options.Progress("a member joins under the same load");
         var leader = await group.LeaderAsync(cancellation);
         using var client = new ClusterClient([group.AddressOf(leader)], TimeSpan.FromSeconds(30));
-        var ports = PlatformProcess.FreePorts(2);
+        var ports = LoopbackPorts.Take(2);
         var peer = $"127.0.0.1:{ports[1]}";
         await client.AddAsync("http://" + peer, isLearner: true, cancellation);
         var clock = Stopwatch.StartNew();

@@ -1,5 +1,5 @@
-using System.Net;
 using Google.Protobuf;
+using Millrace.Bench.Running;
 using Millrace.Coordination.Client;
 using Millrace.Coordination.Node;
 using Millrace.Coordination.Wire;
@@ -36,7 +36,7 @@ internal static class SpeculationPart
         string folder, int keys, int count, bool speculates, CancellationToken cancellation)
     {
         var names = new[] { "a", "b", "c" };
-        var members = names.Select(n => new CoordinationMember(n, "127.0.0.1", FreePort())).ToArray();
+        var members = names.Zip(LoopbackPorts.Take(names.Length), (n, port) => new CoordinationMember(n, "127.0.0.1", port)).ToArray();
         var nodes = await Task.WhenAll(names.Select(name => CoordinationNode.StartAsync(new CoordinationOptions
         {
             DataFolder = Path.Combine(folder, name), Name = name, Members = members, ClientPort = 0, PeerPort = members.Single(m => m.Name == name).PeerPort,
@@ -80,12 +80,5 @@ internal static class SpeculationPart
         for (var i = 0; i < keys; i++)
             txn.Success.Add(new RequestOp { RequestPut = new PutRequest { Key = ByteString.CopyFromUtf8($"key/{i:d6}"), Value = value } });
         return txn;
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -19,7 +19,7 @@ internal abstract class StoreGroup : IAsyncDisposable
         Folder = folder;
         _network = network;
         Directory.CreateDirectory(folder);
-        var ports = PlatformProcess.FreePorts(6);
+        var ports = LoopbackPorts.Take(6);
         for (var i = 0; i < Names.Length; i++)
         {
             Clients[Names[i]] = ports[i];

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -49,7 +50,7 @@ public abstract class Contender : IAsyncDisposable
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0;
     }
 
-    protected static async Task WaitForPortAsync(int port, Process process, CancellationToken cancellation)
+    protected static async Task WaitForPortAsync(int port, Process process, IEnumerable<string> said, CancellationToken cancellation)
     {
         while (!process.HasExited)
         {
@@ -67,7 +68,9 @@ public abstract class Contender : IAsyncDisposable
             }
             await Task.Delay(10, cancellation);
         }
-        throw new InvalidOperationException($"the process ended with {process.ExitCode}");
+        // What it said last arrives behind its end.
+        await process.WaitForExitAsync(cancellation);
+        throw new InvalidOperationException($"the process ended with {process.ExitCode}\n{string.Join('\n', said)}");
     }
 
     /// <summary>An ApiVersions request, version 0, without client id.</summary>
@@ -93,6 +96,9 @@ internal sealed class MillraceContender(PlatformProcess platform, string name) :
 /// <summary>One Apache Kafka broker in KRaft mode.</summary>
 public sealed class KafkaContender(string engines, string folder, int port, string name) : Contender
 {
+    // Of what it says, for the error when it does not start.
+    private const int LinesKept = 40;
+
     private Process? _process;
 
     public override string Name { get; } = name;
@@ -108,11 +114,12 @@ public sealed class KafkaContender(string engines, string folder, int port, stri
         start.ArgumentList.Add(folder);
         start.ArgumentList.Add(port.ToString(CultureInfo.InvariantCulture));
         _process = Process.Start(start)!;
-        _process.OutputDataReceived += (_, _) => { };
-        _process.ErrorDataReceived += (_, _) => { };
+        var said = new ConcurrentQueue<string>();
+        _process.OutputDataReceived += (_, line) => Keep(said, line.Data);
+        _process.ErrorDataReceived += (_, line) => Keep(said, line.Data);
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
-        await WaitForPortAsync(port, _process, cancellation);
+        await WaitForPortAsync(port, _process, said, cancellation);
         return clock.Elapsed;
     }
 
@@ -129,5 +136,12 @@ public sealed class KafkaContender(string engines, string folder, int port, stri
             return;
         process.Kill();
         await process.WaitForExitAsync();
+    }
+
+    private static void Keep(ConcurrentQueue<string> said, string? line)
+    {
+        said.Enqueue(line ?? "");
+        if (said.Count > LinesKept)
+            said.TryDequeue(out _);
     }
 }

@@ -57,7 +57,7 @@ internal sealed class LogBenchmark : IBenchmark
     private async Task CompareAsync(string engines, string root, CancellationToken cancellation)
     {
         await using var ours = new MillraceContender(PlatformProcess.Create(Path.Combine(root, "ours")), "Millrace");
-        await using var kafka = _options.Rival ? new KafkaContender(engines, Path.Combine(root, "kafka"), FreePortPair(), "Apache Kafka") : null;
+        await using var kafka = _options.Rival ? new KafkaContender(engines, Path.Combine(root, "kafka"), LoopbackPorts.Take(2)[0], "Apache Kafka") : null;
         (_ours, _kafka) = (ours, kafka);
         var starts = new Dictionary<Contender, double>();
         foreach (var contender in Brokers)
@@ -278,27 +278,6 @@ internal sealed class LogBenchmark : IBenchmark
         _options.Progress($"{contender.Name}, {what}: {outcome["per_s"]}/s" + (outcome["p99_ms"] is { } p99 ? $", P99 {p99} ms" : ""));
 
     private string Kind(Contender contender) => contender == _flushed ? "flushed" : contender == _unflushed ? "unflushed" : "plain";
-
-    internal static int FreePortPair()
-    {
-        // The broker takes the port behind its own too.
-        for (var port = 19_110; port < 19_190; port += 2)
-        {
-            try
-            {
-                using var first = new TcpListener(IPAddress.Loopback, port);
-                using var second = new TcpListener(IPAddress.Loopback, port + 1);
-                first.Start();
-                second.Start();
-                return port;
-            }
-            catch (SocketException)
-            {
-                // Taken: the next pair.
-            }
-        }
-        throw new InvalidOperationException("no two ports in a row are free from 19110 on");
-    }
 
     /// <summary>The same broker, with a setting on the topics.</summary>
     private sealed class WithTopics : Contender

@@ -19,7 +19,7 @@ internal sealed class StartFigures(BenchOptions options, Kload kload, List<Figur
         results.Add(await MeasureAsync(ours, Path.Combine(root, "full-ours"), records, cancellation));
         if (options.Rival)
         {
-            await using var kafka = new KafkaContender(engines, Path.Combine(root, "full-kafka"), LogBenchmark.FreePortPair(), "Apache Kafka");
+            await using var kafka = new KafkaContender(engines, Path.Combine(root, "full-kafka"), LoopbackPorts.Take(2)[0], "Apache Kafka");
             results.Add(await MeasureAsync(kafka, Path.Combine(root, "full-kafka"), records, cancellation));
         }
         var rival = results.Count > 1 ? results[1] : ((string Name, double Orderly, double Killed)?)null;

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 
@@ -66,7 +64,7 @@ public sealed class PlatformProcess : IAsyncDisposable
     /// <param name="wrapper">A command line that the platform's own is appended to, e.g. one that limits it.</param>
     public static PlatformProcess Create(string folder, params string[] wrapper)
     {
-        var ports = FreePorts(4);
+        var ports = LoopbackPorts.Take(4);
         Directory.CreateDirectory(folder);
         var platform = new PlatformProcess(folder, ports[0], ports[1], ports[2], ports[3], wrapper);
         File.WriteAllText(Path.Combine(folder, "millrace.yaml"), string.Create(
@@ -198,17 +196,6 @@ public sealed class PlatformProcess : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await KillAsync();
-
-    public static int[] FreePorts(int count)
-    {
-        var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        foreach (var listener in listeners)
-            listener.Start();
-        var ports = listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port).ToArray();
-        foreach (var listener in listeners)
-            listener.Dispose();
-        return ports;
-    }
 
     private static string FindProgram()
     {

@@ -19,7 +19,7 @@ public sealed class KafkaClusterTests(ITestOutputHelper output)
         Environment.SetEnvironmentVariable("KAFKA_HEAP", "-Xmx512m");
         try
         {
-            await using var kafka = new KafkaContender(Repository.Engines!, Path.Combine(folder, "kafka"), PlatformProcess.FreePorts(1)[0], "Apache Kafka");
+            await using var kafka = new KafkaContender(Repository.Engines!, Path.Combine(folder, "kafka"), LoopbackPorts.Take(2)[0], "Apache Kafka");
             await kafka.StartAsync(CancellationToken.None);
             await using var platform = PlatformProcess.Create(Path.Combine(folder, "millrace"));
             platform.UseBrokers(kafka.Brokers);

@@ -156,27 +156,34 @@ public sealed class TopicTableTests : PlatformTests
         Assert.Equal(0, (await Platform.CommandAsync(["topic", "produce", topic], lines)).Code);
     }
 
-    private Task CountAsync(string table, int rows) => UntilAsync(
-        async () =>
-        {
-            try
+    private async Task CountAsync(string table, int rows)
+    {
+        var seen = "no table";
+        await UntilAsync(
+            async () =>
             {
-                return (await Platform.SqlAsync($"SELECT count(*) FROM {table}", CancellationToken.None))[0]![0]!.ToString() == $"{rows}";
-            }
-            catch (InvalidOperationException)
-            {
-                // The table is made with the first commit.
-                return false;
-            }
-        },
-        $"{rows} rows in {table}");
+                try
+                {
+                    seen = (await Platform.SqlAsync($"SELECT count(*) FROM {table}", CancellationToken.None))[0]![0]!.ToString();
+                }
+                catch (InvalidOperationException)
+                {
+                    // The table is made with the first commit.
+                }
+                return seen == $"{rows}";
+            },
+            () => $"{rows} rows in {table}, seen: {seen}");
+    }
 
-    private async Task UntilAsync(Func<Task<bool>> condition, string what)
+    private Task UntilAsync(Func<Task<bool>> condition, string what) => UntilAsync(condition, () => what);
+
+    private async Task UntilAsync(Func<Task<bool>> condition, Func<string> what)
     {
         var deadline = DateTime.UtcNow.AddSeconds(60);
         while (!await condition())
         {
-            Assert.True(DateTime.UtcNow < deadline, $"not in time: {what}\n{Platform.Errors}");
+            if (DateTime.UtcNow > deadline)
+                Assert.Fail($"not in time: {what()}\n{(await Platform.DoAsync("job", "list", "--json")).Output}\n{(await Platform.DoAsync("topic", "list", "--json")).Output}\n{Platform.Errors}");
             await Task.Delay(100);
         }
     }

@@ -1,3 +1,4 @@
+using Millrace.Bench.Running;
 using Millrace.Coordination.Node;
 using Millrace.Tests;
 
@@ -18,7 +19,7 @@ public sealed class EtcdctlDifferenceTests
         var folder = Directory.CreateTempSubdirectory("millrace-etcdctl").FullName;
         await using var node = await CoordinationNode.StartAsync(new CoordinationOptions
         {
-            DataFolder = Path.Combine(folder, "data"), ClientPort = 0, PeerPort = 0, Members = [new CoordinationMember("default", "127.0.0.1", RealEtcd.FreePort())],
+            DataFolder = Path.Combine(folder, "data"), ClientPort = 0, PeerPort = 0, Members = [new CoordinationMember("default", "127.0.0.1", LoopbackPorts.Take(1)[0])],
         });
         var theirs = new ComparedSide(program, etcd.Endpoint, etcd.Folder);
         var ours = new ComparedSide(program, $"127.0.0.1:{node.ClientPort}", folder);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Millrace.Bench.Running;
 
 namespace Millrace.Interop.Etcd;
 
@@ -106,8 +107,8 @@ public sealed partial class EtcdctlGroupDifferenceTests
     /// <summary>One of the two groups.</summary>
     private sealed partial class Group(string program, string[] endpoints, string folder)
     {
-        private readonly string _free1 = RealEtcd.FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture);
-        private readonly string _free2 = RealEtcd.FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture);
+        private readonly string _free1 = LoopbackPorts.Take(1)[0].ToString(System.Globalization.CultureInfo.InvariantCulture);
+        private readonly string _free2 = LoopbackPorts.Take(1)[0].ToString(System.Globalization.CultureInfo.InvariantCulture);
         private string _added = "";
 
         public async Task ReadyAsync()

@@ -1,6 +1,5 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
+using Millrace.Bench.Running;
 using Millrace.Tests;
 
 namespace Millrace.Interop.Etcd;
@@ -44,15 +43,15 @@ internal sealed class RealEtcd : IAsyncDisposable
     public string Folder => _folder;
 
     public static Task<RealEtcd> StartAsync(string program) =>
-        ReadyAsync(new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, FreePort(), FreePort()));
+        ReadyAsync(new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, LoopbackPorts.Take(1)[0], LoopbackPorts.Take(1)[0]));
 
     /// <summary>Members of one group, all of them ready.</summary>
     public static async Task<RealEtcd[]> StartGroupAsync(string program, params string[] names)
     {
-        var peers = names.Select(_ => FreePort()).ToArray();
+        var peers = names.Select(_ => LoopbackPorts.Take(1)[0]).ToArray();
         var cluster = string.Join(',', names.Zip(peers, static (name, peer) => $"{name}=http://127.0.0.1:{peer}"));
         var members = names.Zip(peers, (name, peer) =>
-            new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, FreePort(), peer, name, cluster)).ToArray();
+            new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, LoopbackPorts.Take(1)[0], peer, name, cluster)).ToArray();
         return await Task.WhenAll(members.Select(ReadyAsync));
     }
 
@@ -60,7 +59,7 @@ internal sealed class RealEtcd : IAsyncDisposable
     public static async Task<RealEtcd> RestoreAsync(string program, string restorer, string snapshot)
     {
         var folder = Directory.CreateTempSubdirectory("real-etcd").FullName;
-        var peer = FreePort();
+        var peer = LoopbackPorts.Take(1)[0];
         var start = new ProcessStartInfo(restorer) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var word in new[]
         {
@@ -75,7 +74,7 @@ internal sealed class RealEtcd : IAsyncDisposable
             await restore.WaitForExitAsync();
             Assert.True(restore.ExitCode == 0, string.Concat(said));
         }
-        return await ReadyAsync(new RealEtcd(program, folder, FreePort(), peer));
+        return await ReadyAsync(new RealEtcd(program, folder, LoopbackPorts.Take(1)[0], peer));
     }
 
     private static async Task<RealEtcd> ReadyAsync(RealEtcd etcd)
@@ -113,13 +112,6 @@ internal sealed class RealEtcd : IAsyncDisposable
         await KillAsync();
         _process.Dispose();
         Directory.Delete(_folder, recursive: true);
-    }
-
-    public static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 
     private static string? Existing(string path) => File.Exists(path) ? path : null;

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
+using Millrace.Bench.Running;
 using Millrace.Tests;
 
 namespace Millrace.Interop.Etcd;
@@ -87,7 +86,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     }
 
     /// <summary>Gives a member that is to be added its ports.</summary>
-    public void Prepare(string name) => _ports[name] = (FreePort(), FreePort());
+    public void Prepare(string name) => _ports[name] = (LoopbackPorts.Take(1)[0], LoopbackPorts.Take(1)[0]);
 
     /// <summary>Starts a prepared member once the group has added it.</summary>
     public void Join(string name) => StartMember(name, $"{_members},{name}={_hostOf(name)}:{_ports[name].Peer}", "--join");
@@ -131,14 +130,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private void Settle(string[] names)
     {
         foreach (var name in names)
-            _ports[name] = (FreePort(), FreePort());
+            _ports[name] = (LoopbackPorts.Take(1)[0], LoopbackPorts.Take(1)[0]);
         _members = string.Join(',', _ports.Select(p => $"{p.Key}={_hostOf(p.Key)}:{p.Value.Peer}"));
-    }
-
-    private static int FreePort()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 }

@@ -1,6 +1,5 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Text;
+using Millrace.Bench.Running;
 using Millrace.Coordination.Client;
 using Millrace.Coordination.Node;
 using Millrace.Coordination.Sessions;
@@ -18,7 +17,7 @@ public sealed class SessionTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        var ports = FreePorts(6);
+        var ports = LoopbackPorts.Take(6);
         _members = [.. Names.Select((n, i) => new CoordinationMember(n, "127.0.0.1", ports[i]))];
         for (var i = 0; i < Names.Length; i++)
             _clientPorts[Names[i]] = ports[3 + i];
@@ -116,16 +115,5 @@ public sealed class SessionTests : IAsyncLifetime
             }
             await Task.Delay(50, patience.Token);
         }
-    }
-
-    private static int[] FreePorts(int count)
-    {
-        var sockets = Enumerable.Range(0, count).Select(static _ => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)).ToArray();
-        foreach (var socket in sockets)
-            socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        var ports = sockets.Select(static s => ((IPEndPoint)s.LocalEndPoint!).Port).ToArray();
-        foreach (var socket in sockets)
-            socket.Dispose();
-        return ports;
     }
 }
