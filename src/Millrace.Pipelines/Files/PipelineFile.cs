@@ -57,6 +57,10 @@ public sealed record SourceEntry
     [FileField("subject", "avro: the subject whose newest version says what is read: its fields are the columns, and older and newer records are read as it.", Default = "TOPIC-value")]
     public Text? Subject { get; init; }
 
+    [FileField("newer", "avro: a record of a version with more or wider fields than the columns: read what the columns hold, or wait (`on_error: retries`) as "
+        + "long as the columns are not those of the subject's newest version.", Values = ["read", "wait"], Default = "read")]
+    public Text? Newer { get; init; }
+
     [FileField("time", "The timestamptz column that carries event time. Without it the record's Kafka timestamp counts.", Example = "ts")]
     public Text? Time { get; init; }
 

@@ -47,6 +47,9 @@ public sealed record TopicTable(string Topic, string Table, TimeSpan CommitEvery
             yaml.Append($", brokers: \"{Brokers}\"");
         if (Columns is not null)
             yaml.Append(", schema: {").AppendJoin(", ", Columns.Fields.Select(f => $"\"{f.Name}\": \"{f.Type.SqlName.ToLowerInvariant()}\"")).Append('}');
+        // Between a version's registration and the job with its columns, its records wait, about half a minute at most.
+        if (Columns is not null && Avro)
+            yaml.Append(", newer: wait, on_error: {retries: 8, max_backoff: 4s}");
         if (Columns is not null && !Avro)
             yaml.Append($", unknown: {(Closed ? "quarantine" : "ignore")}");
         yaml.Append(CultureInfo.InvariantCulture, $"}}\nsinks:\n  {name}: \"iceberg:{Table}?commit={Math.Max(1, (long)CommitEvery.TotalSeconds)}s{(Avro || Columns is not null ? "&evolve=true" : "")}\"\n");

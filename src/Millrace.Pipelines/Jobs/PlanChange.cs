@@ -61,7 +61,7 @@ public sealed record PlanChange(string Part, string Text, bool Breaks)
             return ("other columns", false);
         var same = old.WatermarkDelay == now.WatermarkDelay && old.IdleAfter == now.IdleAfter
             && old.MaxRecordBytes == now.MaxRecordBytes && old.RefuseUnknownFields == now.RefuseUnknownFields
-            && old.Errors == now.Errors && old.Format == now.Format;
+            && old.Errors == now.Errors && old.Format == now.Format && old.Avro?.WaitsForColumns == now.Avro?.WaitsForColumns;
         return same ? null : ("other options", false);
     }
 

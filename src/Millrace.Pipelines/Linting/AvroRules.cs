@@ -30,7 +30,10 @@ internal sealed class AvroRules(LintContext context, DiagnosticBag faults)
         var schema = _sample?.Schema;
         if (schema is not null && Problem(schema) is { } problem)
             (schema, _sample) = (null, new SubjectSample(null, problem));
-        Plan = new AvroSourcePlan(registry, _address.Subject, schema is null ? null : new AvroReaderSchema(schema.Id, schema.Text, schema.Referenced));
+        Plan = new AvroSourcePlan(registry, _address.Subject, schema is null ? null : new AvroReaderSchema(schema.Id, schema.Text, schema.Referenced))
+        {
+            WaitsForColumns = settings.OneOf("newer", entry.Value.Newer, ["read", "wait"]) == "wait",
+        };
     }
 
     /// <summary>The fields of the subject's newest version as columns; told as a fault when there are none.</summary>

@@ -13,7 +13,7 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
 {
     private const int MostRetries = 1000;
 
-    private static readonly string[] Options = ["format", "time", "watermark", "idle", "brokers", "max_record", "unknown", "schema", "registry", "subject"];
+    private static readonly string[] Options = ["format", "time", "watermark", "idle", "brokers", "max_record", "unknown", "schema", "registry", "subject", "newer"];
 
     public IReadOnlyList<LintedSource> Lint()
     {
@@ -138,7 +138,7 @@ internal sealed class SourceRules(PipelineFile file, LintContext context, Diagno
 
     private void RefuseAvroSettings(Settings settings, SourceEntry entry)
     {
-        foreach (var setting in new[] { settings.Take("registry", entry.Registry), settings.Take("subject", entry.Subject) })
+        foreach (var setting in new[] { settings.Take("registry", entry.Registry), settings.Take("subject", entry.Subject), settings.Take("newer", entry.Newer) })
         {
             if (setting is not null)
                 faults.Error(setting.Place, "unknown-option", "this is for records in Avro, and these are JSON", "format: avro");

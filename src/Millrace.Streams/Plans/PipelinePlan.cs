@@ -59,7 +59,14 @@ public enum RecordFormat
 /// <param name="Registry">A schema registry's address; may carry credentials, so it is not shown.</param>
 /// <param name="Subject">The subject whose newest version records are read as.</param>
 /// <param name="Reader">That version when the plan was made; null reads each record as it was written.</param>
-public sealed record AvroSourcePlan(Uri Registry, string Subject, AvroReaderSchema? Reader);
+public sealed record AvroSourcePlan(Uri Registry, string Subject, AvroReaderSchema? Reader)
+{
+    /// <summary>
+    /// A record that these columns cannot hold whole is not read while the subject has a newest version of other columns: it fails for a reason that
+    /// may pass, since the columns are expected to follow.
+    /// </summary>
+    public bool WaitsForColumns { get; init; }
+}
 
 /// <param name="Id">In the registry.</param>
 /// <param name="Referenced">Texts of the schemas that it uses, each after those that it uses itself.</param>

@@ -10,12 +10,13 @@ namespace Millrace.Streams.Sources;
 
 /// <summary>
 /// Avro in Confluent's frame: a zero byte, the schema's id in four bytes (most significant first), the record. The id is the writer's
-/// schema, looked up once in the registry. It is read as the newest version of the source's subject: a record of a newer schema than any
-/// before makes that version be asked for again.
+/// schema, looked up once in the registry. It is read as the newest version of the source's subject that goes into the columns: a record of a
+/// newer schema than any before makes that version be asked for again.
 /// </summary>
 internal sealed class AvroRows : IRowDecoder
 {
     private const int FrameBytes = 5;
+    private const int None = -1;
 
     // Records with nonsense in place of an id must not fill memory or ask the registry for each.
     private const int MostSchemas = 10_000;
@@ -28,8 +29,11 @@ internal sealed class AvroRows : IRowDecoder
     private readonly Dictionary<int, (AvroPlan? Plan, RowFault Fault)> _plans = [];
     private readonly HashSet<int> _unknown = [];
     private AvroSchema? _reader;
-    private int _readerId = -1;
-    private int _lastId = -1;
+
+    // Of the subject's newest version, as far as it has been seen; none while the subject has no version.
+    private int _newestId = None;
+    private bool _columnsAreNewest = true;
+    private int _lastId = None;
     private AvroPlan? _last;
 
     public AvroRows(SourcePlan plan, ClientLogins logins)
@@ -39,7 +43,7 @@ internal sealed class AvroRows : IRowDecoder
         _decoder = new AvroColumnDecoder(plan.Schema);
         _subject = avro.Subject;
         if (avro.Reader is { } reader)
-            (_reader, _readerId) = (AvroSchema.Parse(reader.Text, reader.Referenced), reader.Id);
+            Adopt(reader.Id, reader.Text, reader.Referenced);
         _registry = new RegistryClient(avro.Registry, TimeSpan.FromSeconds(10), logins.ForRegistry(avro.Registry));
     }
 
@@ -82,7 +86,7 @@ internal sealed class AvroRows : IRowDecoder
         foreach (var id in misfits)
             _plans.Remove(id);
         // The subject may have a version by now that they fit.
-        if (misfits.Length > 0 && _reader is not null)
+        if (misfits.Length > 0 && _newestId != None)
             Renew();
         _last = null;
     }
@@ -112,7 +116,7 @@ internal sealed class AvroRows : IRowDecoder
             _unknown.Add(id);
             return unknown;
         }
-        if (_reader is not null && id > _readerId)
+        if (_newestId != None && id > _newestId)
             Renew();
         if (_plans.Count >= MostSchemas)
             _plans.Clear();
@@ -121,21 +125,27 @@ internal sealed class AvroRows : IRowDecoder
 
     private void Renew()
     {
-        if (_registry.Newest(_subject) is not { Type: SchemaType.Avro } newest || newest.Id == _readerId)
-            return;
+        if (_registry.Newest(_subject) is { Type: SchemaType.Avro } newest && newest.Id != _newestId)
+            Adopt(newest.Id, newest.Text, newest.Referenced);
+    }
+
+    private void Adopt(int id, string text, IReadOnlyList<string> referenced)
+    {
+        _newestId = id;
         try
         {
-            var reader = AvroSchema.Parse(newest.Text, newest.Referenced);
+            var reader = AvroSchema.Parse(text, referenced);
+            _columnsAreNewest = Holds(_plan.Schema, reader) && reader.Fields.Count == _plan.Schema.Count;
             // A version that does not fit the columns helps nobody: its own records are refused, and the others' go on.
             _ = _decoder.Plan(reader);
-            (_reader, _readerId) = (reader, newest.Id);
-            _plans.Clear();
+            _reader = reader;
         }
         catch (AvroException)
         {
             // Not a schema that can be read with; the one before goes on being used.
-            _readerId = newest.Id;
+            _columnsAreNewest = false;
         }
+        _plans.Clear();
     }
 
     private (AvroPlan? Plan, RowFault Fault) Make(int id, SchemaWithReferences schema)
@@ -144,13 +154,26 @@ internal sealed class AvroRows : IRowDecoder
             return (null, new RowFault("not Avro", Text($"schema {id} is {schema.Type}, not Avro")));
         try
         {
-            return (_decoder.Plan(AvroSchema.Parse(schema.Text, schema.Referenced), _reader), default);
+            var writer = AvroSchema.Parse(schema.Text, schema.Referenced);
+            if (_plan.Avro!.WaitsForColumns && !_columnsAreNewest && !Holds(_plan.Schema, writer))
+            {
+                return (null, new RowFault(RowFault.SchemaDoesNotFit, Text(
+                    $"schema {id} has fields that the columns do not hold, and these are not yet those of schema {_newestId}, the newest of subject {_subject}")));
+            }
+            // Records that the columns hold are read as they were written while the newest version has other columns.
+            return (_decoder.Plan(writer, _plan.Avro.WaitsForColumns && !_columnsAreNewest ? null : _reader), default);
         }
         catch (AvroException error)
         {
             return (null, new RowFault(RowFault.SchemaDoesNotFit, Text($"schema {id}: {error.Message}")));
         }
     }
+
+    /// <summary>Whether each field of a record has a column of its name that takes all its values. Types are compared as a pipeline file writes them.</summary>
+    private static bool Holds(Schema columns, AvroSchema record) => AvroTypes.ColumnsOf(record).Fields.All(f =>
+        columns.IndexOf(f.Name) is >= 0 and var index
+        && (f.Type.SqlName.Equals(columns[index].Type.SqlName, StringComparison.OrdinalIgnoreCase)
+            || (f.Type.Kind, columns[index].Type.Kind) is (TypeKind.Int32, TypeKind.Int64 or TypeKind.Float64) or (TypeKind.Float32, TypeKind.Float64)));
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

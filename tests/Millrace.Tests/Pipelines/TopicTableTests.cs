@@ -28,6 +28,17 @@ public sealed class TopicTableTests
     }
 
     [Fact]
+    public void Records_of_a_topic_with_a_registered_Avro_schema_wait_for_its_columns()
+    {
+        var columns = new Millrace.Columnar.Schema(new Millrace.Columnar.Field("id", Millrace.Columnar.DataType.Int64));
+        var table = new TopicTable("clicks", "web.clicks", TimeSpan.FromSeconds(5), Avro: true, Columns: columns);
+        var lint = Linter.Lint(table.ToFile(), table.FileName, new LintContext());
+        Assert.True(lint.Plan is not null, string.Join('\n', lint.Diagnostics));
+        Assert.True(lint.Plan.Sources[0].Avro!.WaitsForColumns);
+        Assert.True(lint.Plan.Sources[0].Errors.Retries > 0);
+    }
+
+    [Fact]
     public void Topics_whose_names_differ_in_letters_that_jobs_do_not_have_have_different_jobs()
     {
         string[] topics = ["a.b", "a-b", "a_b", "A_B", "a..b"];
