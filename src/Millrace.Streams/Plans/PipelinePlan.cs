@@ -58,7 +58,7 @@ public enum RecordFormat
 /// <summary>Where an Avro source's schemas are, and how its records are read.</summary>
 /// <param name="Registry">A schema registry's address; may carry credentials, so it is not shown.</param>
 /// <param name="Subject">The subject whose newest version records are read as.</param>
-/// <param name="Reader">That version when the plan was made; null reads each record as it was written.</param>
+/// <param name="Reader">That version when the plan was made; null when it was not known then: it is asked for with the first record, and records are read as they were written when there is none.</param>
 public sealed record AvroSourcePlan(Uri Registry, string Subject, AvroReaderSchema? Reader)
 {
     /// <summary>

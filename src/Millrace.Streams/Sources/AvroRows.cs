@@ -30,7 +30,8 @@ internal sealed class AvroRows : IRowDecoder
     private readonly HashSet<int> _unknown = [];
     private AvroSchema? _reader;
 
-    // Of the subject's newest version, as far as it has been seen; none while the subject has no version.
+    // Of the subject's newest version, as far as it has been seen; none while the subject has no version, or was not asked for since the registry was
+    // not there when the plan was made.
     private int _newestId = None;
     private bool _columnsAreNewest = true;
     private int _lastId = None;
@@ -86,7 +87,7 @@ internal sealed class AvroRows : IRowDecoder
         foreach (var id in misfits)
             _plans.Remove(id);
         // The subject may have a version by now that they fit.
-        if (misfits.Length > 0 && _newestId != None)
+        if (misfits.Length > 0)
             Renew();
         _last = null;
     }
@@ -116,7 +117,7 @@ internal sealed class AvroRows : IRowDecoder
             _unknown.Add(id);
             return unknown;
         }
-        if (_newestId != None && id > _newestId)
+        if (id > _newestId)
             Renew();
         if (_plans.Count >= MostSchemas)
             _plans.Clear();

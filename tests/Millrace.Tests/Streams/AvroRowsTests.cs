@@ -45,6 +45,16 @@ public sealed class AvroRowsTests
     }
 
     [Fact]
+    public void Also_when_the_registry_was_not_there_when_the_plan_was_made()
+    {
+        using var registry = new Registry(Narrow, Wide);
+        using var rows = Rows(registry, waits: true, isKnown: false, new Field("id", DataType.Int32));
+        Assert.False(rows.TryDecode(WideRecord, out var fault));
+        Assert.Equal(RowFault.SchemaDoesNotFit, fault.Rule);
+        Assert.True(rows.TryDecode([0, 0, 0, 0, 1, 2], out _));
+    }
+
+    [Fact]
     public void A_newest_version_that_the_columns_cannot_become_stops_no_older_record()
     {
         using var registry = new Registry(Narrow, Wide, Other);
@@ -62,14 +72,16 @@ public sealed class AvroRowsTests
         Assert.True(rows.TryDecode(WideRecord, out _));
     }
 
-    private static AvroRows Rows(Registry registry, bool waits, params Field[] columns)
+    private static AvroRows Rows(Registry registry, bool waits, params Field[] columns) => Rows(registry, waits, isKnown: true, columns);
+
+    private static AvroRows Rows(Registry registry, bool waits, bool isKnown, params Field[] columns)
     {
         var newest = registry.Versions.Count;
         return new AvroRows(
             new SourcePlan
             {
                 Name = "e", Topic = "e", Brokers = "none:1", Format = RecordFormat.Avro, Schema = new Schema(columns),
-                Avro = new AvroSourcePlan(registry.Address, "e-value", new AvroReaderSchema(newest, registry.Versions[^1], [])) { WaitsForColumns = waits },
+                Avro = new AvroSourcePlan(registry.Address, "e-value", isKnown ? new AvroReaderSchema(newest, registry.Versions[^1], []) : null) { WaitsForColumns = waits },
             },
             ClientLogins.None);
     }
