@@ -45,7 +45,8 @@ internal static class DelayPart
             var total = Math.Min(options.Quick ? 3_000 : 20_000, Math.Max(20, clients * (options.Quick ? 300 : 1000) / (delay + 2)));
             if (clients > 1)
                 await tool.PutAsync(group, clients, total, cancellation);
-            puts[clients] = await tool.PutAsync(group, clients, total, cancellation);
+            // A lone client that happens upon a follower waits for two more ways, whoever wrote the store.
+            puts[clients] = await tool.PutAsync(group, clients, total, cancellation, toLeader: clients == 1);
         }
         if (delay != 10)
             return (puts, null);

@@ -16,9 +16,17 @@ internal sealed record ToolRun(double PerSecond, double P50, double P99, double 
 /// <summary>Runs <c>etcd-benchmark</c>, so that the client is the same program for both sides.</summary>
 internal sealed partial class EtcdBenchmarkTool(string program)
 {
+    private static readonly string[] LeaderOnly = ["--target-leader"];
+
+    /// <param name="group">Whose members.</param>
+    /// <param name="clients">At once.</param>
+    /// <param name="total">Puts.</param>
+    /// <param name="cancellation">Ends it.</param>
     /// <param name="perSecond">0: as many as go.</param>
-    public Task<ToolRun> PutAsync(StoreGroup group, int clients, int total, CancellationToken cancellation, int perSecond = 0) => RunAsync(
-        group, clients, total, ["put", "--total", Text(total), "--val-size", "256", "--key-space-size", "100000", "--rate", Text(perSecond)], "Requests/sec", cancellation);
+    /// <param name="toLeader">All to the leader; else to the members in turn, so that a lone client meets the leader by chance.</param>
+    public Task<ToolRun> PutAsync(
+        StoreGroup group, int clients, int total, CancellationToken cancellation, int perSecond = 0, bool toLeader = false) => RunAsync(
+        group, clients, total, [.. toLeader ? LeaderOnly : [], "put", "--total", Text(total), "--val-size", "256", "--key-space-size", "100000", "--rate", Text(perSecond)], "Requests/sec", cancellation);
 
     public Task<ToolRun> RangeAsync(StoreGroup group, int clients, int total, string consistency, CancellationToken cancellation) => RunAsync(
         group, clients, total, ["range", "bench/alive", "--total", Text(total), "--consistency", consistency], "Requests/sec", cancellation);

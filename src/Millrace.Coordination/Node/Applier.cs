@@ -25,6 +25,7 @@ internal sealed class Applier : IDisposable
     private readonly PendingRequests _pending;
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
+    private readonly Breaks _breaks;
     private readonly List<AppliedEntry> _applied = [];
     private readonly Queue<Entry> _uncommitted = new();
     private long _lastUncommitted;
@@ -33,14 +34,16 @@ internal sealed class Applier : IDisposable
     private readonly long _snapshotEveryBytes;
     private long _bytesSinceSnapshot;
     private long _snapshotIndex;
+    private long _begunIndex;
     private bool _isSaving;
     private volatile bool _isStopping;
     private long _appliedIndex;
 
     public Applier(
         CoordinationMachine machine, SnapshotStore snapshots, Configuration configuration, CoordinationOptions options, ulong self,
-        PendingRequests pending, Action<Exception> failed)
+        PendingRequests pending, TimeProvider time, Action<Exception> failed)
     {
+        _breaks = new Breaks(time);
         _machine = machine;
         _snapshots = snapshots;
         _configuration = configuration;
@@ -50,7 +53,7 @@ internal sealed class Applier : IDisposable
         _self = self;
         _pending = pending;
         _failed = failed;
-        _snapshotIndex = _appliedIndex = machine.AppliedIndex;
+        _snapshotIndex = _begunIndex = _appliedIndex = machine.AppliedIndex;
         _thread = new Thread(Run) { Name = "raft apply", IsBackground = true };
     }
 
@@ -131,9 +134,11 @@ internal sealed class Applier : IDisposable
     {
         _isStopping = true;
         _mailbox.Wake();
+        _breaks.Hurry();
         if (_thread.ThreadState != ThreadState.Unstarted)
             _thread.Join();
         _mailbox.Dispose();
+        _breaks.Dispose();
     }
 
     private void Run()
@@ -166,7 +171,7 @@ internal sealed class Applier : IDisposable
         }
     }
 
-    private bool IsSnapshotDue => _appliedIndex - _snapshotIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes;
+    private bool IsSnapshotDue => _appliedIndex - _begunIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes;
 
     /// <summary>Plain writes that nothing is ahead of are applied by the caller, which spares a request a switch of threads.</summary>
     private bool TryApplyNow(IReadOnlyList<Entry> entries)
@@ -323,7 +328,7 @@ internal sealed class Applier : IDisposable
 
     private void InstallNow(SnapshotInfo snapshot)
     {
-        using var stream = _snapshots.OpenNewest() ?? throw new InvalidOperationException("the snapshot to install is gone");
+        using var stream = _snapshots.OpenNewest(_breaks.Take) ?? throw new InvalidOperationException("the snapshot to install is gone");
         if (stream.Index < snapshot.Index)
             throw new InvalidOperationException($"the snapshot to install ends at {stream.Index} instead of {snapshot.Index}");
         Gate.EnterWriteLock();
@@ -336,20 +341,21 @@ internal sealed class Applier : IDisposable
         {
             Gate.ExitWriteLock();
         }
-        _snapshotIndex = stream.Index;
+        _snapshotIndex = _begunIndex = stream.Index;
         Volatile.Write(ref _appliedIndex, stream.Index);
         // What was handed out may be in the snapshot, unseen: nobody here will ever know.
         _pending.FailHandedOut(StoreErrors.Timeout);
         MembersChanged();
     }
 
-    /// <summary>On a thread of low priority: a large state takes seconds, and this member serves nobody until it has it.</summary>
+    /// <summary>On a thread of low priority, with rests: a large state takes seconds, and this member serves nobody until it has it.</summary>
     private void Load(SnapshotInputStream stream)
     {
         Exception? failure = null;
         var loader = new Thread(() =>
         {
             Priority.Lower();
+            _breaks.Begin();
             try
             {
                 _machine.Load(stream.Index, stream.Term, stream);
@@ -368,9 +374,15 @@ internal sealed class Applier : IDisposable
 
     private void SaveSnapshot()
     {
-        if (_isSaving || _appliedIndex == _snapshotIndex)
+        if (_isSaving)
+        {
+            Worker.Hurry();
+            return;
+        }
+        if (_appliedIndex == _snapshotIndex)
             return;
         _isSaving = true;
+        _begunIndex = _appliedIndex;
         _bytesSinceSnapshot = 0;
         MachineSnapshot state;
         Gate.EnterWriteLock();

@@ -11,8 +11,9 @@ internal sealed class LogWriter : IDisposable
 {
     private static readonly TimeSpan IdleBeforeMark = TimeSpan.FromMilliseconds(200);
 
-    /// <summary>Between two parts of preparing a segment, so that they stand in no flush's way for long.</summary>
-    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(1);
+    /// <summary>How long the preparing of a segment gives way to a flush under way before it looks again, and how often in a row at most.</summary>
+    private static readonly TimeSpan GiveWay = TimeSpan.FromMilliseconds(1);
+    private const int MostGiveWays = 8;
     private readonly Mailbox<object> _mailbox = new();
     private readonly Lock _use = new();
     private readonly RaftLog _log;
@@ -94,18 +95,20 @@ internal sealed class LogWriter : IDisposable
     {
         var batch = new List<LogWrite>();
         var after = new List<Action>();
-        var isPreparing = false;
+        var rest = TimeSpan.Zero;
+        var gaveWay = 0;
         try
         {
             while (!_isStopping)
             {
-                _mailbox.Wait(isPreparing ? Rest : Volatile.Read(ref _isMarked) ? TimeSpan.FromSeconds(1) : IdleBeforeMark);
-                if (!isPreparing || !_mailbox.IsEmpty)
+                _mailbox.Wait(rest > TimeSpan.Zero ? rest : Volatile.Read(ref _isMarked) ? TimeSpan.FromSeconds(1) : IdleBeforeMark);
+                if (rest == TimeSpan.Zero || !_mailbox.IsEmpty)
                 {
                     lock (_use)
                         WriteAll(batch, after);
                 }
-                if (batch.Count > 0)
+                var hasWritten = batch.Count > 0;
+                if (hasWritten)
                 {
                     Interlocked.Add(ref _handedOver, -batch.Count);
                     _written(batch);
@@ -114,7 +117,14 @@ internal sealed class LogWriter : IDisposable
                 foreach (var action in after)
                     action();
                 after.Clear();
-                isPreparing = _log.PrepareSome();
+                if (rest > TimeSpan.Zero && gaveWay < MostGiveWays && (hasWritten || IsWriting()))
+                {
+                    rest = GiveWay;
+                    gaveWay++;
+                    continue;
+                }
+                gaveWay = 0;
+                rest = _log.PrepareSome();
             }
         }
         catch (Exception error)
@@ -122,6 +132,15 @@ internal sealed class LogWriter : IDisposable
             // Whatever it was: what is on disk is unknown, so the member must not go on.
             _failed(error);
         }
+    }
+
+    /// <summary>A caller's flush is under way.</summary>
+    private bool IsWriting()
+    {
+        if (!_use.TryEnter())
+            return true;
+        _use.Exit();
+        return false;
     }
 
     private void WriteAll(List<LogWrite> batch, List<Action> after)

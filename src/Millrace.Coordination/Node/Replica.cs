@@ -64,8 +64,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _transport = new PeerTransport(
             identity.ClusterId, new MemberId(Id), this, time, logger, new PeerTransportOptions { Tls = options.PeerTls is null ? null : TlsIdentity.Load(options.PeerTls, "TLS between members") });
         _writer = new LogWriter(storage.Log, time, options.QuickFlush, Written, Fail);
-        _snapshots = new SnapshotWorker(storage.Snapshots, Fail) { Post = action => _loop!.Post(action) };
-        _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, Fail)
+        _snapshots = new SnapshotWorker(storage.Snapshots, time, Fail) { Post = action => _loop!.Post(action) };
+        _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, time, Fail)
         {
             Worker = _snapshots,
             Compacted = Compacted,

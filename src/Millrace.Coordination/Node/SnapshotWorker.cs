@@ -12,11 +12,13 @@ internal sealed class SnapshotWorker : IDisposable
     private readonly Mailbox<Action> _mailbox = new();
     private readonly SnapshotStore _store;
     private readonly Action<Exception> _failed;
+    private readonly Breaks _breaks;
     private readonly Thread _thread;
     private volatile bool _isStopping;
 
-    public SnapshotWorker(SnapshotStore store, Action<Exception> failed)
+    public SnapshotWorker(SnapshotStore store, TimeProvider time, Action<Exception> failed)
     {
+        _breaks = new Breaks(time);
         _store = store;
         _failed = failed;
         _thread = new Thread(Run) { Name = "raft snapshots", IsBackground = true };
@@ -34,7 +36,7 @@ internal sealed class SnapshotWorker : IDisposable
 
     public void Store(SnapshotChunk chunk) => _mailbox.Post(() =>
     {
-        var (next, isComplete) = _store.Receive(chunk.Snapshot, chunk.Offset, chunk.Data.Span);
+        var (next, isComplete) = _store.Receive(chunk.Snapshot, chunk.Offset, chunk.Data.Span, _breaks.Take);
         Post((core, now) => core.SnapshotStored(now, chunk.From, chunk.Snapshot, next, isComplete));
     });
 
@@ -42,19 +44,25 @@ internal sealed class SnapshotWorker : IDisposable
     public void Save(MachineSnapshot state, Configuration configuration, Action<MachineSnapshot, Stream> write, Action<SnapshotInfo> done) =>
         _mailbox.Post(() =>
         {
-            using var stream = _store.Create(state.Index, state.Term, configuration);
+            using var stream = _store.Create(state.Index, state.Term, configuration, _breaks.Take);
             write(state, stream);
             var info = stream.Complete();
             _store.DeleteOld();
+            _breaks.Relax();
             done(info);
         });
+
+    /// <summary>The log grows faster than the snapshot that is being written: it rests no more.</summary>
+    public void Hurry() => _breaks.Hurry();
 
     public void Dispose()
     {
         _isStopping = true;
+        _breaks.Hurry();
         _mailbox.Wake();
         _thread.Join();
         _mailbox.Dispose();
+        _breaks.Dispose();
     }
 
     private void Run()
@@ -66,7 +74,10 @@ internal sealed class SnapshotWorker : IDisposable
             {
                 _mailbox.Wait(TimeSpan.FromSeconds(1));
                 while (!_isStopping && _mailbox.TryTake(out var work))
+                {
+                    _breaks.Begin();
                     work();
+                }
             }
         }
         catch (Exception error)

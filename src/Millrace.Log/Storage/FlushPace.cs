@@ -14,7 +14,7 @@ internal sealed class FlushPace : IDisposable
     /// <summary>What a file costs at least, as bytes.</summary>
     private const long FileBytes = PieceBytes / 4;
 
-    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan RestOfPiece = TimeSpan.FromMilliseconds(1);
     private readonly ManualResetEventSlim _hurry = new(initialState: false, spinCount: 0);
     private long _passed;
 
@@ -33,8 +33,11 @@ internal sealed class FlushPace : IDisposable
         if (_passed < PieceBytes)
             return;
         _passed = 0;
-        _hurry.Wait(Rest);
+        _hurry.Wait(RestOfPiece);
     }
+
+    /// <summary>The disk is left to others for so long, unless there is a hurry.</summary>
+    public void Rest(TimeSpan time) => _hurry.Wait(time);
 
     /// <summary>A file's bytes have gone to the disk.</summary>
     public void FilePassed() => Passed(FileBytes);

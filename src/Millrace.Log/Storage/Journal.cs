@@ -223,17 +223,12 @@ internal sealed class Journal : IDisposable
         }
         try
         {
-            var zeros = new byte[Math.Clamp(JournalFormat.Align(_preparedBytes / 8), JournalFormat.Alignment, FlushPace.PieceBytes)];
             // A time of more than the disk could take has made it long, and a start looks through all of it.
             if (slot.File.Length > 2 * _preparedBytes)
                 slot.File.SetLength(_preparedBytes);
-            for (var at = slot.Length; at < _preparedBytes; at += zeros.Length)
-            {
-                slot.File.Write(at, zeros);
-                slot.File.WriteBack(at, zeros.Length, wait: true);
-                pace.Passed(zeros.Length);
-            }
-            slot.File.Flush();
+            var zeros = new ZeroFill(slot.File, slot.Length, _preparedBytes);
+            while (zeros.WriteNext())
+                pace.Rest(zeros.Rest);
             slot.Length = _preparedBytes;
         }
         finally

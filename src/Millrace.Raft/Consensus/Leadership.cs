@@ -5,6 +5,11 @@ namespace Millrace.Raft.Consensus;
 /// <summary>A member's part as leader of one term: replication, commitment, heartbeats, reads, transfer and changes of members.</summary>
 internal sealed class Leadership
 {
+    /// <summary>Entries that a learner lacks go in messages of about this size, which keep disks and processors busy for a moment only.</summary>
+    private const int LearnerAppendBytes = 256 << 10;
+
+    /// <summary>Over how long the log's growth is measured.</summary>
+    private const long LoadMicros = 1_000_000;
     private readonly RaftCore _core;
     private readonly LogTail _log;
     private readonly RaftOptions _options;
@@ -21,6 +26,10 @@ internal sealed class Leadership
     private long _heartbeatDue;
     private long _checkDue;
     private long _noticeDue = long.MaxValue;
+    private long _restDue = long.MaxValue;
+    private long _loadBytes;
+    private long _loadSince;
+    private long _loadBytesPerSecond;
     private MemberId _transferee;
     private long _transferDeadline;
     private bool _hasAskedTransferee;
@@ -31,6 +40,7 @@ internal sealed class Leadership
         _log = core.Log;
         _options = core.Options;
         _term = core.Term;
+        _loadSince = now;
         _pace = new Pace(_options);
         _reads = new ReadRounds(core, this);
         _snapshots = new SnapshotSender(core);
@@ -41,7 +51,7 @@ internal sealed class Leadership
     public long ElectionMicros => _pace.ElectionMicros;
 
     public long NextDeadline =>
-        Math.Min(Math.Min(Math.Min(Math.Min(_heartbeatDue, _checkDue), _noticeDue), _fast.NextDeadline), _transferee.IsNone ? long.MaxValue : _transferDeadline);
+        Math.Min(Math.Min(Math.Min(Math.Min(_heartbeatDue, _checkDue), Math.Min(_noticeDue, _restDue)), _fast.NextDeadline), _transferee.IsNone ? long.MaxValue : _transferDeadline);
 
     /// <summary>Only then the commit index is surely that of the group (thesis, 6.4).</summary>
     public bool HasCommittedInTerm => _log.Commit >= _firstIndex;
@@ -86,6 +96,7 @@ internal sealed class Leadership
             return false;
         }
         AdaptPace(now);
+        MeasureLoad(now);
         _checkDue = now + (_progress.Count == 0 ? _options.ElectionMaxMicros : _pace.HeartbeatMicros);
         foreach (var progress in _progress.Values)
         {
@@ -187,6 +198,7 @@ internal sealed class Leadership
             MaybeCommit(now);
         if (_reads.NeedsRound)
             BroadcastHeartbeat(now);
+        _restDue = long.MaxValue;
         foreach (var progress in _progress.Values)
             SendEntries(now, progress);
         if (now >= _noticeDue)
@@ -280,6 +292,7 @@ internal sealed class Leadership
         _log.Append(entry);
         _uncommitted.Enqueue((entry.Index, entry.Bytes));
         _uncommittedBytes += entry.Bytes;
+        _loadBytes += entry.Bytes;
         if (kind == EntryKind.Configuration)
             FollowConfiguration(now);
         if (_core.Faults.CountOwnUnflushed)
@@ -329,6 +342,18 @@ internal sealed class Leadership
             _core.Send(new Heartbeat(_core.Self, progress.Id, _term, commit, round, now, _pace.ElectionMicros));
         }
         _reads.Release(now);
+    }
+
+    /// <summary>Nobody waits for what a learner lacks, so it gets that no faster than a snapshot; but faster than the log grows.</summary>
+    private long LearnerBytesPerSecond => Math.Max(_options.SnapshotBytesPerSecond, 2 * _loadBytesPerSecond);
+
+    private void MeasureLoad(long now)
+    {
+        if (now - _loadSince < LoadMicros)
+            return;
+        _loadBytesPerSecond = _loadBytes * 1_000_000 / (now - _loadSince);
+        _loadBytes = 0;
+        _loadSince = now;
     }
 
     private void AdaptPace(long now)
@@ -413,6 +438,11 @@ internal sealed class Leadership
         {
             if (progress.State == ProgressState.Probe ? progress.IsPaused : progress.IsFull(_options))
                 return;
+            if (now < progress.RestsUntil)
+            {
+                _restDue = Math.Min(_restDue, progress.RestsUntil);
+                return;
+            }
             var previous = progress.Next - 1;
             var previousTerm = _log.TermAt(previous);
             if (previousTerm < 0)
@@ -421,7 +451,9 @@ internal sealed class Leadership
                 return;
             }
             _scratch.Clear();
-            _log.Read(progress.Next, _log.LastIndex, _options.MaxAppendBytes, _scratch);
+            var isLearner = !_log.Configuration.IsVoter(progress.Id);
+            _log.Read(
+                progress.Next, _log.LastIndex, isLearner ? Math.Min(_options.MaxAppendBytes, LearnerAppendBytes) : _options.MaxAppendBytes, _scratch);
             var isDue = progress.State == ProgressState.Probe || progress.MustProbe
                 || (progress.ToldCommit < _log.Commit && (progress.ToldCommit < progress.WantedCommit || now >= _noticeDue));
             if (_scratch.Count == 0 && !isDue)
@@ -433,10 +465,11 @@ internal sealed class Leadership
             progress.MustProbe = false;
             progress.ToldCommit = _log.Commit;
             _core.Send(new AppendRequest(_core.Self, progress.Id, _term, previous, previousTerm, _log.Commit, entries));
-            if (entries.Length > 0 || progress.State == ProgressState.Probe)
-                progress.Sent(previous + entries.Length, bytes);
-            else
+            if (entries.Length == 0 && progress.State != ProgressState.Probe)
                 return;
+            progress.Sent(previous + entries.Length, bytes);
+            if (isLearner && previous + entries.Length < _log.LastIndex)
+                progress.RestsUntil = now + (bytes * 1_000_000 / LearnerBytesPerSecond);
         }
     }
 }

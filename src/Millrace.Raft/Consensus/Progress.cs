@@ -68,6 +68,9 @@ internal sealed class Progress(MemberId id, long next, long now)
 
     public long SnapshotMovedAt { get; set; }
 
+    /// <summary>Of the entries that it lacks none are sent before this time, so that catching up hurts clients little.</summary>
+    public long RestsUntil { get; set; } = long.MinValue;
+
     /// <summary>From which byte and when the sending of the snapshot is measured, to keep to its rate.</summary>
     public (long Offset, long At) SnapshotPacedFrom { get; set; }
 

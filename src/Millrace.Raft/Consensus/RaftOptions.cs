@@ -108,7 +108,9 @@ public sealed record RaftOptions
     /// <summary>Pieces of a snapshot on the way to one follower. Default 32.</summary>
     public int SnapshotChunksInFlight { get; init; } = 32;
 
-    /// <summary>Bytes of a snapshot sent to one follower in a second, so that it hurts clients little. Default 32 MiB.</summary>
+    /// <summary>
+    /// Bytes of a snapshot sent to one follower in a second, and of the entries that a learner lacks, so that it hurts clients little. Default 32 MiB.
+    /// </summary>
     public long SnapshotBytesPerSecond { get; init; } = 32 << 20;
 
     /// <summary>

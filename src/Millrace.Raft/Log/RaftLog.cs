@@ -170,10 +170,10 @@ public sealed class RaftLog : IEntryReader, IDisposable
     }
 
     /// <summary>
-    /// Does a part of preparing the next segment, once the log is used enough to be worth it; returns whether there is more to do at once. One
-    /// caller at a time, beside all else.
+    /// Does a part of preparing the next segment, once the log is used enough to be worth it; returns how long to leave the disk to others before the
+    /// next part, zero when there is none. One caller at a time, beside all else.
     /// </summary>
-    public bool PrepareSome() => Flushes >= _options.PrepareAfterFlushes && _spare.PrepareSome();
+    public TimeSpan PrepareSome() => Flushes >= _options.PrepareAfterFlushes ? _spare.PrepareSome() : TimeSpan.Zero;
 
     public void Read(long first, long last, long maxBytes, List<Entry> into)
     {

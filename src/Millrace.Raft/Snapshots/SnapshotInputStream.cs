@@ -7,6 +7,7 @@ namespace Millrace.Raft.Snapshots;
 public sealed class SnapshotInputStream : Stream
 {
     private readonly IFile _file;
+    private readonly Action? _afterBlock;
     private readonly byte[] _header = new byte[SnapshotBlocks.HeaderBytes];
     private readonly byte[] _data = new byte[SnapshotBlocks.DataBytes];
     private long _offset;
@@ -15,9 +16,10 @@ public sealed class SnapshotInputStream : Stream
     private int _taken;
     private bool _isLast;
 
-    internal SnapshotInputStream(IFile file)
+    internal SnapshotInputStream(IFile file, Action? afterBlock = null)
     {
         _file = file;
+        _afterBlock = afterBlock;
         Next();
         (Index, Term, Configuration) = SnapshotBlocks.ReadDescription(_data.AsSpan(0, _length));
         _taken = _length;
@@ -84,5 +86,6 @@ public sealed class SnapshotInputStream : Stream
         _offset += _header.Length + _length;
         _number++;
         _taken = 0;
+        _afterBlock?.Invoke();
     }
 }

@@ -8,6 +8,7 @@ public sealed class SnapshotOutputStream : Stream
 {
     private readonly SnapshotStore _store;
     private readonly IFile _file;
+    private readonly Action? _afterBlock;
     private readonly byte[] _block = new byte[SnapshotBlocks.HeaderBytes + SnapshotBlocks.DataBytes];
     private readonly long _index;
     private readonly long _term;
@@ -15,11 +16,13 @@ public sealed class SnapshotOutputStream : Stream
     private int _used;
     private int _number;
     private long _written;
+    private long _sent;
     private uint _checksum;
     private bool _isDone;
 
-    internal SnapshotOutputStream(SnapshotStore store, IFile file, long index, long term, Configuration configuration)
+    internal SnapshotOutputStream(SnapshotStore store, IFile file, long index, long term, Configuration configuration, Action? afterBlock)
     {
+        _afterBlock = afterBlock;
         _store = store;
         _file = file;
         _index = index;
@@ -97,7 +100,11 @@ public sealed class SnapshotOutputStream : Stream
         _checksum = Crc32C.Compute(bytes, _checksum);
         _written += bytes.Length;
         _used = 0;
-        if (_written / SnapshotStore.FlushEveryBytes > (_written - bytes.Length) / SnapshotStore.FlushEveryBytes)
-            _file.Flush();
+        if (_written - _sent >= SnapshotStore.SendOnBytes)
+        {
+            _file.WriteBack(_sent, _written - _sent, wait: true);
+            _sent = _written;
+        }
+        _afterBlock?.Invoke();
     }
 }

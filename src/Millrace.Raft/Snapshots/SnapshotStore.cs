@@ -16,9 +16,10 @@ public sealed class SnapshotStore
     private const string TemporarySuffix = ".writing";
     private const string PartialSuffix = ".arriving";
     /// <summary>
-    /// A large file is flushed as it grows: left to its end, all of it would go to the disk at once, before the log's small flushes.
+    /// A large file is sent on to the disk as it grows, in pieces that are waited for: left to its end, all of it would go there at once, before the
+    /// log's small flushes.
     /// </summary>
-    internal const int FlushEveryBytes = 4 << 20;
+    internal const int SendOnBytes = 256 << 10;
 
     private readonly Lock _lock = new();
     private readonly IFileSystem _files;
@@ -56,19 +57,24 @@ public sealed class SnapshotStore
     }
 
     /// <summary>A new snapshot of the state after an entry.</summary>
-    public SnapshotOutputStream Create(long index, long term, Configuration configuration)
+    /// <param name="index">Of the entry.</param>
+    /// <param name="term">Of the entry.</param>
+    /// <param name="configuration">In force at the entry.</param>
+    /// <param name="afterBlock">Called after each block, a place for whoever writes to rest.</param>
+    public SnapshotOutputStream Create(long index, long term, Configuration configuration, Action? afterBlock = null)
     {
         var path = Path.Combine(_folder, NameOf(index, term) + TemporarySuffix);
         if (_files.FileExists(path))
             _files.DeleteFile(path);
-        return new SnapshotOutputStream(this, _files.Open(path, create: true), index, term, configuration);
+        return new SnapshotOutputStream(this, _files.Open(path, create: true), index, term, configuration, afterBlock);
     }
 
     /// <summary>Reads the newest snapshot's state; null when there is none.</summary>
-    public SnapshotInputStream? OpenNewest()
+    /// <param name="afterBlock">Called after each block, a place for whoever reads to rest.</param>
+    public SnapshotInputStream? OpenNewest(Action? afterBlock = null)
     {
         lock (_lock)
-            return Newest is null ? null : new SnapshotInputStream(_files.Open(PathOf(Newest)));
+            return Newest is null ? null : new SnapshotInputStream(_files.Open(PathOf(Newest)), afterBlock);
     }
 
     /// <summary>Bytes of the newest snapshot's file, for sending it; null when there is none.</summary>
@@ -89,8 +95,12 @@ public sealed class SnapshotStore
     /// Takes a piece of a snapshot that another member sends. Pieces must come in order; others are passed over. Once all are there the
     /// snapshot is checked, made durable and the newest.
     /// </summary>
+    /// <param name="snapshot">What is sent.</param>
+    /// <param name="offset">Of the piece.</param>
+    /// <param name="data">The piece.</param>
+    /// <param name="afterBlock">Called after each block that is checked in the end, a place to rest.</param>
     /// <returns>The first byte still missing, and whether the snapshot is now complete.</returns>
-    public (long NextOffset, bool IsComplete) Receive(SnapshotInfo snapshot, long offset, ReadOnlySpan<byte> data)
+    public (long NextOffset, bool IsComplete) Receive(SnapshotInfo snapshot, long offset, ReadOnlySpan<byte> data, Action? afterBlock = null)
     {
         if (Newest == snapshot)
             return (snapshot.Bytes, true);
@@ -104,8 +114,9 @@ public sealed class SnapshotStore
             _arrived += data.Length;
             if (_arrived < snapshot.Bytes)
             {
-                if (_arrived / FlushEveryBytes > offset / FlushEveryBytes)
-                    file.Flush();
+                var sent = offset / SendOnBytes * SendOnBytes;
+                if (_arrived - sent >= SendOnBytes)
+                    file.WriteBack(sent, _arrived - sent, wait: true);
                 return (_arrived, false);
             }
             file.SetLength(_arrived);
@@ -118,7 +129,7 @@ public sealed class SnapshotStore
         SnapshotInfo received;
         try
         {
-            received = Check(_files, path);
+            received = Check(_files, path, afterBlock);
         }
         catch (Exception error) when (error is LogCorruptException or InvalidDataException)
         {
@@ -193,9 +204,9 @@ public sealed class SnapshotStore
     }
 
     /// <summary>Reads a whole file through and tells what it is.</summary>
-    private static SnapshotInfo Check(IFileSystem files, string path)
+    private static SnapshotInfo Check(IFileSystem files, string path, Action? afterBlock = null)
     {
-        using var reader = new SnapshotInputStream(files.Open(path));
+        using var reader = new SnapshotInputStream(files.Open(path), afterBlock);
         var buffer = new byte[SnapshotBlocks.DataBytes];
         while (reader.Read(buffer) > 0)
         {
@@ -204,7 +215,10 @@ public sealed class SnapshotStore
         uint checksum = 0;
         long offset = 0;
         for (int read; (read = file.Read(offset, buffer)) > 0; offset += read)
+        {
             checksum = Crc32C.Compute(buffer.AsSpan(0, read), checksum);
+            afterBlock?.Invoke();
+        }
         return new SnapshotInfo(reader.Index, reader.Term, reader.Configuration, offset, checksum);
     }
 }

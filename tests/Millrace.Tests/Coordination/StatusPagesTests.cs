@@ -43,6 +43,8 @@ public sealed class StatusPagesTests : IAsyncLifetime
     [Fact]
     public async Task Metrics_have_etcds_names_and_the_process_memory()
     {
+        using var client = new CoordinationClient([Address]);
+        await client.PutAsync("k", "v", default);
         using var http = new HttpClient();
         var lines = (await http.GetStringAsync(new Uri(Address, "/metrics"))).Split('\n');
         Assert.Contains("etcd_server_has_leader 1", lines);

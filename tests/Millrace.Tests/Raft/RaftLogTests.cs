@@ -127,7 +127,7 @@ public sealed class RaftLogTests
                     {
                         log.Append([Write(1, null, Entries(last + 1, 3, term: 1, size: 300))]);
                         last += 3;
-                        for (var parts = random.Next(3); parts > 0 && log.PrepareSome(); parts--)
+                        for (var parts = random.Next(3); parts > 0 && log.PrepareSome() > TimeSpan.Zero; parts--)
                         {
                         }
                     }
@@ -144,7 +144,7 @@ public sealed class RaftLogTests
         var disk = new SimulatedFileSystem(1);
         using var log = RaftLog.Open(disk, "/raft", Members, new RaftLogOptions { SegmentBytes = 8192, PrepareAfterFlushes = 1 });
         log.Append([Write(1, null, Entries(1, 2, term: 1, size: 100))]);
-        while (log.PrepareSome())
+        while (log.PrepareSome() > TimeSpan.Zero)
         {
         }
         log.Append([Write(2, null, Entries(3, 2, term: 1, size: 100))]);
