@@ -150,6 +150,41 @@ public sealed class RaftCoreTests
         Assert.Equal(0, asked?.Offset);
     }
 
+    [Fact]
+    public void A_learner_that_lacks_much_gets_it_in_small_messages_with_rests_between_them()
+    {
+        const int entries = 30, bytes = 100_000;
+        var core = Core(One, Configuration.Of([One], [Two]));
+        var now = core.NextDeadline;
+        core.Tick(now);
+        core.Persisted(now, core.TakeReady(now)!.Write!.Id);
+        Assert.Equal(Role.Leader, core.Role);
+        core.Propose(now, [.. Enumerable.Repeat<ReadOnlyMemory<byte>>(new byte[bytes], entries)]);
+        long began = now, has = 0;
+        for (var turns = 0; has < entries + 1; turns++)
+        {
+            Assert.True(turns < 1000, $"the learner has {has} of {entries + 1}");
+            while (core.TakeReady(now) is { } ready)
+            {
+                if (ready.Write is { } write)
+                    core.Persisted(now, write.Id);
+                foreach (var append in ready.Messages.OfType<AppendRequest>())
+                {
+                    Assert.InRange(append.Entries.Sum(static e => (long)e.Data.Length), 0, 256 << 10);
+                    has = Math.Max(has, append.PreviousIndex + append.Entries.Count);
+                    core.Step(now, new AppendResponse(Two, One, 1, append.PreviousIndex + append.Entries.Count, 0, 0, 0));
+                }
+            }
+            if (has < entries + 1)
+            {
+                now = core.NextDeadline;
+                core.Tick(now);
+            }
+        }
+        // The first message, which finds out where the logs agree, and the last are followed by no rest.
+        Assert.InRange(now - began, (entries - 6) * bytes * 1_000_000L / (32 << 20), 2 * entries * bytes * 1_000_000L / (32 << 20));
+    }
+
     /// <summary>One leads three in term 1 and has committed its first entry.</summary>
     private static RaftCore Leader(out long now, bool hasThree = true)
     {
