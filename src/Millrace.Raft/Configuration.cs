@@ -57,6 +57,13 @@ public sealed class Configuration : IEquatable<Configuration>
 
     public bool HasSameVotersAs(Configuration other) => _voters.AsSpan().SequenceEqual(other._voters);
 
+    /// <summary>Whether at most one voter came or went between both, so that majorities of both always meet.</summary>
+    public bool IsOneVoterFrom(Configuration other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return !IsJoint && !other.IsJoint && _voters.Except(other._voters).Count() + other._voters.Except(_voters).Count() <= 1;
+    }
+
     public int EncodedLength => 4 + (8 * (_voters.Length + _oldVoters.Length + _learners.Length));
 
     public int Encode(Span<byte> target)

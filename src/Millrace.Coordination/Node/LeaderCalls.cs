@@ -127,7 +127,7 @@ internal sealed class LeaderCalls(Replica replica, TimeProvider time, TimeSpan t
     private async Task ChangeMembersAsync(MemberChange change)
     {
         RequireLeader();
-        if (replica.Options.Consensus != ConsensusAlgorithm.Raft)
+        if (replica.Options.Consensus == ConsensusAlgorithm.FastPaxos)
             throw StoreErrors.FixedMembers;
         var proposal = await replica.WithCoreAsync((core, now) =>
         {

@@ -52,7 +52,7 @@ internal static class StoreErrors
         + "members in millrace.yaml, or cluster start --members");
 
     /// <summary>Ours alone.</summary>
-    public static StoreException FixedMembers => New(9, "the members of a group that runs multi-paxos or fast-paxos are fixed; begin it with raft to change them");
+    public static StoreException FixedMembers => New(9, "the members of a group that runs fast-paxos are fixed; begin it with raft or multi-paxos to change them");
 
     public static StoreException MemberNotFound => New(5, "member not found");
 

@@ -77,6 +77,18 @@ internal sealed record Faults
     /// <summary>Multi-Paxos: a snapshot that does not fit to the log makes it begin anew, as in Raft, without what was accepted behind it.</summary>
     public bool ForgetBehindSnapshot { get; init; }
 
+    /// <summary>Multi-Paxos: new members count before the change is chosen, as in Raft.</summary>
+    public bool NewMembersAtOnce { get; init; }
+
+    /// <summary>Multi-Paxos: entries are proposed behind a change of members that is not chosen yet.</summary>
+    public bool ProposeBehindChange { get; init; }
+
+    /// <summary>Multi-Paxos: a promise is given to a candidate that does not know of a change that is in force.</summary>
+    public bool PromiseToThePast { get; init; }
+
+    /// <summary>Multi-Paxos: a restarted member does not see that a change is in force.</summary>
+    public bool ForgetChangeInForce { get; init; }
+
     /// <summary>Multi-Paxos: what is proposed again keeps its old term, as in Raft.</summary>
     public bool KeepOldTerms { get; init; }
 

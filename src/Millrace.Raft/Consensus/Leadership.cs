@@ -33,6 +33,8 @@ internal sealed class Leadership
     private MemberId _transferee;
     private long _transferDeadline;
     private bool _hasAskedTransferee;
+    private Configuration _members = Configuration.Empty;
+    private bool _onlySeesChangeThrough;
 
     public Leadership(RaftCore core, long now)
     {
@@ -61,6 +63,14 @@ internal sealed class Leadership
 
     public void Begin(long now)
     {
+        _members = _log.Configuration;
+        if (IsStopped)
+        {
+            _onlySeesChangeThrough = true;
+            _firstIndex = _log.LastIndex;
+            BroadcastHeartbeat(now);
+            return;
+        }
         _firstIndex = _log.LastIndex + 1;
         Append(now, EntryKind.Noop, default);
         BroadcastHeartbeat(now);
@@ -139,6 +149,8 @@ internal sealed class Leadership
     {
         if (!_transferee.IsNone)
             return new Proposal(ProposalOutcome.Transferring, 0, 0);
+        if (IsStopped)
+            return new Proposal(ProposalOutcome.ChangeInProgress, 0, 0);
         if (_uncommittedBytes > _options.MaxUncommittedBytes)
             return new Proposal(ProposalOutcome.TooManyUncommitted, 0, 0);
         if (_fast.IsOpen || _fast.IsClosing)
@@ -159,12 +171,14 @@ internal sealed class Leadership
         if (!_transferee.IsNone)
             return new Proposal(ProposalOutcome.Transferring, 0, 0);
         var current = _log.Configuration;
-        if (current.IsJoint || _log.ConfigurationIndex > _log.Commit || !HasCommittedInTerm)
+        if (current.IsJoint || _log.LastConfigurationIndex > _log.Commit || !HasCommittedInTerm)
             return new Proposal(ProposalOutcome.ChangeInProgress, 0, 0);
         if (next.Voters.IsEmpty)
             throw new ArgumentException("a group needs a voter", nameof(next));
+        if (_options.IsBySlot && !next.IsOneVoterFrom(current))
+            throw new ArgumentException("Multi-Paxos takes one voter more or less at a time", nameof(next));
         var first = _log.LastIndex + 1;
-        var step = next.HasSameVotersAs(current) || _core.Faults.SwitchVotersAtOnce ? next : current.JoinTo(next);
+        var step = next.HasSameVotersAs(current) || _options.IsBySlot || _core.Faults.SwitchVotersAtOnce ? next : current.JoinTo(next);
         Append(now, EntryKind.Configuration, ConfigurationEntry.Encode(step, context));
         if (_core.Faults.LeaveJointUncommitted && step.IsJoint)
             Append(now, EntryKind.Configuration, ConfigurationEntry.Encode(step.Leave(), default));
@@ -299,6 +313,9 @@ internal sealed class Leadership
             MaybeCommit(now);
     }
 
+    /// <summary>Multi-Paxos: a change of members that is not chosen yet is the last entry, and nothing may come behind it.</summary>
+    private bool IsStopped => _options.IsBySlot && _log.LastConfigurationIndex > _log.Commit && !_core.Faults.ProposeBehindChange;
+
     private void FollowConfiguration(long now)
     {
         foreach (var id in _progress.Keys.Where(id => !_log.Configuration.Contains(id)).ToArray())
@@ -313,15 +330,32 @@ internal sealed class Leadership
     /// <summary>Leaves the joint step once it is committed, and office once a configuration without this member is.</summary>
     private void FinishChange(long now)
     {
-        if (_log.ConfigurationIndex > _log.Commit || !HasCommittedInTerm)
+        if (_log.LastConfigurationIndex > _log.Commit || !HasCommittedInTerm)
             return;
+        if (_options.IsBySlot && !ReferenceEquals(_members, _log.Configuration))
+        {
+            _members = _log.Configuration;
+            BroadcastHeartbeat(now);
+            FollowConfiguration(now);
+        }
+        if (_onlySeesChangeThrough)
+        {
+            // It may have been in force for long, with another leader: only the new members' promises tell what comes behind it.
+            _core.StepDown(now);
+            return;
+        }
         if (_log.Configuration.IsJoint)
         {
             Append(now, EntryKind.Configuration, ConfigurationEntry.Encode(_log.Configuration.Leave(), default));
             return;
         }
         if (_log.Configuration.IsVoter(_core.Self))
+        {
+            // Behind it, so that whoever starts again knows that the change is in force.
+            if (_options.IsBySlot && _log.ConfigurationIndex == _log.LastIndex)
+                Append(now, EntryKind.Noop, default);
             return;
+        }
         BroadcastHeartbeat(now);
         Flush(now);
         var heir = _progress.Values.Where(p => _log.Configuration.IsVoter(p.Id)).MaxBy(p => p.Match);

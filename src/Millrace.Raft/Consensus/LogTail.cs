@@ -15,6 +15,7 @@ internal sealed class LogTail
     private readonly List<(long Id, long LastIndex)> _writes = [];
     private readonly List<Entry> _entries = [];
     private readonly bool _isBySlot;
+    private readonly bool _newestCounts;
     private int _dropped;
     private long _furthestDurable;
     private long _vouched;
@@ -22,9 +23,10 @@ internal sealed class LogTail
     private long _cached;
     private long _handedToDisk;
 
-    public LogTail(RecoveredState state, IEntryReader stored, long cacheBytes, bool isBySlot)
+    public LogTail(RecoveredState state, IEntryReader stored, long cacheBytes, bool isBySlot, Faults faults)
     {
         _isBySlot = isBySlot;
+        _newestCounts = !isBySlot || faults.NewMembersAtOnce;
         _stored = stored;
         _cacheBytes = cacheBytes;
         _history = new LogHistory(state.Base, isBySlot);
@@ -32,6 +34,9 @@ internal sealed class LogTail
         _firstCached = LastIndex + 1;
         Durable = _handedToDisk = LastIndex;
         Commit = Delivered = state.Applied;
+        // What a member once knew to be chosen decides whom it may ask.
+        if (isBySlot && !faults.ForgetChangeInForce)
+            Commit = Math.Max(Commit, _history.LastChangeInForce());
     }
 
     /// <summary>What came before the first entry.</summary>
@@ -41,10 +46,17 @@ internal sealed class LogTail
 
     public long LastTerm => _history.LastTerm;
 
-    /// <summary>The newest configuration, committed or not.</summary>
-    public Configuration Configuration => _history.Configuration;
+    /// <summary>
+    /// The configuration that counts. In Raft the newest, committed or not; in Multi-Paxos, where what is not chosen may be forgotten and come back,
+    /// the newest that is committed.
+    /// </summary>
+    public Configuration Configuration => _newestCounts ? _history.Configuration : _history.ConfigurationAt(Commit);
 
-    public long ConfigurationIndex => _history.ConfigurationIndex;
+    /// <summary>Where <see cref="Configuration"/> is.</summary>
+    public long ConfigurationIndex => _newestCounts ? _history.ConfigurationIndex : _history.ConfigurationIndexAt(Commit);
+
+    /// <summary>Where the newest is, committed or not.</summary>
+    public long LastConfigurationIndex => _history.ConfigurationIndex;
 
     public long Commit { get; private set; }
 
@@ -77,6 +89,8 @@ internal sealed class LogTail
     {
         if (ConfigurationAt(Commit).IsVoter(id))
             return true;
+        if (!_newestCounts)
+            return false;
         foreach (var (index, configuration) in _history.Configurations)
         {
             if (index > Commit && configuration.IsVoter(id))

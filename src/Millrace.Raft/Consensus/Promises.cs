@@ -10,7 +10,9 @@ namespace Millrace.Raft.Consensus;
 /// Lamport: Paxos Made Simple, 2001. Where Raft lets only a complete log win and leaves terms as they are, here anyone may win, and all
 /// that may have been chosen is proposed again in the winner's term. Chosen entries can therefore have different terms on different
 /// members, with the same content; below the commit index terms mean nothing. What was accepted by a minority may come back after many
-/// elections, so the members of a group cannot be changed by entries of its log: a forgotten change would come back too.
+/// elections, also a change of members. So a change is like the stop sign of a replicated state machine (Lamport, Malkhi, Zhou: Reconfiguring a State
+/// Machine, 2010): nothing is proposed behind it before it is chosen, and only then do its members count. One voter at a time, so that majorities
+/// before and after it meet, and nobody promises to who does not know of a change that is in force.
 /// </remarks>
 internal sealed class Promises(RaftCore core)
 {
@@ -30,6 +32,51 @@ internal sealed class Promises(RaftCore core)
 
     /// <summary>Whether what the candidate lacks is still here.</summary>
     public bool MayPromise(Prepare request) => FirstToTell(request) > core.Log.Base.Index;
+
+    /// <summary>Whether the candidate has all changes of members that are in force as far as this member knows.</summary>
+    public bool KnowsMembers(Prepare request) => core.Fast.IsUsed || core.Log.ConfigurationIndex <= request.Commit || core.Faults.PromiseToThePast;
+
+    /// <summary>For a candidate that has not.</summary>
+    public Chosen Tell(Prepare request)
+    {
+        var log = core.Log;
+        var entries = new List<Entry>();
+        if (MayPromise(request))
+            log.Read(FirstToTell(request), log.ConfigurationIndex, core.Options.MaxAppendBytes, entries);
+        return new Chosen(core.Self, request.From, request.Term, log.ConfigurationIndex, log.TermAt(log.ConfigurationIndex), entries);
+    }
+
+    /// <summary>Takes over what is surely chosen.</summary>
+    public void Learn(long now, Chosen chosen)
+    {
+        var log = core.Log;
+        if (core.Role == Role.Leader)
+            return;
+        var members = log.ConfigurationIndex;
+        var last = chosen.Entries.Count == 0 ? 0 : chosen.Entries[^1].Index;
+        List<Entry> kept = [];
+        foreach (var entry in chosen.Entries)
+        {
+            // Late: what comes before is not here.
+            if (entry.Index > log.LastIndex + 1)
+                return;
+            if (entry.Index <= log.LastIndex)
+            {
+                if (entry.Index <= log.Commit || log.TermAt(entry.Index) == entry.Term)
+                    continue;
+                kept = log.Reopen(entry.Index, last);
+            }
+            log.Append(entry);
+        }
+        foreach (var entry in kept)
+            log.Append(entry);
+        if (last > log.Commit)
+            log.CommitTo(last);
+        if (log.TermAt(chosen.Index) == chosen.IndexTerm)
+            log.CommitTo(chosen.Index);
+        if (core.Role != Role.Follower && members != log.ConfigurationIndex)
+            core.StepDown(now);
+    }
 
     /// <summary>Null when it is more than one message may have.</summary>
     public Promise? Give(Prepare request)
@@ -92,7 +139,13 @@ internal sealed class Promises(RaftCore core)
             // Slots after it may have been chosen, so it must be filled.
             if (mine.Term == 0)
                 mine = FastVote.Nobody(core.Term, index).Entry;
+            // A change of other members than these was not chosen, since it would be one voter away.
+            if (mine.Kind == EntryKind.Configuration && !ConfigurationEntry.Decode(mine.Data, out _).IsOneVoterFrom(log.Configuration))
+                mine = FastVote.Nobody(core.Term, index).Entry;
             chosen.Add(core.Faults.KeepOldTerms ? mine : mine with { Term = core.Term });
+            // Behind a change that may be in force others decide, in the members' number that it makes.
+            if (mine.Kind == EntryKind.Configuration && !core.Faults.ProposeBehindChange)
+                break;
         }
         _newest.Clear();
         _votes.Clear();

@@ -17,6 +17,11 @@ internal sealed class QuorumReads(RaftCore core)
         // One that lost entries cannot say how far it had been.
         if (!core.IsHealing)
             answers[core.Self] = End;
+        if (core.Log.ConfigurationIndex < core.Log.LastConfigurationIndex)
+        {
+            core.Grant(readId, -1);
+            return;
+        }
         if (IsDecided(answers))
         {
             core.Grant(readId, End);
@@ -31,7 +36,7 @@ internal sealed class QuorumReads(RaftCore core)
     }
 
     public void Answer(QuorumReadRequest request) => core.Send(new QuorumReadResponse(
-        core.Self, request.From, core.Term, request.ReadId, End, core.Log.ConfigurationIndex));
+        core.Self, request.From, core.Term, request.ReadId, End, core.Log.LastConfigurationIndex));
 
     public void Count(QuorumReadResponse response)
     {

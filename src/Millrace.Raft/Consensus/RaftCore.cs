@@ -55,7 +55,7 @@ public sealed class RaftCore
         Term = state.HardState.Term;
         Vote = state.HardState.Vote;
         IsHealing = state.IsHealing;
-        Log = new LogTail(state, stored, options.CachedLogBytes, options.IsBySlot);
+        Log = new LogTail(state, stored, options.CachedLogBytes, options.IsBySlot, faults);
         _following = new Following(this, now, isRestart: state.IsRestart);
         _quorumReads = new QuorumReads(this);
         _promises = new Promises(this);
@@ -90,7 +90,7 @@ public sealed class RaftCore
     /// <summary>Entries up to here are only in snapshots.</summary>
     public long CompactedIndex => Log.Base.Index;
 
-    /// <summary>The newest configuration in the log, committed or not.</summary>
+    /// <summary>The newest configuration in the log, committed or not; in Multi-Paxos the newest that is committed.</summary>
     public Configuration Configuration => Log.Configuration;
 
     /// <summary>When <see cref="Tick"/> has something to do, if nothing else comes before.</summary>
@@ -126,6 +126,12 @@ public sealed class RaftCore
                 return;
             case QuorumReadResponse response:
                 _quorumReads.Count(response);
+                return;
+            case Chosen chosen:
+                _promises.Learn(now, chosen);
+                return;
+            case Prepare prepare when !_promises.KnowsMembers(prepare):
+                Send(_promises.Tell(prepare));
                 return;
             case VoteRequest { IsTransfer: false } request when request.Term >= Term && IsLoyal(now, request.From):
                 // Whoever hears from its leader neither votes nor changes its term for one who does not (thesis, 4.2.3 and 6.4.1).
@@ -216,7 +222,8 @@ public sealed class RaftCore
         _leadership is null && Fast.IsUsed ? Fast.Propose(now, commands, MemberId.None) : 0;
 
     /// <summary>
-    /// Changes who belongs to the group; other voters by the joint step, which the leader leaves by itself. One change at a time.
+    /// Changes who belongs to the group; other voters by the joint step, which the leader leaves by itself. One change at a time. Multi-Paxos takes
+    /// one voter more or less at a time; Fast Paxos no change.
     /// </summary>
     /// <param name="now">Microseconds of this member's clock.</param>
     /// <param name="next">The voters and learners wanted.</param>
@@ -224,7 +231,7 @@ public sealed class RaftCore
     public Proposal ProposeConfiguration(long now, Configuration next, ReadOnlySpan<byte> context)
     {
         ArgumentNullException.ThrowIfNull(next);
-        return _leadership is null || _promises.IsUsed
+        return _leadership is null || Fast.IsUsed
             ? new Proposal(ProposalOutcome.NotLeader, 0, 0)
             : _leadership.ProposeConfiguration(now, next, context);
     }

@@ -69,14 +69,24 @@ internal sealed class LogHistory
     }
 
     /// <summary>The newest configuration at or before an index.</summary>
-    public Configuration ConfigurationAt(long index)
+    public Configuration ConfigurationAt(long index) => _configurations[ConfigurationPlace(index)].Configuration;
+
+    /// <summary>The entry that it is in, or the base.</summary>
+    public long ConfigurationIndexAt(long index) => _configurations[ConfigurationPlace(index)].Index;
+
+    /// <summary>
+    /// Accepted one by one: the last change of members behind which something was accepted in its term or a later one. Nothing is proposed
+    /// behind a change before that is chosen, so it is, and with it all before it. 0: none.
+    /// </summary>
+    public long LastChangeInForce()
     {
         for (var i = _configurations.Count - 1; i > 0; i--)
         {
-            if (_configurations[i].Index <= index)
-                return _configurations[i].Configuration;
+            var index = _configurations[i].Index;
+            if (index < LastIndex && TermAt(index + 1) >= TermAt(index))
+                return index;
         }
-        return _configurations[0].Configuration;
+        return 0;
     }
 
     public void Append(in Entry entry)
@@ -92,9 +102,15 @@ internal sealed class LogHistory
         LastIndex = entry.Index;
     }
 
-    /// <summary>Another entry takes this one's place; those after it stay.</summary>
-    public void Replace(long index, long term)
+    /// <summary>Another entry takes the place of the one with its index; those after it stay.</summary>
+    public void Replace(in Entry entry)
     {
+        var (index, term) = (entry.Index, entry.Term);
+        var place = ConfigurationPlace(index);
+        if (place > 0 && _configurations[place].Index == index)
+            _configurations.RemoveAt(place--);
+        if (entry.Kind == EntryKind.Configuration)
+            _configurations.Insert(place + 1, (index, ConfigurationEntry.Decode(entry.Data, out _)));
         var run = RunAt(index);
         var (first, old) = _terms[run];
         if (old == term)
@@ -157,6 +173,14 @@ internal sealed class LogHistory
             _configurations.RemoveAt(0);
         _configurations[0] = (index, configuration);
         Base = new SnapshotInfo(index, term, configuration, 0, 0);
+    }
+
+    private int ConfigurationPlace(long index)
+    {
+        var place = _configurations.Count - 1;
+        while (place > 0 && _configurations[place].Index > index)
+            place--;
+        return place;
     }
 
     private int RunAt(long index)

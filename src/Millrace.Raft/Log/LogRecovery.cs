@@ -145,7 +145,7 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
                     break;
                 if (options.IsBySlot && entry.Index <= History!.LastIndex)
                 {
-                    History.Replace(entry.Index, entry.Term);
+                    History.Replace(entry);
                     Positions.Replace(entry.Index, segment.Sequence, offset);
                 }
                 else

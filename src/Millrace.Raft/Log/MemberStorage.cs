@@ -101,8 +101,8 @@ public sealed class MemberStorage : IDisposable
 
     /// <summary>What the core starts from when the state machine was loaded from the newest snapshot.</summary>
     public RecoveredState State() => Healing is null
-        ? Log.State(SnapshotIndex)
-        : Log.State(SnapshotIndex) with { IsHealing = true, IsRestart = true };
+        ? Log.State(Snapshots.Newest)
+        : Log.State(Snapshots.Newest) with { IsHealing = true, IsRestart = true };
 
     public void Dispose() => Log.Dispose();
 

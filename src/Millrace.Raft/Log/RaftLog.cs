@@ -109,6 +109,16 @@ public sealed class RaftLog : IEntryReader, IDisposable
         Votes = [.. _recoveredVotes.Values.Where(v => v.Slot > applied)],
     };
 
+    /// <summary>The same, given the snapshot that it was loaded from.</summary>
+    internal RecoveredState State(SnapshotInfo? snapshot)
+    {
+        var state = State(snapshot?.Index ?? 0);
+        // What the log's first segment says of members may have been replaced since, and what replaced it compacted away.
+        return snapshot is null || !_options.IsBySlot || state.Configurations.Any(c => c.Index <= snapshot.Index)
+            ? state
+            : state with { Base = state.Base with { Configuration = snapshot.Configuration } };
+    }
+
     /// <summary>The term of an entry; -1 when it is not in the log.</summary>
     public long TermAt(long index)
     {
@@ -331,7 +341,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     {
         if (entry.Index <= _history.LastIndex && _options.IsBySlot)
         {
-            _history.Replace(entry.Index, entry.Term);
+            _history.Replace(entry);
             _positions.Replace(entry.Index, segment.Sequence, encoder.Offset);
             segment.LargestIndex = Math.Max(segment.LargestIndex, entry.Index);
             encoder.Add(entry);

@@ -88,6 +88,15 @@ public sealed record Promise(MemberId From, MemberId To, long Term, IReadOnlyLis
     public IReadOnlyList<FastVote> Votes { get; init; } = [];
 }
 
+/// <summary>
+/// Multi-Paxos: the candidate's members are not those in force. Here is what was chosen from its commit index on, as far as it fits, so that it sees the
+/// change: perhaps nobody else can tell it.
+/// </summary>
+/// <param name="Index">All up to here is chosen.</param>
+/// <param name="IndexTerm">Whose log has that one from this term has all of it.</param>
+/// <param name="Entries">Perhaps none, when they are only in snapshots.</param>
+public sealed record Chosen(MemberId From, MemberId To, long Term, long Index, long IndexTerm, IReadOnlyList<Entry> Entries) : Message(From, To, Term);
+
 /// <summary>Fast Paxos: values for slots, from whoever has them to every voter.</summary>
 public sealed record FastPropose(MemberId From, MemberId To, long Term, IReadOnlyList<FastVote> Values) : Message(From, To, Term);
 

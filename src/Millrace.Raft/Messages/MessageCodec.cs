@@ -85,6 +85,11 @@ public static class MessageCodec
             case FastWindow m:
                 Numbers(target, 19, m, m.Sequence, m.Incarnation, m.FirstSlot);
                 break;
+            case Chosen m:
+                Numbers(target, 21, m, m.Index, m.IndexTerm, m.Entries.Count == 0 ? 0 : m.Entries[0].Index, m.Entries.Count);
+                foreach (var entry in m.Entries)
+                    WriteEntry(target, entry);
+                break;
             default:
                 throw new ArgumentException($"{message.GetType().Name} has no wire form", nameof(message));
         }
@@ -169,12 +174,21 @@ public static class MessageCodec
                 first = reader.Number();
                 message = new Promise(from, to, term, ReadEntries(ref reader, first, reader.Number())) { Votes = ReadVotes(ref reader) };
                 break;
+            case 21:
+                message = ReadChosen(ref reader, from, to, term);
+                break;
             default:
                 throw new InvalidDataException($"message kind {kind} is unknown");
         }
         if (!reader.IsAtEnd)
             throw new InvalidDataException($"a message of kind {kind} is longer than it says");
         return message;
+    }
+
+    private static Chosen ReadChosen(ref Reader reader, MemberId from, MemberId to, long term)
+    {
+        var (index, indexTerm, first) = (reader.Number(), reader.Number(), reader.Number());
+        return new Chosen(from, to, term, index, indexTerm, ReadEntries(ref reader, first, reader.Number()));
     }
 
     private static void Numbers(IBufferWriter<byte> target, byte kind, Message message, params ReadOnlySpan<long> numbers)

@@ -55,6 +55,10 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Members = 5, Spares = 0, CrashEvery = 150_000, RestartMax = 400_000, MaxAppendBytes = 1, Leases = false, Clients = 8, Reads = 0.1, DelayMax = 8_000,
             DiskMax = 4_000, Loss = 0.2, SnapshotEvery = 3, PauseEvery = 0, PartitionEvery = 300_000,
         }),
+        ["new members count at once"] = (new Faults { NewMembersAtOnce = true }, 200, Changes),
+        ["proposed behind a change"] = (new Faults { ProposeBehindChange = true }, 200, Changes),
+        ["promise to the past"] = (new Faults { PromiseToThePast = true }, 400, Changes),
+        ["change in force forgotten"] = (new Faults { ForgetChangeInForce = true }, 400, Changes),
         ["proposed again in its old term"] = (new Faults { KeepOldTerms = true }, 400, p => Crashes(p) with
         {
             Members = 3, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1,
@@ -121,7 +125,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ForgetSettledVotes
             || faults.ReadBelowVotes;
         return isFast ? ConsensusAlgorithm.FastPaxos
-            : faults.ForgetAccepted || faults.ForgetBehindSnapshot || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
+            : faults.ForgetAccepted || faults.ForgetBehindSnapshot || faults.NewMembersAtOnce || faults.ProposeBehindChange || faults.PromiseToThePast || faults.ForgetChangeInForce || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
     }
 
     private static SimulationPlan Fast(SimulationPlan plan) => Crashes(plan) with

@@ -273,13 +273,31 @@ internal sealed class SimulatedCluster
 
     private void ChangeMembers() => Leader?.Interact((core, now) =>
     {
+        if (core.Configuration.Voters.IsEmpty || Plan.Algorithm is ConsensusAlgorithm.FastPaxos)
+            return;
         var ids = _members.Select(m => m.Id).ToArray();
         Random.Shuffle(ids);
+        if (Plan.IsPaxos)
+        {
+            if (core.ProposeConfiguration(now, ChangeOne(core.Configuration, ids), default).Outcome == ProposalOutcome.Accepted)
+                Changes++;
+            return;
+        }
         var voters = ids[..Random.Next(1, Math.Min(ids.Length, 5) + 1)];
         var learners = ids[voters.Length..].Where(_ => Happens(0.5));
         if (core.ProposeConfiguration(now, Configuration.Of(voters, learners), default).Outcome == ProposalOutcome.Accepted)
             Changes++;
     });
+
+    /// <summary>One voter more or less, or other learners.</summary>
+    private Configuration ChangeOne(Configuration current, MemberId[] shuffled)
+    {
+        var voters = current.Voters.ToArray();
+        var isVoter = current.IsVoter(shuffled[0]);
+        if (isVoter ? voters.Length > 1 : voters.Length < 5)
+            voters = isVoter ? [.. voters.Where(v => v != shuffled[0])] : [.. voters, shuffled[0]];
+        return Configuration.Of(voters, shuffled.Where(id => !voters.Contains(id) && Happens(0.5)));
+    }
 
     private void Repeat(long every, Action action)
     {

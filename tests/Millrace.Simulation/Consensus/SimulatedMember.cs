@@ -34,6 +34,7 @@ internal sealed class SimulatedMember
     private long _snapshotAt;
     private bool _isApplying;
     private bool _mayHealNow;
+    private long _persistedMeanwhile;
     private Role _seenRole;
     private long _seenTerm;
 
@@ -251,6 +252,9 @@ internal sealed class SimulatedMember
             // What waits in its sockets may be handled before its timers are.
             var waiting = _waiting.ToArray();
             _waiting.Clear();
+            if (_persistedMeanwhile > 0)
+                Interact((core, now) => core.Persisted(now, _persistedMeanwhile));
+            _persistedMeanwhile = 0;
             foreach (var message in waiting)
                 After(_cluster.Random.NextInt64(10_000), () => Receive(message));
             After(_cluster.Happens(0.5) ? 0 : 5_000, () => Interact(static (core, now) => core.Tick(now)));
@@ -445,6 +449,8 @@ internal sealed class SimulatedMember
             }
             foreach (var message in written.SelectMany(w => w.MessagesAfter))
                 _cluster.Network.Send(message);
+            if (IsPaused)
+                _persistedMeanwhile = written[^1].Id;
             Interact((core, now) => core.Persisted(now, written[^1].Id));
             HealIfDone();
             BeginWriting();
@@ -572,6 +578,7 @@ internal sealed class SimulatedMember
         _waiting.Clear();
         _isApplying = false;
         _mayHealNow = false;
+        _persistedMeanwhile = 0;
         IsPaused = false;
         _tickAt = long.MaxValue;
     }

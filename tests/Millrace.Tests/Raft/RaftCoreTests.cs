@@ -258,6 +258,46 @@ public sealed class RaftCoreTests
     }
 
     [Fact]
+    public void In_Multi_Paxos_members_change_when_the_change_is_chosen_and_nothing_is_proposed_behind_it_before()
+    {
+        var core = new RaftCore(
+            One, RecoveredState.Fresh(Configuration.Of([One])), new RaftOptions { Algorithm = ConsensusAlgorithm.MultiPaxos }, new Nothing(), new Random(1), 0);
+        core.Tick(core.NextDeadline);
+        core.Persisted(0, core.TakeReady(0)!.Write!.Id);
+        core.Persisted(0, core.TakeReady(0)!.Write!.Id);
+        Assert.Equal((Role.Leader, 1), (core.Role, core.CommitIndex));
+        Assert.Throws<ArgumentException>(() => core.ProposeConfiguration(0, Configuration.Of([One, Two, Three]), []));
+        var next = Configuration.Of([One, Two]);
+        Assert.Equal(ProposalOutcome.Accepted, core.ProposeConfiguration(0, next, []).Outcome);
+        Assert.Equal(ProposalOutcome.ChangeInProgress, core.Propose(0, [new byte[] { 1 }]).Outcome);
+        Assert.Equal(Configuration.Of([One]), core.Configuration);
+        core.Persisted(0, core.TakeReady(0)!.Write!.Id);
+        Assert.Equal((2, next), (core.CommitIndex, core.Configuration));
+        Assert.Equal(ProposalOutcome.Accepted, core.Propose(0, [new byte[] { 1 }]).Outcome);
+        core.Persisted(0, core.TakeReady(0)!.Write!.Id);
+        Assert.Equal(2, core.CommitIndex);
+    }
+
+    [Fact]
+    public void In_Multi_Paxos_a_candidate_that_missed_a_change_is_told_it_instead_of_promised()
+    {
+        var members = Configuration.Of([One, Two]);
+        RaftCore Member(MemberId self) => new(
+            self, RecoveredState.Fresh(members), new RaftOptions { Algorithm = ConsensusAlgorithm.MultiPaxos }, new Nothing(), new Random(1), 0);
+        var (knows, missed) = (Member(One), Member(Two));
+        var changed = Configuration.Of([Two]);
+        Entry[] entries = [new(1, 1, EntryKind.Noop, default), new(1, 2, EntryKind.Configuration, ConfigurationEntry.Encode(changed, []))];
+        knows.Step(0, new AppendRequest(Two, One, 1, 0, 0, 2, entries));
+        knows.TakeReady(0);
+        knows.Step(5_000_000, new Prepare(Two, One, 2, Commit: 0, IsPreVote: true, IsTransfer: false));
+        var told = Assert.Single(knows.TakeReady(5_000_000)!.Messages.OfType<Chosen>());
+        var wire = new System.Buffers.ArrayBufferWriter<byte>();
+        MessageCodec.Write(told, wire);
+        missed.Step(0, MessageCodec.Read(wire.WrittenMemory.ToArray()));
+        Assert.Equal((2, changed), (missed.CommitIndex, missed.Configuration));
+    }
+
+    [Fact]
     public void Reads_do_not_keep_a_leader_in_office_that_nobody_hears()
     {
         var core = Core(One, Configuration.Of([One, Two, Three]));

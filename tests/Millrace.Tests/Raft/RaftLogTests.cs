@@ -233,6 +233,29 @@ public sealed class RaftLogTests
         Assert.Equal(Expected(83, 2, 200), Contents(again, 83));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_start_takes_a_change_of_members_for_chosen_when_something_was_accepted_behind_it(bool isLeftover)
+    {
+        var disk = new SimulatedFileSystem(1);
+        var bySlot = new RaftLogOptions { SegmentBytes = 4096, IsBySlot = true };
+        var changed = Configuration.Of([new MemberId(1), new MemberId(2)]);
+        Entry Change(long term) => new(term, 4, EntryKind.Configuration, ConfigurationEntry.Encode(changed, []));
+        using (var log = RaftLog.Open(disk, "/raft", Members, bySlot))
+        {
+            log.Append([Write(1, null, Entries(1, isLeftover ? 5 : 3, term: 1))]);
+            // What stands behind it may be from before another leader proposed it.
+            log.Append([Write(2, null, [Change(2)])]);
+            if (!isLeftover)
+                log.Append([Write(3, null, Entries(5, 1, term: 2))]);
+        }
+        using var again = RaftLog.Open(disk, "/raft", Members, bySlot);
+        var core = new RaftCore(new MemberId(1), again.State(0), new RaftOptions { Algorithm = ConsensusAlgorithm.MultiPaxos }, again, new Random(1), 0);
+        Assert.Equal(5, core.LastIndex);
+        Assert.Equal(isLeftover ? (0, Members) : (4, changed), (core.CommitIndex, core.Configuration));
+    }
+
     [Fact]
     public void It_works_the_same_on_the_real_disk()
     {
