@@ -116,6 +116,9 @@ internal sealed record Faults
     /// <summary>Fast Paxos: a leader's read does not look at slots that are voted on and not committed there.</summary>
     public bool ReadBelowVotes { get; init; }
 
+    /// <summary>A quorum read takes what is known to be durable for all that may have been acknowledged.</summary>
+    public bool QuorumReadOfDurable { get; init; }
+
     /// <summary>A quorum read waits for what a majority has committed instead of what it has.</summary>
     public bool QuorumReadOfCommits { get; init; }
 }

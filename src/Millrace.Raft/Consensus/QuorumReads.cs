@@ -3,7 +3,8 @@ using Millrace.Raft.Messages;
 namespace Millrace.Raft.Consensus;
 
 /// <summary>
-/// Reads that ask a majority for the end of its durable logs instead of the leader. Every acknowledged write is on a majority's disks,
+/// Reads that ask a majority for the end of its logs instead of the leader, durable or not: whoever writes tells the others, perhaps before it tells
+/// this member's core, so what is not known to be durable here may have been acknowledged. Every acknowledged write is on a majority's disks,
 /// so the furthest end that a majority names is at or after it; once that much is applied here, a read sees it. An answer of a member
 /// that knows a newer configuration is no help, since the majority meant here may be one of the past.
 /// </summary>
@@ -61,7 +62,9 @@ internal sealed class QuorumReads(RaftCore core)
             _pending.Remove(id);
     }
 
-    private long End => core.Faults.QuorumReadOfCommits ? core.Log.Commit : Math.Max(core.Log.FurthestDurable, core.Fast.FurthestVote);
+    private long End => core.Faults.QuorumReadOfCommits
+        ? core.Log.Commit
+        : Math.Max(core.Faults.QuorumReadOfDurable ? 0 : core.Log.LastIndex, Math.Max(core.Log.FurthestDurable, core.Fast.FurthestVote));
 
     private bool IsDecided(Dictionary<MemberId, long> answers) =>
         Quorum.Reached(core.Configuration, id => answers.ContainsKey(id) ? 1 : 0) == 1;

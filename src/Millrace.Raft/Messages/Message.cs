@@ -68,7 +68,7 @@ public sealed record ReadResponse(MemberId From, MemberId To, long Term, long Re
 /// <summary>A quorum read asks for the end of the receiver's durable log.</summary>
 public sealed record QuorumReadRequest(MemberId From, MemberId To, long Term, long ReadId) : Message(From, To, Term);
 
-/// <param name="DurableIndex">The last durable entry.</param>
+/// <param name="DurableIndex">The last entry that is durable, or on its way to be.</param>
 /// <param name="ConfigurationIndex">Of the newest configuration in the receiver's log.</param>
 public sealed record QuorumReadResponse(
     MemberId From, MemberId To, long Term, long ReadId, long DurableIndex, long ConfigurationIndex) : Message(From, To, Term);

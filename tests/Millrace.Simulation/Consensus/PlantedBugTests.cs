@@ -82,6 +82,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Leases = false, Clients = 6, Reads = 0.3,
         }),
         ["leak of what is not committed"] = (new Faults { LeakUncommitted = true }, 200, p => Crashes(p) with { Members = 3, Keys = 1, Reads = 0.6, Loss = 0.1 }),
+        ["quorum read of what is known to be durable"] = (new Faults { QuorumReadOfDurable = true }, 200, p => p with { QuorumReads = 1, Keys = 1, Reads = 0.6, Clients = 8, DelayMin = 50, DelayMax = 500, DiskMax = 2_000 }),
         ["quorum read of commits"] = (new Faults { QuorumReadOfCommits = true }, 50, p => p with { QuorumReads = 1 }),
     };
 

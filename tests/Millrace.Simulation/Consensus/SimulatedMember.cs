@@ -449,12 +449,21 @@ internal sealed class SimulatedMember
             }
             foreach (var message in written.SelectMany(w => w.MessagesAfter))
                 _cluster.Network.Send(message);
-            if (IsPaused)
-                _persistedMeanwhile = written[^1].Id;
-            Interact((core, now) => core.Persisted(now, written[^1].Id));
-            HealIfDone();
+            // Whoever writes tells the others first, and now and then this member's core only some time later.
+            if (_cluster.Happens(0.1))
+                After(_cluster.Random.NextInt64(3_000), () => Persisted(written[^1].Id));
+            else
+                Persisted(written[^1].Id);
             BeginWriting();
         });
+    }
+
+    private void Persisted(long writeId)
+    {
+        if (IsPaused)
+            _persistedMeanwhile = Math.Max(_persistedMeanwhile, writeId);
+        Interact((core, now) => core.Persisted(now, writeId));
+        HealIfDone();
     }
 
     private void BeginApplying()
