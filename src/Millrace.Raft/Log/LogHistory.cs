@@ -124,6 +124,9 @@ internal sealed class LogHistory
             _terms.Insert(run, new TermRun(first, old));
     }
 
+    /// <summary>Likewise of the one that the log begins after.</summary>
+    public void ReplaceBase(long term) => Base = Base with { Term = term };
+
     /// <summary>Forgets the entries from an index after the base on.</summary>
     public void TruncateFrom(long index)
     {

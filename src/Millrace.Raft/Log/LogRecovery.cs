@@ -140,9 +140,13 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
         {
             case RecordKind.Entry:
                 var entry = LogPayloads.ReadEntry(payload);
-                // In place of one that is compacted away there is nothing to keep.
+                // In place of one that is compacted away there is nothing to keep, but in what term the last of these was accepted.
                 if (options.IsBySlot && entry.Index <= History!.Base.Index)
+                {
+                    if (entry.Index == History.Base.Index)
+                        History.ReplaceBase(entry.Term);
                     break;
+                }
                 if (options.IsBySlot && entry.Index <= History!.LastIndex)
                 {
                     History.Replace(entry);

@@ -257,6 +257,23 @@ public sealed class RaftLogTests
     }
 
     [Fact]
+    public void The_entry_that_a_compacted_log_begins_after_has_the_term_in_which_it_was_accepted_last()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var bySlot = new RaftLogOptions { SegmentBytes = 4096, IsBySlot = true };
+        FastVote Vote(long slot) => new(new MemberId(1), slot, new Entry(1, slot, EntryKind.Command, Data(slot, 900)));
+        using (var log = RaftLog.Open(disk, "/raft", Members, bySlot))
+        {
+            log.Append([Write(1, null, Entries(1, 8, term: 1, size: 400))]);
+            for (var i = 0; i < 12; i++)
+                log.Append([new LogWrite(2 + i, null, null, Entries(8, 1, term: 2 + i, size: 400), []) { Votes = [Vote(9 + i)] }]);
+            log.CompactTo(8);
+        }
+        using var again = RaftLog.Open(disk, "/raft", Members, bySlot);
+        Assert.Equal((8, 8, 13), (again.Base.Index, again.LastIndex, again.TermAt(8)));
+    }
+
+    [Fact]
     public void It_works_the_same_on_the_real_disk()
     {
         var folder = Directory.CreateTempSubdirectory("raftlog").FullName;
