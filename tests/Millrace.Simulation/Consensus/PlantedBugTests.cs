@@ -35,11 +35,11 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         {
             TransferEvery = 150_000, DelayMin = 1_000, DelayMax = 20_000, Reads = 0.6, ClockDrift = 0.02,
         }),
-        ["forget promise at restart"] = (new Faults { ForgetPromiseAtRestart = true }, 600, p => Leases(p) with
+        ["forget promise at restart"] = (new Faults { ForgetPromiseAtRestart = true }, 200, p => Leases(p) with
         {
-            // One follower forgets, the other is cut off from the leader, and clients ask the leader that was.
-            ClockDrift = 0.02, DelayMin = 2_000, DelayMax = 15_000, CrashEvery = 150_000, RestartMax = 10_000, PartitionEvery = 250_000, Loss = 0.15,
-            AtLeader = 0.4, RotEvery = 0, StallEvery = 0, PauseEvery = 0, ChangeEvery = 0, TransferEvery = 0, FailedFlushEvery = 0, Spares = 0,
+            // All followers forget at once, and on a network this slow the promise is longer than an election after a restart takes.
+            ClockDrift = 0.02, DelayMin = 10_000, DelayMax = 50_000, CrashEvery = 0, RestartMax = 10_000, PartitionEvery = 0, LonelyLeaderEvery = 2_500_000, Loss = 0,
+            Clients = 10, AtLeader = 0.4, RotEvery = 0, StallEvery = 0, PauseEvery = 0, ChangeEvery = 0, TransferEvery = 0, FailedFlushEvery = 0, Spares = 0,
         }),
         ["switch voters at once"] = (new Faults { SwitchVotersAtOnce = true }, 100, Changes),
         ["leave joint uncommitted"] = (new Faults { LeaveJointUncommitted = true }, 100, Changes),
@@ -49,11 +49,6 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         {
             Members = 5, Spares = 0, CrashEvery = 80_000, RestartMax = 120_000, MaxAppendBytes = 1, Leases = false, Clients = 8, DelayMax = 8_000,
             DiskMax = 8_000, Loss = 0.3, SnapshotEvery = 0, PauseEvery = 0,
-        }),
-        ["accepted entries behind a snapshot forgotten"] = (new Faults { ForgetBehindSnapshot = true }, 400, p => Crashes(p) with
-        {
-            Members = 5, Spares = 0, CrashEvery = 150_000, RestartMax = 400_000, MaxAppendBytes = 1, Leases = false, Clients = 8, Reads = 0.1, DelayMax = 8_000,
-            DiskMax = 4_000, Loss = 0.2, SnapshotEvery = 3, PauseEvery = 0, PartitionEvery = 300_000,
         }),
         ["new members count at once"] = (new Faults { NewMembersAtOnce = true }, 200, Changes),
         ["proposed behind a change"] = (new Faults { ProposeBehindChange = true }, 200, Changes),
@@ -126,7 +121,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ForgetSettledVotes
             || faults.ReadBelowVotes;
         return isFast ? ConsensusAlgorithm.FastPaxos
-            : faults.ForgetAccepted || faults.ForgetBehindSnapshot || faults.NewMembersAtOnce || faults.ProposeBehindChange || faults.PromiseToThePast || faults.ForgetChangeInForce || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
+            : faults.ForgetAccepted || faults.NewMembersAtOnce || faults.ProposeBehindChange || faults.PromiseToThePast || faults.ForgetChangeInForce || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
     }
 
     private static SimulationPlan Fast(SimulationPlan plan) => Crashes(plan) with

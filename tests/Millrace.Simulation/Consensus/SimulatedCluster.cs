@@ -268,7 +268,21 @@ internal sealed class SimulatedCluster
             After(Random.NextInt64(1_000, Plan.RestartMax), member.Restart);
         });
         Repeat(Plan.ChangeEvery, ChangeMembers);
+        Repeat(Plan.LonelyLeaderEvery, LeaveLeaderAlone);
         Repeat(500_000, Invariants.CheckLogs);
+    }
+
+    private void LeaveLeaderAlone()
+    {
+        if (Leader is not { } leader)
+            return;
+        Network.CutOff(leader.Id);
+        foreach (var other in _members.Where(m => m != leader))
+        {
+            other.Crash();
+            After(Random.NextInt64(1_000, Plan.RestartMax), other.Restart);
+        }
+        After(Random.NextInt64(500_000, 1_500_000), Network.Heal);
     }
 
     private void ChangeMembers() => Leader?.Interact((core, now) =>

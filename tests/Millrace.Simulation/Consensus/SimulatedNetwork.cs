@@ -30,6 +30,8 @@ internal sealed class SimulatedNetwork(SimulatedCluster cluster)
 
     public void Heal() => _cut.Clear();
 
+    public void CutOff(MemberId id) => CutBetween([id], cluster.Members.Select(m => m.Id).Where(i => i != id).ToArray(), bothWays: true);
+
     /// <summary>Cuts at random: one member off, two halves, or single directions.</summary>
     public void Cut()
     {

@@ -40,6 +40,9 @@ internal sealed record SimulationPlan
 
     public long PartitionEvery { get; init; }
 
+    /// <summary>The leader is cut off while all others crash, to come back soon.</summary>
+    public long LonelyLeaderEvery { get; init; }
+
     public long ChangeEvery { get; init; }
 
     public long TransferEvery { get; init; }
