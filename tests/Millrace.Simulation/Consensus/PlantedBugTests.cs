@@ -21,7 +21,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Reads = 0.1, Clients = 8, DelayMax = 8_000, DiskMax = 8_000, Loss = 0.35, SnapshotEvery = 0, PauseEvery = 0,
         }),
         ["acknowledge before flush"] = (new Faults { AcknowledgeBeforeFlush = true }, 100, Crashes),
-        ["count own unflushed"] = (new Faults { CountOwnUnflushed = true }, 100, Crashes),
+        ["count own unflushed"] = (new Faults { CountOwnUnflushed = true }, 100, p => Crashes(p) with { Members = 3, Spares = 0, ChangeEvery = 0, CrashEvery = 150_000, RestartMax = 100_000, DiskMin = 5_000, DiskMax = 60_000, DelayMax = 2_000, StallEvery = 0 }),
         ["skip previous check"] = (new Faults { SkipPreviousCheck = true }, 200, p => p),
         ["truncate agreeing entries"] = (new Faults { TruncateAgreeingEntries = true }, 200, p => p with { Duplication = 0.2 }),
         ["commit beyond match"] = (new Faults { CommitBeyondMatch = true }, 100, p => Crashes(p) with { MaxAppendBytes = 1, ChangeEvery = 0 }),
