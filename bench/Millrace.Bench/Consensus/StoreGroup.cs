@@ -47,7 +47,9 @@ internal abstract class StoreGroup : IAsyncDisposable
     {
         foreach (var name in Names)
             Start(name);
-        await WriteAsync(Addresses, TimeSpan.FromSeconds(30), cancellation);
+        // Each of them, since two of three already take writes.
+        foreach (var name in Names)
+            await WriteAsync([AddressOf(name)], TimeSpan.FromSeconds(30), cancellation);
     }
 
     public void Start(string name)
