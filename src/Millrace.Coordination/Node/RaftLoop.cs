@@ -23,12 +23,6 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private const long StatusEveryMicros = 10_000;
     private const long RoundTripsEveryMicros = 500_000;
     private const int MaxTurnsOfCaller = 16;
-
-    /// <summary>
-    /// While turns follow each other, each may bring the next deadline nearer (the word of a commit is due soon) and the turn after it take it away again. The
-    /// clock's thread then looks this often by itself, which costs less than to be woken by each.
-    /// </summary>
-    private const long BusyLookMicros = 2000;
     [ThreadStatic]
     private static RaftLoop? _heldHere;
 
@@ -56,7 +50,6 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private int _isTurnWanted;
     private long _deadline;
     private long _sleepsUntil = long.MinValue;
-    private long _turns;
     private volatile bool _isStopping;
     private volatile bool _hasFailed;
     private volatile RaftStatus _status;
@@ -218,23 +211,17 @@ internal sealed class RaftLoop : IBatched, IDisposable
 
     private void Run()
     {
-        var isBusy = false;
         while (!_isStopping && !_hasFailed)
         {
-            if (Now >= Interlocked.Read(ref _deadline))
-                Interlocked.Exchange(ref _isTurnWanted, 1);
+            Interlocked.Exchange(ref _isTurnWanted, 1);
             Kick();
-            var turns = Volatile.Read(ref _turns);
             var until = Interlocked.Read(ref _deadline);
-            if (isBusy)
-                until = Math.Min(until, Now + BusyLookMicros);
             Interlocked.Exchange(ref _sleepsUntil, until);
             // Whoever has a turn now looks at when this thread wakes only after it has set its own deadline.
             if (Interlocked.Read(ref _deadline) >= until)
             {
                 // Up to whole milliseconds, which is what a wait can do: less would be a wait of nothing, again and again.
-                var wasCalled = _clockHand.WaitOne(TimeSpan.FromMilliseconds((Math.Clamp(until - Now, 1, 1_000_000) + 999) / 1000));
-                isBusy = wasCalled || (isBusy && Volatile.Read(ref _turns) != turns);
+                _clockHand.WaitOne(TimeSpan.FromMilliseconds((Math.Clamp(until - Now, 1, 1_000_000) + 999) / 1000));
             }
             Interlocked.Exchange(ref _sleepsUntil, long.MinValue);
         }
@@ -243,7 +230,6 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private void Turn()
     {
         Volatile.Write(ref _isTurnWanted, 0);
-        Volatile.Write(ref _turns, _turns + 1);
         var now = Now;
         for (var most = 10_000; most > 0 && _mailbox.TryTake(out var item); most--)
             Take(item, now);
