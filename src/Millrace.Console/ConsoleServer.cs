@@ -94,6 +94,7 @@ public sealed partial class ConsoleServer : IAsyncDisposable
             .. new UserRoutes(services).All(),
             .. new TableRoutes(services, options, time).All(),
             .. new ClusterRoutes(services).All(),
+            .. new SessionRoutes(services).All(),
         ];
 
         var login = services.Access is { } access ? new LoginGuard(access, options, time, log) : null;

@@ -25,6 +25,9 @@ public sealed record ConsoleServices
     /// <summary>The coordination store's member of this process, if any.</summary>
     public ICluster? Cluster { get; init; }
 
+    /// <summary>Sessions on the coordination store's members, if one runs in this process.</summary>
+    public ISessions? Sessions { get; init; }
+
     /// <summary>Users of the Kafka port, if there is one.</summary>
     public IUsers? Users { get; init; }
 

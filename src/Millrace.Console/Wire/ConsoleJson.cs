@@ -32,6 +32,10 @@ namespace Millrace.WebConsole.Wire;
 [JsonSerializable(typeof(TableList))]
 [JsonSerializable(typeof(TableDetail))]
 [JsonSerializable(typeof(ClusterInfo))]
+[JsonSerializable(typeof(SessionsInfo))]
+[JsonSerializable(typeof(SessionInfo))]
+[JsonSerializable(typeof(SessionRequest))]
+[JsonSerializable(typeof(SessionWritten))]
 [JsonSerializable(typeof(UpkeepReply))]
 internal sealed partial class ConsoleJson : JsonSerializerContext
 {

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Millrace.Coordination.Sessions;
 using Millrace.Coordination.Wire;
 using Millrace.Raft.Transport;
 
@@ -47,6 +48,18 @@ public sealed class SessionClient(IReadOnlyList<Uri> endpoints, TimeSpan? timeou
                 answer.Value.Memory, DateTimeOffset.FromUnixTimeMilliseconds(answer.Millis),
                 answer.ExpiresAtMillis > 0 ? DateTimeOffset.FromUnixTimeMilliseconds(answer.ExpiresAtMillis) : null, answer.Answers)
             : null;
+    }
+
+    /// <summary>Sessions as one member has them, which must be among the endpoints.</summary>
+    /// <param name="endpoint">Of the member.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task<SessionStatus> StatusAsync(Uri endpoint, CancellationToken cancellation)
+    {
+        var answer = await _channels.CallAsync(
+            _channels.For(endpoint), "/millrace.Sessions/Status", new SessionStatusRequest(), SessionStatusResponse.Parser, cancellation).ConfigureAwait(false);
+        return new SessionStatus(
+            new SessionQuorum(answer.Copies, answer.Write, answer.Read), answer.Puts, answer.Gets, answer.Repairs, answer.Handoffs, answer.Written, answer.Flushes,
+            [.. answer.Hints.Select(static h => new SessionHints(h.Member, h.Count))], answer.Failure.Length == 0 ? null : answer.Failure);
     }
 
     public void Dispose() => _channels.Dispose();

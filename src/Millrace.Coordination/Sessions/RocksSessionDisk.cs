@@ -4,22 +4,36 @@ using Millrace.Storage.RocksDb;
 
 namespace Millrace.Coordination.Sessions;
 
-/// <summary>Copies and hints in RocksDB, every write flushed. Thread-safe.</summary>
+/// <summary>Copies and hints in RocksDB; <see cref="Flush"/> makes durable what was written before it, while others write on. Thread-safe but for one writer at a time.</summary>
 public sealed class RocksSessionDisk : ISessionDisk, IDisposable
 {
     private const byte Copies = (byte)'c';
     private const byte HintsTo = (byte)'h';
+    private static readonly byte[] NewestKey = "n"u8.ToArray();
     private readonly RocksStore _store;
+    private readonly RocksWriteBatch _batch = new();
 
     public RocksSessionDisk(string folder)
     {
         Directory.CreateDirectory(folder);
-        _store = RocksStore.Open(folder, new RocksOptions { WriteBufferBytes = 4 << 20 });
+        _store = RocksStore.Open(folder, new RocksOptions { WriteBufferBytes = 16 << 20 });
+        Newest = _store.Get(NewestKey) is { } found ? Read(found).Time : default;
     }
+
+    public HybridTime Newest { get; private set; }
 
     public SessionVersion? Get(string key) => _store.Get(CopyKey(key)) is { } found ? Read(found) : null;
 
-    public void Put(string key, SessionVersion version) => Write(batch => batch.Put(CopyKey(key), Bytes(version)));
+    public void Put(string key, SessionVersion version)
+    {
+        _batch.Put(CopyKey(key), Bytes(version));
+        if (version.Time > Newest)
+        {
+            Newest = version.Time;
+            _batch.Put(NewestKey, Bytes(new SessionVersion(Newest, null, 0)));
+        }
+        Write();
+    }
 
     public IReadOnlyList<(string Key, SessionVersion Version)> Hints(ulong member, int most)
     {
@@ -35,41 +49,71 @@ public sealed class RocksSessionDisk : ISessionDisk, IDisposable
     {
         // The newest is enough.
         if (_store.Get(HintKey(member, key)) is not { } old || version.Time > Read(old).Time)
-            Write(batch => batch.Put(HintKey(member, key), Bytes(version)));
+        {
+            _batch.Put(HintKey(member, key), Bytes(version));
+            Write();
+        }
     }
 
     public void RemoveHint(ulong member, string key, HybridTime upTo)
     {
         if (_store.Get(HintKey(member, key)) is { } held && !(Read(held).Time > upTo))
-            Write(batch => batch.Delete(HintKey(member, key)));
-    }
-
-    /// <summary>Forgets what has been deleted or expired since before a time, so that no other copy can bring it back by then.</summary>
-    /// <returns>Sessions forgotten.</returns>
-    public int Purge(long goneBeforeMillis)
-    {
-        var gone = new List<byte[]>();
-        using (var scan = _store.Scan([Copies]))
         {
-            while (scan.MoveNext())
-            {
-                var version = Read(scan.Value.ToArray());
-                if (version.Time.Millis < goneBeforeMillis && version.IsGone(goneBeforeMillis))
-                    gone.Add(scan.Key.ToArray());
-            }
+            _batch.Delete(HintKey(member, key));
+            Write();
         }
-        if (gone.Count > 0)
-            Write(batch => gone.ForEach(key => batch.Delete(key)));
-        return gone.Count;
     }
 
-    public void Dispose() => _store.Dispose();
-
-    private void Write(Action<RocksWriteBatch> fill)
+    /// <summary>Hints that wait for a member, counted up to a number.</summary>
+    public int CountHints(ulong member, int most)
     {
-        using var batch = new RocksWriteBatch();
-        fill(batch);
-        _store.Write(batch, sync: true);
+        var count = 0;
+        using var scan = _store.Scan(HintKey(member, ""));
+        while (count < most && scan.MoveNext())
+            count++;
+        return count;
+    }
+
+    /// <summary>One fsync for all that was written before.</summary>
+    /// <exception cref="RocksException">The disk failed; nothing may be written after.</exception>
+    public void Flush() => _store.SyncLog();
+
+    /// <summary>Sessions that were deleted or expired before a time, so long ago that no other copy can bring them back. May run beside a writer.</summary>
+    public IReadOnlyList<string> Gone(long goneBeforeMillis, int most)
+    {
+        var gone = new List<string>();
+        using var scan = _store.Scan([Copies]);
+        while (gone.Count < most && scan.MoveNext())
+        {
+            if (IsGone(Read(scan.Value.ToArray()), goneBeforeMillis))
+                gone.Add(Encoding.UTF8.GetString(scan.Key[1..]));
+        }
+        return gone;
+    }
+
+    /// <summary>Forgets those of them that nobody has written again meanwhile.</summary>
+    public void Forget(IReadOnlyList<string> gone, long goneBeforeMillis)
+    {
+        foreach (var key in gone)
+        {
+            if (Get(key) is { } version && IsGone(version, goneBeforeMillis))
+                _batch.Delete(CopyKey(key));
+        }
+        Write();
+    }
+
+    public void Dispose()
+    {
+        _batch.Dispose();
+        _store.Dispose();
+    }
+
+    private static bool IsGone(SessionVersion version, long beforeMillis) => version.Time.Millis < beforeMillis && version.IsGone(beforeMillis);
+
+    private void Write()
+    {
+        _store.Write(_batch, sync: false);
+        _batch.Clear();
     }
 
     private static byte[] CopyKey(string key) => [Copies, .. Encoding.UTF8.GetBytes(key)];

@@ -9,7 +9,8 @@ public sealed record SessionOutcome(long Operation, bool IsEnough, int Answers, 
 
 /// <summary>
 /// One member of a store of sessions by quorums, as a pure state machine over its disk: any member takes reads and writes, sends them to the N homes
-/// of a key, and answers when W or R of them did. The newest write wins. A read writes the newest back to homes that answered with less (read
+/// of a key, and answers when W or R of them did. What says that something is on this disk is held until the flush that made it true has ended, one
+/// flush for all that came before it began. The newest write wins. A read writes the newest back to homes that answered with less (read
 /// repair); a write that a home did not acknowledge is kept as a hint and handed over when that home is heard of again. Not thread-safe; times are
 /// milliseconds.
 /// </summary>
@@ -23,7 +24,10 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
     private readonly List<SessionMessage> _messages = [];
     private readonly List<SessionOutcome> _outcomes = [];
     private readonly HashSet<ulong> _heard = [];
-    private HybridTime _clock;
+    private Claims _next = new();
+    private Claims _flushing = new();
+    private bool _isFlushing;
+    private HybridTime _clock = disk.Newest;
     private long _lastOperation = firstOperation;
 
     /// <summary>Copies that were older than the newest and were given it.</summary>
@@ -32,9 +36,22 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
     /// <summary>Hints that were handed over.</summary>
     public long Handoffs { get; private set; }
 
+    /// <summary>Writes that this member took from clients.</summary>
+    public long Puts { get; private set; }
+
+    /// <summary>Reads that this member took from clients.</summary>
+    public long Gets { get; private set; }
+
+    /// <summary>Copies and hints that went to this disk.</summary>
+    public long Written { get; private set; }
+
+    /// <summary>Something was put since the last flush began.</summary>
+    public bool NeedsFlush => _next.IsDirty;
+
     public long Put(long wallMillis, string key, ReadOnlyMemory<byte>? value, long expiresAtMillis, SessionQuorum quorum, IReadOnlyCollection<ulong> members, long deadline)
     {
         ArgumentNullException.ThrowIfNull(quorum);
+        Puts++;
         _clock = _clock.Next(wallMillis, self);
         var version = new SessionVersion(_clock, value, expiresAtMillis);
         var pending = Begin(key, quorum, members, quorum.In(members.Count).Write, deadline, version);
@@ -46,6 +63,7 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
     public long Get(string key, SessionQuorum quorum, IReadOnlyCollection<ulong> members, long deadline)
     {
         ArgumentNullException.ThrowIfNull(quorum);
+        Gets++;
         var pending = Begin(key, quorum, members, quorum.In(members.Count).Read, deadline, null);
         foreach (var home in pending.Homes)
             Send(new SessionAsk(self, home, _lastOperation, key));
@@ -61,11 +79,16 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
             case SessionStore store:
                 Observe(store.Version.Time);
                 if (disk.Get(store.Key) is not { } held || store.Version.Time > held.Time)
+                {
                     disk.Put(store.Key, store.Version);
-                Send(new SessionStored(self, store.From, store.Operation, store.Key, store.Version.Time));
+                    Written++;
+                    _next.IsDirty = true;
+                    _next.Keys.Add(store.Key);
+                }
+                Claim(new SessionStored(self, store.From, store.Operation, store.Key, store.Version.Time));
                 break;
             case SessionAsk ask:
-                Send(new SessionHas(self, ask.From, ask.Operation, ask.Key, disk.Get(ask.Key)));
+                Claim(new SessionHas(self, ask.From, ask.Operation, ask.Key, disk.Get(ask.Key)));
                 break;
             case SessionStored { Operation: 0 } handed:
                 Handoffs++;
@@ -97,10 +120,30 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
         }
     }
 
+    /// <summary>Asks for a flush of the disk, after which <see cref="EndFlush"/> is called; false when nothing was put, or the last has not ended.</summary>
+    public bool BeginFlush()
+    {
+        if (_isFlushing || !_next.IsDirty)
+            return false;
+        _isFlushing = true;
+        (_flushing, _next) = (_next, _flushing);
+        return true;
+    }
+
+    /// <summary>What was put before <see cref="BeginFlush"/> is durable: whoever waited for that may be told.</summary>
+    public void EndFlush()
+    {
+        _isFlushing = false;
+        var ended = _flushing;
+        _flushing = new Claims();
+        foreach (var message in ended.Messages)
+            Send(message);
+    }
+
     /// <summary>Hands over what others missed: one to see whether a member is there, more to who was heard of since the last time.</summary>
     /// <param name="members">All.</param>
     /// <param name="most">Handed over to one at once.</param>
-    public void HandOver(IEnumerable<ulong> members, int most = 100)
+    public void HandOver(IEnumerable<ulong> members, int most)
     {
         ArgumentNullException.ThrowIfNull(members);
         foreach (var member in members)
@@ -142,8 +185,14 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
             _outcomes.Add(new SessionOutcome(operation, false, pending.Answers.Count, pending.Written ?? pending.Newest));
         if (pending.Written is { } written)
         {
-            foreach (var home in pending.Homes.Where(h => !pending.Answers.ContainsKey(h)))
+            foreach (var home in pending.Homes)
+            {
+                if (pending.Answers.ContainsKey(home))
+                    continue;
                 disk.PutHint(home, pending.Key, written);
+                Written++;
+                _next.IsDirty = true;
+            }
             return;
         }
         if (pending.Newest is not { } newest)
@@ -163,6 +212,17 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
             _clock = time;
     }
 
+    /// <summary>Sends what tells of this member's copy of a key once that copy is durable.</summary>
+    private void Claim(SessionMessage message)
+    {
+        if (_next.Keys.Contains(message.Key))
+            _next.Messages.Add(message);
+        else if (_isFlushing && _flushing.Keys.Contains(message.Key))
+            _flushing.Messages.Add(message);
+        else
+            Send(message);
+    }
+
     private void Send(SessionMessage message)
     {
         if (message.To == self)
@@ -178,6 +238,16 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
         var taken = list.ToArray();
         list.Clear();
         return taken;
+    }
+
+    /// <summary>What one flush makes durable, and what is told then.</summary>
+    private sealed class Claims
+    {
+        public HashSet<string> Keys { get; } = new(StringComparer.Ordinal);
+
+        public List<SessionMessage> Messages { get; } = [];
+
+        public bool IsDirty { get; set; }
     }
 
     private sealed class Pending(string key, ulong[] homes, int needed, long deadline, SessionVersion? written)

@@ -43,6 +43,39 @@ public static class SessionCodec
         return data;
     }
 
+    /// <summary>Several as one: each with its length before it.</summary>
+    public static byte[] EncodeAll(IReadOnlyList<SessionMessage> messages)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        var encoded = new byte[messages.Count][];
+        var bytes = 0;
+        for (var i = 0; i < encoded.Length; i++)
+            bytes += 4 + (encoded[i] = Encode(messages[i])).Length;
+        var all = new byte[bytes];
+        var at = 0;
+        foreach (var one in encoded)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(all.AsSpan(at), one.Length);
+            one.CopyTo(all, at + 4);
+            at += 4 + one.Length;
+        }
+        return all;
+    }
+
+    /// <exception cref="InvalidDataException">They are none.</exception>
+    public static IReadOnlyList<SessionMessage> DecodeAll(ulong from, ulong to, ReadOnlyMemory<byte> data)
+    {
+        var messages = new List<SessionMessage>();
+        while (!data.IsEmpty)
+        {
+            if (data.Length < 4 || BinaryPrimitives.ReadInt32LittleEndian(data.Span) is var length && (length < 0 || length > data.Length - 4))
+                throw new InvalidDataException("messages on sessions are cut short");
+            messages.Add(Decode(from, to, data.Slice(4, length)));
+            data = data[(4 + length)..];
+        }
+        return messages;
+    }
+
     /// <exception cref="InvalidDataException">It is none.</exception>
     public static SessionMessage Decode(ulong from, ulong to, ReadOnlyMemory<byte> data)
     {

@@ -33,7 +33,13 @@ public sealed record SessionQuorum(int Copies = 3, int Write = 2, int Read = 2)
         var hash = 14695981039346656037UL;
         foreach (var c in key)
             hash = (hash ^ c) * 1099511628211UL;
-        return [.. members.OrderByDescending(m => Mix(hash ^ Mix(m))).ThenBy(static m => m).Take(copies)];
+        ulong[] homes = [.. members];
+        Array.Sort(homes, (one, other) =>
+        {
+            var order = Mix(hash ^ Mix(other)).CompareTo(Mix(hash ^ Mix(one)));
+            return order != 0 ? order : one.CompareTo(other);
+        });
+        return homes.Length > copies ? homes[..copies] : homes;
     }
 
     /// <summary>The finalizer of SplitMix64.</summary>

@@ -75,6 +75,8 @@ internal static unsafe partial class RocksNative
 
     [LibraryImport(Library)] internal static partial void rocksdb_write(nint database, nint options, nint batch, ref nint error);
 
+    [LibraryImport(Library)] internal static partial void rocksdb_flush_wal(nint database, byte sync, ref nint error);
+
     [LibraryImport(Library)] internal static partial nint rocksdb_writebatch_create();
 
     [LibraryImport(Library)] internal static partial void rocksdb_writebatch_destroy(nint batch);

@@ -138,6 +138,16 @@ public sealed unsafe class RocksStore : IDisposable
         Check(Folder, "write", error);
     }
 
+    /// <summary>Makes all that was written before durable, with one fsync; others may write meanwhile.</summary>
+    /// <exception cref="RocksException">The disk failed. What of the unsynced writes is on it is unknown: write nothing more.</exception>
+    public void SyncLog()
+    {
+        ObjectDisposedException.ThrowIf(_database == 0, this);
+        nint error = 0;
+        rocksdb_flush_wal(_database, 1, ref error);
+        Check(Folder, "sync", error);
+    }
+
     public void Dispose()
     {
         if (_database == 0)

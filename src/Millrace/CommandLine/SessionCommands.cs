@@ -3,11 +3,12 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using Millrace.Coordination.Client;
+using Millrace.Coordination.Sessions;
 using Millrace.Streams.Sql;
 
 namespace Millrace.Host.CommandLine;
 
-/// <summary><c>millrace session put|get|delete</c>: small data by quorums of reads and writes, beside the store's one order.</summary>
+/// <summary><c>millrace session put|get|delete|status</c>: small data by quorums of reads and writes, beside the store's one order.</summary>
 internal static class SessionCommands
 {
     private static readonly Argument<string> SessionKey = new("KEY") { Description = "The session's key" };
@@ -18,6 +19,7 @@ internal static class SessionCommands
         session.Subcommands.Add(Put());
         session.Subcommands.Add(Get());
         session.Subcommands.Add(Delete());
+        session.Subcommands.Add(Status());
         return session;
     }
 
@@ -77,6 +79,80 @@ internal static class SessionCommands
         }));
         return command;
     }
+
+    private static Command Status()
+    {
+        var command = new Command("status", "How sessions are set, and what each member did since it started") { ClusterManagement.Endpoints }.WithExamples(
+            "./millrace session status", "./millrace session status --endpoints 10.0.0.1:2379,10.0.0.2:2379 --json");
+        ClusterManagement.AddTls(command);
+        command.SetAction(async (parsed, cancellation) =>
+        {
+            var (addresses, tls) = (ClusterManagement.Addresses(parsed), ClusterManagement.TlsOf(parsed));
+            using var cluster = new ClusterClient(addresses, tls: tls);
+            using var client = new SessionClient(addresses, TimeSpan.FromSeconds(3), tls: tls);
+            var rows = new List<(ListedMember Member, SessionStatus? Status, string? Problem)>();
+            IReadOnlyList<ListedMember> members;
+            try
+            {
+                members = await cluster.MembersAsync(cancellation);
+            }
+            catch (CoordinationException error)
+            {
+                throw ClusterManagement.Refusal(error);
+            }
+            foreach (var member in members.Where(static m => m.ClientUrls.Count > 0))
+            {
+                try
+                {
+                    var status = await client.StatusAsync(new Uri(member.ClientUrls[0]), cancellation);
+                    rows.Add((member, status, status.Failure));
+                }
+                catch (CoordinationException error)
+                {
+                    rows.Add((member, null, error.Message));
+                }
+            }
+            if (parsed.GetValue(MillraceCommand.Json))
+                Terminal.WriteJson(Json(rows));
+            else
+                Print(rows);
+            return rows.All(static r => r.Problem is null) ? ExitCode.Success : ExitCode.Failure;
+        });
+        return command;
+    }
+
+    private static JsonObject Json(List<(ListedMember Member, SessionStatus? Status, string? Problem)> rows)
+    {
+        var quorum = rows.FirstOrDefault(static r => r.Status is not null).Status?.Quorum;
+        return new JsonObject
+        {
+            ["copies"] = quorum?.Copies, ["write"] = quorum?.Write, ["read"] = quorum?.Read,
+            ["members"] = new JsonArray([.. rows.Select(r => new JsonObject
+            {
+                ["name"] = r.Member.Name, ["up"] = r.Status is not null, ["puts"] = r.Status?.Puts, ["gets"] = r.Status?.Gets, ["repairs"] = r.Status?.Repairs,
+                ["handoffs"] = r.Status?.Handoffs, ["written"] = r.Status?.Written, ["flushes"] = r.Status?.Flushes,
+                ["hintsWaiting"] = new JsonObject(Waiting(r.Status, rows).Select(static w => KeyValuePair.Create(w.Name, (JsonNode?)w.Count))), ["problem"] = r.Problem,
+            })]),
+        };
+    }
+
+    private static void Print(List<(ListedMember Member, SessionStatus? Status, string? Problem)> rows)
+    {
+        if (rows.FirstOrDefault(static r => r.Status is not null).Status is { } any)
+            Console.Out.WriteLine($"{any.Quorum.Copies} copies of each session; a write waits for {any.Quorum.Write}, a read for {any.Quorum.Read}");
+        Terminal.WriteTable(
+            ["member", "puts", "gets", "repairs", "handed over", "written", "flushes", "hints waiting", "problem"],
+            rows.Select(r => new[]
+            {
+                r.Member.Name, Text(r.Status?.Puts), Text(r.Status?.Gets), Text(r.Status?.Repairs), Text(r.Status?.Handoffs), Text(r.Status?.Written), Text(r.Status?.Flushes),
+                string.Join(' ', Waiting(r.Status, rows).Select(static w => string.Create(CultureInfo.InvariantCulture, $"{w.Name}: {w.Count}"))), r.Problem ?? "",
+            }), "no members");
+    }
+
+    private static IEnumerable<(string Name, int Count)> Waiting(SessionStatus? status, List<(ListedMember Member, SessionStatus? Status, string? Problem)> rows) =>
+        (status?.Hints ?? []).Select(h => (rows.FirstOrDefault(r => r.Member.Id == h.Member).Member?.Name ?? h.Member.ToString("x", CultureInfo.InvariantCulture), h.Count));
+
+    private static string Text(long? count) => count?.ToString(CultureInfo.InvariantCulture) ?? "";
 
     private static int Written(ParseResult parsed, int copies)
     {

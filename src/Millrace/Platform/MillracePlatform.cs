@@ -132,6 +132,7 @@ internal sealed class MillracePlatform : IAsyncDisposable
                 Iceberg = new RestCatalog(catalog),
                 Schemas = new RegistryApi(schemas),
                 Cluster = coordination is not null ? new ClusterSeam(coordination) : outer,
+                Sessions = coordination is null ? null : new SessionSeam(coordination),
                 Process = new ProcessFacts(settings.Data, time),
                 Ready = () =>
                 {

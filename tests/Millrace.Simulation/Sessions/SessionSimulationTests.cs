@@ -2,7 +2,10 @@ using Millrace.Coordination.Sessions;
 
 namespace Millrace.Simulation.Sessions;
 
-/// <summary>Five members, three copies, under loss, delay, partitions and members that are down: stale reads come where R + W &lt;= N, and nowhere else.</summary>
+/// <summary>
+/// Five members, three copies, under loss, delay, partitions and members that die with what their disks had not flushed: stale reads come where R + W &lt;= N, and
+/// nowhere else.
+/// </summary>
 public sealed class SessionSimulationTests
 {
     private const int SeedsEach = 60;
@@ -40,6 +43,16 @@ public sealed class SessionSimulationTests
         Console.WriteLine($"R {read}, W {write} of 3: {stale} of {reads} reads are stale ({100.0 * stale / reads:F1} %)");
     }
 
+    /// <summary>A mistake that is planted: members tell of a write as soon as it is put, one flush for many of them later.</summary>
+    [Fact]
+    public void Answers_before_the_flush_are_found()
+    {
+        var stale = 0;
+        for (var seed = 1; seed <= SeedsEach && stale == 0; seed++)
+            stale = new SessionRun(seed, new SessionQuorum(), answersBeforeFlush: true).Stale;
+        Assert.True(stale > 0, "nobody noticed that members told of what they lost");
+    }
+
     [Fact]
     public void After_the_storm_every_home_has_the_newest_by_hints_and_repair()
     {
@@ -72,10 +85,12 @@ internal sealed class SessionRun
     private long _time;
     private long _lives;
     private int _cutOff = -1;
+    private readonly bool _answersBeforeFlush;
     private bool _isCalm;
 
-    public SessionRun(int seed, SessionQuorum quorum)
+    public SessionRun(int seed, SessionQuorum quorum, bool answersBeforeFlush = false)
     {
+        _answersBeforeFlush = answersBeforeFlush;
         _random = new Random(seed);
         _quorum = quorum;
         _skew = [.. Ids.Select(_ => _random.NextInt64(-2_000, 2_000))];
@@ -138,17 +153,31 @@ internal sealed class SessionRun
     private void Disturb()
     {
         var member = _random.Next(Members);
-        if (_random.NextDouble() < 0.5)
+        switch (_random.Next(5))
         {
-            _cutOff = member;
-            After(_random.NextInt64(100, 1_500), () => _cutOff = -1);
-            return;
+            case 0 or 1:
+                _cutOff = member;
+                After(_random.NextInt64(100, 1_500), () => _cutOff = -1);
+                break;
+            case 2 or 3:
+                Crash(member, _random.NextInt64(100, 1_500));
+                break;
+            default:
+                // The power fails.
+                for (var i = 0; i < Members; i++)
+                    Crash(i, _random.NextInt64(10, 100));
+                break;
         }
-        // What it had in memory is gone, its disk is not.
+    }
+
+    /// <summary>What it had in memory is gone, and what its disk had not flushed but for some of the first of it.</summary>
+    private void Crash(int member, long down)
+    {
         if (_cores[member] is { } core)
             (Repairs, Handoffs) = (Repairs + core.Repairs, Handoffs + core.Handoffs);
         _cores[member] = null;
-        After(_random.NextInt64(100, 1_500), () => Start(member));
+        _disks[member].Crash(_random);
+        After(down, () => Start(member));
     }
 
     private void Start(int i)
@@ -165,7 +194,7 @@ internal sealed class SessionRun
             return;
         core.Tick(_time);
         if (_random.Next(5) == 0)
-            core.HandOver(Ids.Where(id => id != Ids[i]));
+            core.HandOver(Ids.Where(id => id != Ids[i]), 100);
         CarryOut(i);
         Tick(i, core);
     });
@@ -202,6 +231,23 @@ internal sealed class SessionRun
             if (_waiting.Remove((i, outcome.Operation), out var done))
                 done(outcome);
         }
+        if (!core.BeginFlush())
+            return;
+        var upTo = _disks[i].Written;
+        if (_answersBeforeFlush)
+        {
+            core.EndFlush();
+            CarryOut(i);
+        }
+        After(_random.NextInt64(1, 30), () =>
+        {
+            if (_cores[i] != core)
+                return;
+            _disks[i].Flush(upTo);
+            if (!_answersBeforeFlush)
+                core.EndFlush();
+            CarryOut(i);
+        });
     }
 
     private void After(long delay, Action action) => _events.Enqueue(action, (_time + delay, _order++));
@@ -217,28 +263,77 @@ internal sealed class SessionRun
         _time = end;
     }
 
+    /// <summary>What is written can be read at once, and is lost at a crash unless a flush came after it.</summary>
     private sealed class Disk : ISessionDisk
     {
-        private readonly Dictionary<string, SessionVersion> _copies = [];
-        private readonly SortedDictionary<(ulong Member, string Key), SessionVersion> _hints = [];
+        private readonly List<Action<Content>> _unflushed = [];
+        private readonly Content _durable = new();
+        private Content _seen = new();
+        private long _flushed;
 
-        public SessionVersion? Get(string key) => _copies.GetValueOrDefault(key);
+        /// <summary>Writes ever.</summary>
+        public long Written => _flushed + _unflushed.Count;
 
-        public void Put(string key, SessionVersion version) => _copies[key] = version;
+        public HybridTime Newest => _seen.Newest;
+
+        public SessionVersion? Get(string key) => _seen.Copies.GetValueOrDefault(key);
+
+        public void Put(string key, SessionVersion version) => Write(content =>
+        {
+            content.Copies[key] = version;
+            content.Newest = version.Time > content.Newest ? version.Time : content.Newest;
+        });
 
         public IReadOnlyList<(string Key, SessionVersion Version)> Hints(ulong member, int most) =>
-            [.. _hints.Where(h => h.Key.Member == member).Take(most).Select(static h => (h.Key.Key, h.Value))];
+            [.. _seen.Hints.Where(h => h.Key.Member == member).Take(most).Select(static h => (h.Key.Key, h.Value))];
 
         public void PutHint(ulong member, string key, SessionVersion version)
         {
-            if (!_hints.TryGetValue((member, key), out var old) || version.Time > old.Time)
-                _hints[(member, key)] = version;
+            if (!_seen.Hints.TryGetValue((member, key), out var old) || version.Time > old.Time)
+                Write(content => content.Hints[(member, key)] = version);
         }
 
         public void RemoveHint(ulong member, string key, HybridTime upTo)
         {
-            if (_hints.TryGetValue((member, key), out var held) && !(held.Time > upTo))
-                _hints.Remove((member, key));
+            if (_seen.Hints.TryGetValue((member, key), out var held) && !(held.Time > upTo))
+                Write(content => content.Hints.Remove((member, key)));
+        }
+
+        public void Flush(long upTo)
+        {
+            for (; _flushed < upTo; _flushed++)
+            {
+                _unflushed[0](_durable);
+                _unflushed.RemoveAt(0);
+            }
+        }
+
+        public void Crash(Random random)
+        {
+            Flush(_flushed + random.Next(_unflushed.Count + 1));
+            _unflushed.Clear();
+            _seen = new Content(_durable);
+        }
+
+        private void Write(Action<Content> write)
+        {
+            _unflushed.Add(write);
+            write(_seen);
+        }
+
+        private sealed class Content
+        {
+            public Content()
+            {
+            }
+
+            public Content(Content other) => (Copies, Hints, Newest) = (new(other.Copies), new(other.Hints), other.Newest);
+
+            public Dictionary<string, SessionVersion> Copies { get; } = [];
+
+            public SortedDictionary<(ulong Member, string Key), SessionVersion> Hints { get; } = [];
+
+            public HybridTime Newest { get; set; }
         }
     }
 }

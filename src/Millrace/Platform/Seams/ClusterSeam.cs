@@ -38,6 +38,13 @@ internal sealed class ClusterSeam(CoordinationNode node) : ICluster
         var (reserved, used) = node.StateMemory;
         yield return MetricFamily.Gauge("millrace_coordination_state_reserved_bytes", "Memory kept for keys and versions.", MetricSample.Of(reserved));
         yield return MetricFamily.Gauge("millrace_coordination_state_used_bytes", "Memory that keys and versions take.", MetricSample.Of(used));
+        var sessions = node.SessionStatus;
+        yield return MetricFamily.Counter("millrace_sessions_puts_total", "Sessions that clients wrote through this member.", MetricSample.Of(sessions.Puts));
+        yield return MetricFamily.Counter("millrace_sessions_gets_total", "Sessions that clients read through this member.", MetricSample.Of(sessions.Gets));
+        yield return MetricFamily.Counter("millrace_sessions_repairs_total", "Copies that reads found old and gave the newest.", MetricSample.Of(sessions.Repairs));
+        yield return MetricFamily.Counter("millrace_sessions_handoffs_total", "Hints handed over to members that were away.", MetricSample.Of(sessions.Handoffs));
+        yield return MetricFamily.Gauge(
+            "millrace_sessions_hints_waiting", "Hints that wait here for other members.", MetricSample.Of(sessions.Hints.Sum(static h => (long)h.Count)));
         yield return new MetricFamily(
             "millrace_gc_pause_seconds", MetricKind.Histogram, "Times that the garbage collector made the process stand still.", [.. Pauses()]);
     }
