@@ -8,6 +8,8 @@ internal sealed class AvroFormat : ParsedSchema
 {
     public required AvroSchema Schema { get; init; }
 
+    private IReadOnlyList<ReferencedSchema> Referenced { get; init; } = [];
+
     public static new AvroFormat Parse(SchemaContent content, IReadOnlyList<ReferencedSchema> referenced)
     {
         try
@@ -17,7 +19,7 @@ internal sealed class AvroFormat : ParsedSchema
             if (text.Length > 0 && text.All(char.IsAsciiLetter))
                 text = $"\"{text}\"";
             var schema = AvroSchema.ParseStrict(text, [.. referenced.Select(r => r.Text)]);
-            return new AvroFormat { Schema = schema, Content = content with { Text = AvroText.Write(text) } };
+            return new AvroFormat { Schema = schema, Content = content with { Text = AvroText.Write(text) }, Referenced = referenced };
         }
         catch (Exception error) when (error is AvroException or EncoderFallbackException)
         {
@@ -26,6 +28,11 @@ internal sealed class AvroFormat : ParsedSchema
     }
 
     public override string NormalText => AvroText.Write(Content.Text, sorted: true);
+
+    public override bool HasTopLevelField(string name) => Schema.Field(name) is not null;
+
+    /// <summary><c>resolved</c>: with the definitions of what it refers to, each where it is first used.</summary>
+    public override string? Format(string name) => name == "resolved" ? AvroText.Resolve(Content.Text, [.. Referenced.Select(static r => r.Text)]) : null;
 
     public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName, bool lenient = false) =>
         [.. new AvroCompatibility().Check(Schema, ((AvroFormat)writer).Schema).Select(f => f.Render(readerName, writerName))];

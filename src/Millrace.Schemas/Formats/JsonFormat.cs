@@ -35,6 +35,10 @@ internal sealed class JsonFormat : ParsedSchema
 
     public override string NormalText => DataText(Read(Content.Text));
 
+    public override bool HasTopLevelField(string name) =>
+        Read(Content.Text) is { ValueKind: JsonValueKind.Object } root && root.TryGetProperty("properties", out var properties)
+        && properties.ValueKind == JsonValueKind.Object && properties.TryGetProperty(name, out _);
+
     public override IReadOnlyList<string> FaultsReading(ParsedSchema writer, string readerName, string writerName, bool lenient = false) =>
         [.. JsonCompatibility.Check(((JsonFormat)writer).Rules, Rules, lenient).Select(f => f.Render(readerName, writerName))];
 

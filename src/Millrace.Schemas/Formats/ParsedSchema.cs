@@ -22,6 +22,9 @@ internal abstract class ParsedSchema
     /// <summary>Its text in the form that equal schemas have, whatever order their parts were written in.</summary>
     public abstract string NormalText { get; }
 
+    /// <summary>Whether a record of it has a field of that name at the top.</summary>
+    public abstract bool HasTopLevelField(string name);
+
     /// <summary>Its text in another form; null when it has none of that name.</summary>
     public virtual string? Format(string name) => null;
 

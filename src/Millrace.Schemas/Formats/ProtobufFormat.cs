@@ -56,8 +56,6 @@ internal sealed class ProtobufFormat : ParsedSchema
     /// <summary><c>serialized</c>: the file's descriptor in base 64, which clients take that have no parser of .proto files.</summary>
     public override string? Format(string name)
     {
-        if (name is "default" or "ignore_extensions")
-            return Content.Text;
         if (name != "serialized")
             return null;
         var descriptor = File.Descriptor.Clone();
@@ -65,6 +63,8 @@ internal sealed class ProtobufFormat : ParsedSchema
         descriptor.Name = Content.Guid + ".proto";
         return Convert.ToBase64String(descriptor.ToByteArray());
     }
+
+    public override bool HasTopLevelField(string name) => File.Descriptor.MessageType.Any(m => m.Field.Any(f => f.Name == name));
 
     /// <summary>The text of a file that is given as its descriptor in base 64; null when it is not given so.</summary>
     private static string? Described(string text)

@@ -27,7 +27,9 @@ internal sealed class CompatibilityCheck(RegistryState state, SchemaReader reade
     {
         var (config, level) = (state.Config(subject), Level(subject));
         var faults = new List<string>();
-        if (level == CompatibilityLevel.None)
+        if (config.ValidateFields == true)
+            AddReserved(faults, schema, earlier.FirstOrDefault());
+        if (level == CompatibilityLevel.None || faults.Count > 0)
             return faults;
         if (config.CompatibilityGroup is { } group)
         {
@@ -49,6 +51,16 @@ internal sealed class CompatibilityCheck(RegistryState state, SchemaReader reade
             break;
         }
         return faults;
+    }
+
+    /// <summary>A field once reserved stays so, and no schema has a field of that name at its top.</summary>
+    private static void AddReserved(List<string> faults, ParsedSchema schema, RegisteredSchema? old)
+    {
+        var reserved = DataContract.Reserved(schema.Content.Metadata);
+        foreach (var name in old is null ? [] : DataContract.Reserved(old.Content.Metadata).Except(reserved))
+            faults.Add($"The new schema has reserved field {name} removed from its metadata which is present in the old schema's metadata.");
+        foreach (var name in reserved.Where(schema.HasTopLevelField))
+            faults.Add($"The new schema has field that conflicts with the reserved field {name}.");
     }
 
     private void Add(List<string> faults, ParsedSchema schema, RegisteredSchema old, CompatibilityLevel level, bool lenient)

@@ -107,6 +107,10 @@ internal static class DataContract
 
     public static string? Property(string? metadata, string name) => metadata is null ? null : (string?)JsonNode.Parse(metadata)!["properties"]?[name];
 
+    /// <summary>Fields that metadata reserve, so that no schema of the subject may have them.</summary>
+    public static IReadOnlyList<string> Reserved(string? metadata) =>
+        Property(metadata, "confluent:reserved")?.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];
+
     /// <summary>The metadata with another value of a property; null takes it away.</summary>
     public static string? WithProperty(string? metadata, string name, string? value)
     {

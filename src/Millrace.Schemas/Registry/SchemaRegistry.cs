@@ -119,14 +119,16 @@ public sealed partial class SchemaRegistry : IDisposable
             return [.. _reader.Referenced(schema.Content, schema.Subject).Select(r => r.Text)];
     }
 
-    /// <summary>Another text of a registered schema: <c>serialized</c> gives a Protobuf file's descriptor in base 64.</summary>
+    /// <summary>
+    /// Another text of a registered schema: <c>serialized</c> gives a Protobuf file's descriptor in base 64, <c>resolved</c> an Avro schema with what it refers to in
+    /// it. A format that the schema's type does not have gives the text as it was registered, as Confluent's does for the sake of formats to come.
+    /// </summary>
     /// <exception cref="RegistryException">It has none of this form.</exception>
     public string Format(RegisteredSchema schema, string format)
     {
         lock (_gate)
         {
-            return _reader.Parse(schema.Content, schema.Subject).Format(format) ?? throw new RegistryException(
-                422, $"the format '{format}' is not given here for {SchemaNames.Of(schema.Content.Type)}; leave it away for the schema as it was registered");
+            return _reader.Parse(schema.Content, schema.Subject).Format(format) ?? schema.Content.Text;
         }
     }
 

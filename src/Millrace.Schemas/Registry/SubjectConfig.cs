@@ -19,6 +19,9 @@ public sealed record SubjectConfig
     /// <summary>Of JSON Schema: whether properties may be added to open content models and the like.</summary>
     public bool? Lenient { get; init; }
 
+    /// <summary>Whether schemas are held to the fields that their metadata reserve: <c>confluent:reserved</c>, names with commas.</summary>
+    public bool? ValidateFields { get; init; }
+
     internal string? DefaultMetadata { get; init; }
 
     internal string? OverrideMetadata { get; init; }
@@ -47,8 +50,9 @@ public sealed record SubjectConfig
                 "overrideMetadata" => config with { OverrideMetadata = DataContract.ReadMetadata(value) },
                 "defaultRuleSet" => config with { DefaultRuleSet = DataContract.ReadRuleSet(value) },
                 "overrideRuleSet" => config with { OverrideRuleSet = DataContract.ReadRuleSet(value) },
+                "validateFields" => config with { ValidateFields = Flag(value) },
                 // What would be promised and not done is refused by name.
-                "validateFields" or "validateNewSchemas" or "validateRules" or "aliasForDeks" when value.ValueKind is not (JsonValueKind.Null or JsonValueKind.False) =>
+                "validateNewSchemas" or "validateRules" or "aliasForDeks" when value.ValueKind is not (JsonValueKind.Null or JsonValueKind.False) =>
                     throw new RegistryException(422, $"'{member.Name}' is not held here"),
                 _ when member.Name == levelName => config with
                 {
@@ -70,6 +74,7 @@ public sealed record SubjectConfig
         Normalize = Normalize ?? below.Normalize,
         CompatibilityGroup = CompatibilityGroup ?? below.CompatibilityGroup,
         Lenient = Lenient ?? below.Lenient,
+        ValidateFields = ValidateFields ?? below.ValidateFields,
     };
 
     internal void Write(Utf8JsonWriter json, string levelName)
@@ -82,6 +87,8 @@ public sealed record SubjectConfig
             json.WriteString(levelName, SchemaNames.Of(level));
         if (Lenient is { } lenient)
             json.WriteString("compatibilityPolicy", lenient ? "LENIENT" : "STRICT");
+        if (ValidateFields is { } validates)
+            json.WriteBoolean("validateFields", validates);
         if (CompatibilityGroup is not null)
             json.WriteString("compatibilityGroup", CompatibilityGroup);
         Raw("defaultMetadata", DefaultMetadata);

@@ -11,7 +11,7 @@ namespace Millrace.Schemas;
 public sealed class RegistryApi(SchemaRegistry registry)
 {
     /// <summary>First words of the paths that the API has.</summary>
-    private static readonly HashSet<string> Roots = new(StringComparer.Ordinal) { "subjects", "schemas", "config", "mode", "compatibility", "contexts", "associations" };
+    private static readonly HashSet<string> Roots = new(StringComparer.Ordinal) { "subjects", "schemas", "config", "mode", "compatibility", "contexts", "associations", "exporters", "dek-registry" };
 
     /// <summary>The registry that is served.</summary>
     public SchemaRegistry Registry => registry;
@@ -71,6 +71,9 @@ public sealed class RegistryApi(SchemaRegistry registry)
             ("GET", "v1", 3) when parts[1] == "metadata" && parts[2] == "id" =>
                 Done("{\"scope\":{\"path\":[],\"clusters\":{\"kafka-cluster\":\"millrace\",\"schema-registry-cluster\":\"schema-registry\"}}}"),
             ("GET", "v1", 3) when parts[1] == "metadata" && parts[2] == "version" => Done("{\"version\":\"8.0.0\",\"commitId\":\"millrace\"}"),
+            // Of Confluent's other editions: who asks is told so, in the words of one that has none.
+            (_, "exporters", _) => throw new RegistryException(404, "HTTP 404 Not Found: schema exporters are not held here"),
+            (_, "dek-registry", _) => throw new RegistryException(404, "HTTP 404 Not Found: the registry of encryption keys is not held here"),
             _ => throw NotFound(request),
         };
     }

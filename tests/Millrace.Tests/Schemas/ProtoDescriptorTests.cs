@@ -120,9 +120,25 @@ public sealed class ProtoDescriptorTests
     public async Task What_is_no_descriptor_is_refused(string text) => await _registry.FailsAsync(422, 42201, "POST", "/subjects/s/versions", Body(text, "PROTOBUF"));
 
     [Fact]
-    public async Task Other_forms_are_refused_by_name()
+    public async Task A_format_that_a_type_does_not_have_gives_the_schema_as_it_is()
     {
         await _registry.RegisterAsync("s", "\"string\"");
-        Assert.Contains("'serialized'", await _registry.FailsAsync(422, 422, "GET", "/schemas/ids/1?format=serialized"), StringComparison.Ordinal);
+        Assert.Equal("\"string\"", await _registry.OkAsync("GET", "/subjects/s/versions/1/schema?format=serialized"));
+    }
+
+    [Fact]
+    public async Task A_resolved_schema_has_what_it_refers_to_where_it_is_first_used()
+    {
+        await _registry.RegisterAsync("money", """{"type":"record","name":"Money","namespace":"shop","fields":[{"name":"amount","type":"double"},{"name":"unit","type":{"type":"enum","name":"Unit","symbols":["EUR"]}}]}""");
+        await _registry.OkAsync("POST", "/subjects/order/versions", """
+            {"schema":"{\"type\":\"record\",\"name\":\"Order\",\"namespace\":\"shop\",\"fields\":[{\"name\":\"price\",\"type\":[\"null\",\"Money\"]},{\"name\":\"tax\",\"type\":\"shop.Money\"},{\"name\":\"unit\",\"type\":\"Unit\"}]}",
+             "references":[{"name":"shop.Money","subject":"money","version":1}]}
+            """);
+        Assert.Equal(
+            """{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"price","type":["null",{"type":"record","name":"Money","fields":[{"name":"amount","type":"double"},{"name":"unit","type":{"type":"enum","name":"Unit","symbols":["EUR"]}}]}]},{"name":"tax","type":"Money"},{"name":"unit","type":"Unit"}]}""",
+            await _registry.OkAsync("GET", "/subjects/order/versions/1/schema?format=resolved"));
+        var plain = await _registry.OkAsync("GET", "/subjects/order/versions/1/schema");
+        Assert.Equal(plain, await _registry.OkAsync("GET", "/subjects/order/versions/1/schema?format=default"));
+        Assert.DoesNotContain("amount", plain, StringComparison.Ordinal);
     }
 }

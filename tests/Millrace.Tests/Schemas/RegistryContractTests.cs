@@ -120,7 +120,35 @@ public sealed class RegistryContractTests
         await _registry.OkAsync("PUT", "/config/j", """{"compatibilityPolicy":"LENIENT"}""");
         await _registry.RegisterAsync("j", wider, "JSON");
         await _registry.FailsAsync(422, 42203, "PUT", "/config/j", """{"compatibilityPolicy":"LOGICAL"}""");
-        await _registry.FailsAsync(422, 422, "PUT", "/config/j", """{"validateFields":true}""");
+        await _registry.FailsAsync(422, 422, "PUT", "/config/j", """{"validateRules":true}""");
+    }
+
+    [Theory]
+    [InlineData("AVRO", """{"type":"record","name":"R","fields":[{"name":"id","type":"int"},{"name":"ssn","type":"string","default":""}]}""", """{"type":"record","name":"R","fields":[{"name":"id","type":"int"}]}""")]
+    [InlineData("JSON", """{"type":"object","properties":{"id":{},"ssn":{}},"additionalProperties":false}""", """{"type":"object","properties":{"id":{}},"additionalProperties":false}""")]
+    [InlineData("PROTOBUF", "syntax = \"proto3\"; message R { int32 id = 1; string ssn = 2; }", "syntax = \"proto3\"; message R { int32 id = 1; }")]
+    public async Task Reserved_fields_are_held_where_fields_are_validated(string type, string with, string without)
+    {
+        string Body(string schema, string? reserved) => new JsonObject
+        {
+            ["schema"] = schema, ["schemaType"] = type,
+            ["metadata"] = reserved is null ? null : new JsonObject { ["properties"] = new JsonObject { ["confluent:reserved"] = reserved } },
+        }.ToJsonString();
+        await _registry.OkAsync("PUT", "/config/s", """{"compatibility":"NONE"}""");
+        await _registry.OkAsync("POST", "/subjects/s/versions", Body(with, "ssn"));
+        Assert.Contains("\"validateFields\":true", await _registry.OkAsync("PUT", "/config/s", """{"validateFields":true}"""), StringComparison.Ordinal);
+        Assert.Contains("conflicts with the reserved field ssn", await _registry.FailsAsync(409, 409, "POST", "/subjects/s/versions", Body(with, "ssn, salary")), StringComparison.Ordinal);
+        Assert.Contains("reserved field ssn removed", await _registry.FailsAsync(409, 409, "POST", "/subjects/s/versions", Body(without, "salary")), StringComparison.Ordinal);
+        await _registry.OkAsync("POST", "/subjects/s/versions", Body(without, "ssn,salary"));
+        Assert.Contains("\"is_compatible\":false", await _registry.OkAsync("POST", "/compatibility/subjects/s/versions/latest", Body(without, null)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Exporters_and_keys_are_said_not_to_be_held()
+    {
+        Assert.True(RegistryApi.Serves("/exporters") && RegistryApi.Serves("/dek-registry/v1/keks"));
+        Assert.Contains("exporters", await _registry.FailsAsync(404, 404, "GET", "/exporters"), StringComparison.Ordinal);
+        Assert.Contains("keys", await _registry.FailsAsync(404, 404, "GET", "/dek-registry/v1/keks"), StringComparison.Ordinal);
     }
 
     private async Task<int> RegisterAsync(string subject, string schema, string? metadata = null, string? rules = null)
