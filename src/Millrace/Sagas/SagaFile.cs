@@ -62,7 +62,8 @@ internal sealed record SagaFile(string Name, IReadOnlyList<SagaStep> Steps)
                 if (body is not null)
                     request.Content = new StringContent(body, Encoding.UTF8, "application/json");
                 using var response = await http.SendAsync(request, cancellation);
-                if (response.IsSuccessStatusCode)
+                // What a repeated deletion finds gone was deleted, by the try before or by nobody having made it.
+                if (response.IsSuccessStatusCode || (method == HttpMethod.Delete && response.StatusCode is (HttpStatusCode.NotFound or HttpStatusCode.Gone)))
                     return;
                 problem = $"{method} {address} answered {(int)response.StatusCode}";
                 // A refusal stays one; what is busy or broken may be better in a moment.

@@ -13,7 +13,7 @@ public abstract class PlatformTests : IAsyncLifetime
 
     public virtual async Task InitializeAsync() => await Platform.StartAsync(CancellationToken.None);
 
-    public async Task DisposeAsync()
+    public virtual async Task DisposeAsync()
     {
         await Platform.DisposeAsync();
         Directory.Delete(Folder, recursive: true);
