@@ -6,7 +6,6 @@ using Millrace.Coordination.Node;
 using Millrace.Coordination.Store;
 using Millrace.Coordination.Wire;
 using Millrace.Raft;
-using Millrace.Storage.Checksums;
 
 namespace Millrace.Coordination.Etcd;
 
@@ -106,14 +105,14 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
     private ValueTask<HashResponse> HashAsync(GrpcCall call, HashRequest request)
     {
         callers.RequireAdmin(call);
-        var (hash, revision, _) = Hash(0);
+        var (hash, revision, _) = replica.HashKv(0);
         return ValueTask.FromResult(new HashResponse { Header = replica.Header(revision), Hash = hash });
     }
 
     private ValueTask<HashKVResponse> HashKvAsync(GrpcCall call, HashKVRequest request)
     {
         callers.RequireAdmin(call);
-        var (hash, revision, compacted) = Hash(request.Revision);
+        var (hash, revision, compacted) = replica.HashKv(request.Revision);
         return ValueTask.FromResult(new HashKVResponse
         {
             Header = replica.Header(revision), Hash = hash, CompactRevision = compacted,
@@ -196,15 +195,4 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
             figures.Collections.Add(GC.CollectionCount(generation));
         return ValueTask.FromResult(figures);
     }
-
-    /// <summary>Over all versions that a read can see up to a revision; equal on members that are at the same place.</summary>
-    private (uint Hash, long Revision, long Compacted) Hash(long revision) => replica.Read(machine =>
-    {
-        var store = machine.Store;
-        if (revision > store.Revision)
-            throw StoreErrors.FutureRevision;
-        if (revision > 0 && revision < store.CompactedRevision)
-            throw StoreErrors.Compacted;
-        return (store.Hash(revision), store.Revision, store.CompactedRevision);
-    });
 }

@@ -277,6 +277,23 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         }
     }
 
+    /// <summary>What etcd's HashKV gives for a revision, 0 for the newest, and which are the newest and the compacted ones.</summary>
+    /// <exception cref="StoreException">The revision is compacted or still to come.</exception>
+    public (uint Hash, long Revision, long Compacted) HashKv(long revision)
+    {
+        (uint, long, long) result = default;
+        _applier.Capture((state, store) =>
+        {
+            var (newest, compacted) = (state.Header.Revision, state.Header.CompactedRevision);
+            if (revision > newest)
+                throw StoreErrors.FutureRevision;
+            if (revision > 0 && revision < compacted)
+                throw StoreErrors.Compacted;
+            result = (EtcdHash.Of(state, store, _applier.Gate, revision == 0 ? newest : revision, CreateScratch), newest, compacted);
+        });
+        return result;
+    }
+
     private FileStream CreateScratch()
     {
         var file = new FileStream(

@@ -47,6 +47,14 @@ internal static class EtcdSnapshotWriter
     {
         bolt.BeginBucket(EtcdSchema.Name(EtcdSchema.Keys));
         Span<byte> key = stackalloc byte[EtcdSchema.RevisionBytes + 1];
+        foreach (var (revision, sub, version) in Versions(state, store, gate, scratch))
+            bolt.Add(key[..EtcdSchema.WriteRevision(key, revision, sub, isTombstone: version.Version == 0)], Stored(version));
+    }
+
+    /// <summary>Every version that a read can see, by revision and by its place among the changes of that revision.</summary>
+    public static IEnumerable<(long Revision, long Sub, KeyValue Version)> Versions(
+        MachineSnapshot state, KeyValueStore store, ReaderWriterLockSlim gate, Func<Stream> scratch)
+    {
         using (var sorter = new VersionSorter(scratch, SortBytes))
         {
             foreach (var versions in state.Base(store, gate))
@@ -60,7 +68,7 @@ internal static class EtcdSnapshotWriter
             {
                 sub = version.ModRevision == revision ? sub + 1 : 0;
                 revision = version.ModRevision;
-                Add(bolt, key, revision, sub, version);
+                yield return (revision, sub, version);
             }
         }
         var main = state.FirstRevision;
@@ -70,18 +78,14 @@ internal static class EtcdSnapshotWriter
             foreach (var end in ends)
             {
                 for (var sub = 0; at < end; at++, sub++)
-                    Add(bolt, key, main, sub, store.View(changes[at]).ToMessage());
+                    yield return (main, sub, store.View(changes[at]).ToMessage());
                 main++;
             }
         }
     }
 
-    private static void Add(BoltWriter bolt, Span<byte> key, long revision, long sub, KeyValue version)
-    {
-        var isTombstone = version.Version == 0;
-        var bytes = (isTombstone ? new KeyValue { Key = version.Key } : version).ToByteArray();
-        bolt.Add(key[..EtcdSchema.WriteRevision(key, revision, sub, isTombstone)], bytes);
-    }
+    /// <summary>A version as the keys' bucket has it.</summary>
+    public static byte[] Stored(KeyValue version) => (version.Version == 0 ? new KeyValue { Key = version.Key } : version).ToByteArray();
 
     private static List<(byte[], byte[])> Meta(MachineSnapshot state)
     {

@@ -338,6 +338,21 @@ internal sealed class KeyValueStore
         return hash;
     }
 
+    /// <summary>Whether any key is there at a revision.</summary>
+    public bool HasAny(long revision)
+    {
+        for (var cursor = _keys.Seek([]); cursor.MoveNext();)
+        {
+            if (!_versions.At(cursor.Key, revision).IsNone)
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>When the version of a key that is in force at a revision was written; 0 when the key is not there.</summary>
+    public long ModRevisionAt(ReadOnlySpan<byte> name, long revision) =>
+        _keys.Find(name) is { IsNone: false } key && _versions.At(key, revision) is { IsNone: false } found ? View(found).ModRevision : 0;
+
     /// <summary>
     /// What a snapshot begins with: the versions in force at a compacted revision, and deletions at just that one, of a few keys from one on; the
     /// key to go on with.
