@@ -8,9 +8,9 @@ internal sealed class ConsensusBenchmark : IBenchmark
 {
     public string Name => "consensus";
 
-    public string Summary => "the coordination store beside etcd: puts, linearizable reads, watches, batches, a killed leader, delays, a snapshot under load";
+    public string Summary => "the coordination store beside etcd: puts, linearizable reads, watches, batches, a killed leader, delays, a snapshot under load, sessions";
 
-    public IReadOnlyList<string> Parts => ["puts", "reads", "pipelined", "watch", "kill", "delay", "snapshot", "speculation"];
+    public IReadOnlyList<string> Parts => ["puts", "reads", "pipelined", "watch", "kill", "delay", "snapshot", "speculation", "sessions", "tls"];
 
     public async Task<IReadOnlyList<Figure>> RunAsync(BenchOptions options, CancellationToken cancellation)
     {
@@ -31,6 +31,10 @@ internal sealed class ConsensusBenchmark : IBenchmark
                 await DelayPart.RunAsync(options, tool, folder, Path.Combine(engines, "etcd"), figures, cancellation);
             if (options.Wants("speculation"))
                 await SpeculationPart.RunAsync(options, folder, figures, cancellation);
+            if (options.Wants("tls"))
+                await TlsPart.RunAsync(options, tool, folder, Path.Combine(engines, "etcd"), figures, cancellation);
+            if (options.Wants("sessions"))
+                await SessionsPart.RunAsync(options, folder, figures, cancellation);
             if (options.Wants("snapshot"))
                 await SnapshotPart.RunAsync(options, tool, folder, figures, cancellation);
         }

@@ -51,7 +51,10 @@ internal sealed partial class EtcdBenchmarkTool(string program)
         var pauses = await GroupPauses.SoFarAsync(group, cancellation);
         var before = group.CpuSeconds();
         var (output, cpu) = await OutputAsync(
-            ["--endpoints", group.Endpoints, "--conns", Text(Math.Min(clients, 100)), "--clients", Text(clients), .. command], cancellation);
+            [
+                "--endpoints", group.Endpoints, .. group.Tls is { } tls ? ["--cacert", tls.Ca!] : Array.Empty<string>(), "--conns", Text(Math.Min(clients, 100)),
+                "--clients", Text(clients), .. command,
+            ], cancellation);
         var spent = group.CpuSeconds() - before;
         if (pauses is not null)
             pauses = await GroupPauses.SoFarAsync(group, cancellation) - pauses;

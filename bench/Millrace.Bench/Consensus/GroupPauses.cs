@@ -22,7 +22,7 @@ internal sealed record GroupPauses(TimeSpan Paused, long[] Pauses, long[] Collec
         if (group is not MillraceGroup)
             return null;
         var all = new GroupPauses(TimeSpan.Zero, new long[CollectorPauses.Bounds.Count + 1], new long[GC.MaxGeneration + 1], 0, 0);
-        using var client = new ClusterClient(group.Addresses, TimeSpan.FromSeconds(10));
+        using var client = new ClusterClient(group.Addresses, TimeSpan.FromSeconds(10), tls: group.Tls);
         // A member that joined later may not be up yet.
         foreach (var name in StoreGroup.Names)
         {

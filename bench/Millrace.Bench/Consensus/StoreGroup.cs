@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Millrace.Bench.Running;
 using Millrace.Coordination.Client;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Bench.Consensus;
 
@@ -14,10 +15,12 @@ internal abstract class StoreGroup : IAsyncDisposable
 
     /// <param name="folder">For their data.</param>
     /// <param name="network">Where each has an address and namespace of its own; null: loopback.</param>
-    protected StoreGroup(string folder, DelayedNetwork? network)
+    /// <param name="tls">Of the clients' port; null: in the clear.</param>
+    protected StoreGroup(string folder, DelayedNetwork? network, TlsFiles? tls = null)
     {
         Folder = folder;
         _network = network;
+        Tls = tls;
         Directory.CreateDirectory(folder);
         var ports = LoopbackPorts.Take(6);
         for (var i = 0; i < Names.Length; i++)
@@ -31,15 +34,20 @@ internal abstract class StoreGroup : IAsyncDisposable
 
     public string Folder { get; }
 
+    /// <summary>Of the clients' port; null: in the clear.</summary>
+    public TlsFiles? Tls { get; }
+
+    protected string Scheme => Tls is null ? "http" : "https";
+
     public Dictionary<string, int> Clients { get; } = [];
 
     public Dictionary<string, int> Peers { get; } = [];
 
-    public string Endpoints => string.Join(',', Clients.Select(c => $"{HostOf(c.Key)}:{c.Value}"));
+    public string Endpoints => string.Join(',', Clients.Select(c => $"{(Tls is null ? "" : "https://")}{HostOf(c.Key)}:{c.Value}"));
 
     public Uri[] Addresses => [.. Clients.Keys.Select(AddressOf)];
 
-    public Uri AddressOf(string name) => new($"http://{HostOf(name)}:{Clients[name]}");
+    public Uri AddressOf(string name) => new($"{Scheme}://{HostOf(name)}:{Clients[name]}");
 
     public string HostOf(string name) => _network?.HostOf(name) ?? "127.0.0.1";
 
@@ -49,7 +57,7 @@ internal abstract class StoreGroup : IAsyncDisposable
             Start(name);
         // Each of them, since two of three already take writes.
         foreach (var name in Names)
-            await WriteAsync([AddressOf(name)], TimeSpan.FromSeconds(30), cancellation);
+            await WriteAsync([AddressOf(name)], TimeSpan.FromSeconds(30), cancellation, Tls);
     }
 
     public void Start(string name)
@@ -115,9 +123,9 @@ internal abstract class StoreGroup : IAsyncDisposable
     }
 
     /// <summary>Puts again and again, to each address in turn and with little patience, until one is acknowledged; returns the time that took.</summary>
-    public static async Task<TimeSpan> WriteAsync(IReadOnlyList<Uri> addresses, TimeSpan most, CancellationToken cancellation)
+    public static async Task<TimeSpan> WriteAsync(IReadOnlyList<Uri> addresses, TimeSpan most, CancellationToken cancellation, TlsFiles? tls = null)
     {
-        var clients = addresses.Select(a => new CoordinationClient([a], TimeSpan.FromMilliseconds(300))).ToArray();
+        var clients = addresses.Select(a => new CoordinationClient([a], TimeSpan.FromMilliseconds(300), tls: tls)).ToArray();
         var clock = Stopwatch.StartNew();
         try
         {
@@ -160,8 +168,9 @@ internal abstract class StoreGroup : IAsyncDisposable
 /// <param name="reads">How members answer linearizable reads: index, lease or quorum.</param>
 /// <param name="consensus">The algorithm.</param>
 /// <param name="network">Null: loopback.</param>
-internal sealed class MillraceGroup(string folder, string reads = "index", string consensus = "raft", DelayedNetwork? network = null)
-    : StoreGroup(folder, network)
+/// <param name="tls">Of the clients' port; null: in the clear.</param>
+internal sealed class MillraceGroup(string folder, string reads = "index", string consensus = "raft", DelayedNetwork? network = null, TlsFiles? tls = null)
+    : StoreGroup(folder, network, tls)
 {
     public override string Label => "Millrace";
 
@@ -177,7 +186,18 @@ internal sealed class MillraceGroup(string folder, string reads = "index", strin
 
     private string MemberList => string.Join(',', Names.Select(n => $"{n}={HostOf(n)}:{Peers[n]}"));
 
-    protected override ProcessStartInfo Command(string name) => new("dotnet")
+    protected override ProcessStartInfo Command(string name)
+    {
+        var start = Plain(name);
+        if (Tls is { } files)
+        {
+            foreach (var word in new[] { "--cert-file", files.Certificate!, "--key-file", files.Key! })
+                start.ArgumentList.Add(word);
+        }
+        return start;
+    }
+
+    private ProcessStartInfo Plain(string name) => new("dotnet")
     {
         ArgumentList =
         {
@@ -190,16 +210,27 @@ internal sealed class MillraceGroup(string folder, string reads = "index", strin
     };
 }
 
-internal sealed class EtcdGroup(string folder, string program, DelayedNetwork? network = null) : StoreGroup(folder, network)
+internal sealed class EtcdGroup(string folder, string program, DelayedNetwork? network = null, TlsFiles? tls = null) : StoreGroup(folder, network, tls)
 {
     public override string Label => "etcd";
 
-    protected override ProcessStartInfo Command(string name) => new(program)
+    protected override ProcessStartInfo Command(string name)
+    {
+        var start = Plain(name);
+        if (Tls is { } files)
+        {
+            foreach (var word in new[] { "--cert-file", files.Certificate!, "--key-file", files.Key! })
+                start.ArgumentList.Add(word);
+        }
+        return start;
+    }
+
+    private ProcessStartInfo Plain(string name) => new(program)
     {
         ArgumentList =
         {
             "--name", name, "--data-dir", Path.Combine(Folder, name), "--log-level", "error",
-            "--listen-client-urls", $"http://{HostOf(name)}:{Clients[name]}", "--advertise-client-urls", $"http://{HostOf(name)}:{Clients[name]}",
+            "--listen-client-urls", $"{Scheme}://{HostOf(name)}:{Clients[name]}", "--advertise-client-urls", $"{Scheme}://{HostOf(name)}:{Clients[name]}",
             "--listen-peer-urls", $"http://{HostOf(name)}:{Peers[name]}", "--initial-advertise-peer-urls", $"http://{HostOf(name)}:{Peers[name]}",
             "--initial-cluster", string.Join(',', Names.Select(n => $"{n}=http://{HostOf(n)}:{Peers[n]}")),
         },

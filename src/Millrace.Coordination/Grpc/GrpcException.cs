@@ -8,6 +8,7 @@ internal static class GrpcCodes
     public const int Unknown = 2;
     public const int InvalidArgument = 3;
     public const int DeadlineExceeded = 4;
+    public const int PermissionDenied = 7;
     public const int ResourceExhausted = 8;
     public const int Unimplemented = 12;
     public const int Internal = 13;
@@ -21,7 +22,7 @@ internal static class GrpcCodes
         InvalidArgument => "InvalidArgument",
         DeadlineExceeded => "DeadlineExceeded",
         5 => "NotFound",
-        7 => "PermissionDenied",
+        PermissionDenied => "PermissionDenied",
         ResourceExhausted => "ResourceExhausted",
         9 => "FailedPrecondition",
         11 => "OutOfRange",

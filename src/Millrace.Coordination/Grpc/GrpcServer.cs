@@ -1,29 +1,20 @@
 using System.Net;
-using System.Text;
 using Google.Protobuf;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 using Millrace.Coordination.Grpc.Http2;
 using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Grpc;
 
 /// <summary>
-/// Serves gRPC over HTTP/2: a table of methods, each a function of a call. Without TLS on Linux our own <see cref="Http2Listener"/> carries
-/// the calls (docs/decisions, "An HTTP/2 front of our own"), otherwise Kestrel.
+/// Serves gRPC over HTTP/2: a table of methods, each a function of a call. Our own <see cref="Http2Listener"/> carries the calls (docs/decisions, "An HTTP/2
+/// front of our own").
 /// </summary>
-internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>, IAsyncDisposable
+internal sealed partial class GrpcServer : IAsyncDisposable
 {
     private readonly Dictionary<string, GrpcMethod> _methods = new(StringComparer.Ordinal);
     private readonly IPEndPoint _address;
     private readonly TlsIdentity? _tls;
-    private readonly ILoggerFactory _loggers;
-    private KestrelServer? _kestrel;
     private Http2Listener? _listener;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -39,7 +30,6 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         _tls = tls;
         _maxMessageBytes = maxMessageBytes;
         _address = address;
-        _loggers = loggers;
         _time = time;
         _logger = loggers.CreateLogger<GrpcServer>();
     }
@@ -82,34 +72,16 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
 
     public GrpcMethod? Find(string path) => _methods.GetValueOrDefault(path);
 
-    public async Task StartAsync(CancellationToken cancel)
+    /// <exception cref="IOException">The address cannot be listened on.</exception>
+    public void Start()
     {
-        if (_tls is null && Http2Listener.IsSupported)
-        {
-            _listener = new Http2Listener(_address, new ConnectionLimits { MaxMessageBytes = _maxMessageBytes }, this, _logger);
-            Port = _listener.Port;
-            return;
-        }
-        _kestrel = CreateKestrel();
-        await _kestrel.StartAsync(this, cancel).ConfigureAwait(false);
-        var addresses = _kestrel.Features.Get<IServerAddressesFeature>()!.Addresses;
-        Port = new Uri(addresses.First()).Port;
+        _listener = new Http2Listener(_address, new ConnectionLimits { MaxMessageBytes = _maxMessageBytes }, this, _logger, _tls);
+        Port = _listener.Port;
     }
 
-    public async Task StopAsync(CancellationToken cancel)
-    {
-        if (_listener is not null)
-            await _listener.StopAsync(cancel).ConfigureAwait(false);
-        if (_kestrel is not null)
-            await _kestrel.StopAsync(cancel).ConfigureAwait(false);
-    }
+    public Task StopAsync(CancellationToken cancel) => _listener?.StopAsync(cancel) ?? Task.CompletedTask;
 
-    public async ValueTask DisposeAsync()
-    {
-        if (_listener is not null)
-            await _listener.DisposeAsync().ConfigureAwait(false);
-        _kestrel?.Dispose();
-    }
+    public ValueTask DisposeAsync() => _listener?.DisposeAsync() ?? ValueTask.CompletedTask;
 
     /// <summary>Whether a content type is gRPC's with protobuf in it.</summary>
     public static bool IsGrpc(string contentType) => contentType.StartsWith("application/grpc", StringComparison.Ordinal)
@@ -157,44 +129,6 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
         }
     }
 
-    public IFeatureCollection CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
-
-    public void DisposeContext(IFeatureCollection context, Exception? exception)
-    {
-    }
-
-    public async Task ProcessRequestAsync(IFeatureCollection context)
-    {
-        var request = context.GetRequiredFeature<IHttpRequestFeature>();
-        var response = context.GetRequiredFeature<IHttpResponseFeature>();
-        if (request.Method is "GET" or "HEAD")
-        {
-            var page = await PageAsync(request.Method, request.RawTarget).ConfigureAwait(false);
-            response.StatusCode = page.Status;
-            response.Headers.ContentType = page.ContentType;
-            response.Headers.ContentLength = Encoding.UTF8.GetByteCount(page.Body);
-            if (request.Method == "GET")
-                await context.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(Encoding.UTF8.GetBytes(page.Body)).ConfigureAwait(false);
-            return;
-        }
-        if (request.Method != "POST" || !IsGrpc(request.Headers.ContentType.ToString()))
-        {
-            response.StatusCode = request.Method == "POST" ? 415 : 405;
-            return;
-        }
-        response.StatusCode = 200;
-        response.Headers.ContentType = "application/grpc";
-        var aborted = context.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
-        if (!request.Headers.TryGetValue("grpc-timeout", out var timeout) || !GrpcText.TryParseTimeout(timeout.ToString(), out var span))
-        {
-            await RunAsync(new KestrelCall(context, _maxMessageBytes, aborted, aborted), Find(request.Path)).ConfigureAwait(false);
-            return;
-        }
-        using var deadline = new CancellationTokenSource(span, _time);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, aborted);
-        await RunAsync(new KestrelCall(context, _maxMessageBytes, both.Token, aborted), Find(request.Path)).ConfigureAwait(false);
-    }
-
     private async Task RunAsync(GrpcCall call, GrpcMethod? method)
     {
         try
@@ -217,27 +151,6 @@ internal sealed partial class GrpcServer : IHttpApplication<IFeatureCollection>,
             return $"malformed method name: \"{path}\"";
         var isService = _methods.Keys.Any(m => m.StartsWith($"/{parts[1]}/", StringComparison.Ordinal));
         return isService ? $"unknown method {parts[2]} for service {parts[1]}" : $"unknown service {parts[1]}";
-    }
-
-    private KestrelServer CreateKestrel()
-    {
-        var options = new KestrelServerOptions { AddServerHeader = false, AllowSynchronousIO = false };
-        options.Limits.MaxRequestBodySize = null;
-        options.Limits.MinRequestBodyDataRate = null;
-        options.Limits.MinResponseDataRate = null;
-        options.Limits.Http2.MaxStreamsPerConnection = 100_000;
-        options.Limits.Http2.InitialConnectionWindowSize = 8 << 20;
-        options.Limits.Http2.InitialStreamWindowSize = 1 << 20;
-        options.Limits.KeepAliveTimeout = TimeSpan.FromHours(2);
-        options.Listen(_address, listen =>
-        {
-            // Which of the two it is, is agreed on by ALPN.
-            listen.Protocols = _tls is null ? HttpProtocols.Http2 : HttpProtocols.Http1AndHttp2;
-            if (_tls is not null)
-                listen.UseTls(_tls, _time);
-        });
-        return new KestrelServer(
-            Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, UnsafePreferInlineScheduling = true }), _loggers), _loggers);
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed")]

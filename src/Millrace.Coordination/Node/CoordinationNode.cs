@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Millrace.Coordination.Client;
 using Millrace.Coordination.Etcd;
 using Millrace.Coordination.Grpc;
 using Millrace.Coordination.Sessions;
@@ -27,12 +28,13 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     private readonly GrpcServer _server;
     private readonly CancellationTokenSource _stop = new();
     private readonly ILogger _logger;
-    private SessionService? _sessions;
+    private readonly SessionMember _sessions;
     private Task _chores = Task.CompletedTask;
 
-    private CoordinationNode(Replica replica, GrpcServer server, ILogger logger)
+    private CoordinationNode(Replica replica, GrpcServer server, SessionMember sessions, ILogger logger)
     {
         _replica = replica;
+        _sessions = sessions;
         _server = server;
         _logger = logger;
     }
@@ -71,6 +73,24 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     /// <summary>Saves a snapshot of the state soon and shortens the log by what it holds.</summary>
     public void RequestSnapshot() => _replica.RequestSnapshot();
 
+    /// <summary>Sessions by quorums as this member has them.</summary>
+    public SessionStatus SessionStatus => _sessions.Status();
+
+    /// <summary>Writes a session through this member; a null value deletes it.</summary>
+    /// <param name="key">1 to 1,024 characters.</param>
+    /// <param name="value">Null deletes it.</param>
+    /// <param name="ttl">Gone after that; null for never.</param>
+    /// <param name="write">Copies to wait for; null: as the group is set.</param>
+    /// <exception cref="CoordinationException">Refused, or fewer copies were written in time: a read may then find the write or not.</exception>
+    public Task<SessionOutcome> PutSessionAsync(string key, ReadOnlyMemory<byte>? value, TimeSpan? ttl, int? write) => WithoutUsersAsync(
+        () => _sessions.PutAsync(key, value, ttl is { } span ? Math.Max(1, (long)span.TotalSeconds) : 0, write ?? 0));
+
+    /// <summary>Reads a session through this member; the outcome has no version when there is none.</summary>
+    /// <param name="key">1 to 1,024 characters.</param>
+    /// <param name="read">Copies to wait for; null: as the group is set.</param>
+    /// <exception cref="CoordinationException">Refused, or fewer copies answered in time.</exception>
+    public Task<SessionOutcome> GetSessionAsync(string key, int? read) => WithoutUsersAsync(() => _sessions.GetAsync(key, read ?? 0));
+
     /// <summary>Opens or makes the data folder, joins its group and serves clients.</summary>
     /// <exception cref="FolderLockedException">Another process has the data folder.</exception>
     /// <exception cref="Raft.Log.LogCorruptException">What was durable is damaged; names file and offset.</exception>
@@ -100,10 +120,10 @@ public sealed partial class CoordinationNode : IAsyncDisposable
             new MaintenanceService(replica, callers).Register(server);
             new AuthService(replica, callers).Register(server);
             new LockService(replica, callers, leases).Register(server);
-            var sessions = new SessionService(replica, callers, logger);
-            sessions.Register(server);
-            await server.StartAsync(cancel).ConfigureAwait(false);
-            var node = new CoordinationNode(replica, server, logger) { _sessions = sessions };
+            var sessions = new SessionMember(replica, logger);
+            new SessionService(sessions, callers).Register(server);
+            server.Start();
+            var node = new CoordinationNode(replica, server, sessions, logger);
             node._chores = node.DoChoresAsync();
             return node;
         }
@@ -123,10 +143,25 @@ public sealed partial class CoordinationNode : IAsyncDisposable
             await _server.StopAsync(patience.Token).ConfigureAwait(false);
         }
         await _chores.ConfigureAwait(false);
-        _sessions?.Dispose();
+        _sessions.Dispose();
         await _replica.DisposeAsync().ConfigureAwait(false);
         await _server.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
+    }
+
+    /// <summary>Who calls through this process has no token, so where users are on it is refused.</summary>
+    private async Task<SessionOutcome> WithoutUsersAsync(Func<Task<SessionOutcome>> act)
+    {
+        if (_replica.Machine.Auth.IsEnabled)
+            throw new CoordinationException(GrpcCodes.PermissionDenied, "users are on in the coordination store: sessions are reached with a token, on its own port");
+        try
+        {
+            return await act().ConfigureAwait(false);
+        }
+        catch (StoreException error)
+        {
+            throw new CoordinationException(error.Code, error.Message, error);
+        }
     }
 
     private static (int Code, string Text)? StatusOf(Exception error) => error is StoreException known ? (known.Code, known.Message) : null;

@@ -79,7 +79,21 @@ public sealed class TlsTests : IDisposable
         var ctl = new EtcdctlRunner(program, $"https://127.0.0.1:{node.ClientPort}");
         await ctl.ExpectAsync($"--cacert={_certificates.Ca} put a 1", "OK");
         using (var http = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = static (_, _, _, _) => true }))
+        {
             Assert.Contains("\"true\"", await http.GetStringAsync(new Uri($"https://127.0.0.1:{node.ClientPort}/health")), StringComparison.Ordinal);
+            // As curl asks where both ends know HTTP/2.
+            foreach (var (page, status) in new[] { ("metrics", 200), ("nothing", 404) })
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, $"https://127.0.0.1:{node.ClientPort}/{page}")
+                {
+                    Version = System.Net.HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+                };
+                using var answer = await http.SendAsync(request);
+                Assert.Equal(status, (int)answer.StatusCode);
+                Assert.Equal("text/plain", answer.Content.Headers.ContentType?.MediaType);
+                Assert.NotEmpty(await answer.Content.ReadAsStringAsync());
+            }
+        }
         // In the same files. Where one is no good, the old ones hold on.
         var renewed = next.Issue("server");
         Assert.Equal(server, renewed);

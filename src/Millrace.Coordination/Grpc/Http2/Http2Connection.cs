@@ -83,6 +83,9 @@ internal sealed class Http2Connection : IBatched
 
     public TimeProvider Time => _server.Time;
 
+    /// <summary>The name in the certificate that the client proved to have; null without one.</summary>
+    public string? CertifiedName { get; set; }
+
     public int MaxMessageBytes => _limits.MaxMessageBytes;
 
     public int StreamWindowBytes => _limits.StreamWindowBytes;
@@ -367,7 +370,7 @@ internal sealed class Http2Connection : IBatched
         }
         var line = begin.IndexOf("\r\n"u8);
         if (begin.Length > _limits.MaxPlainHeadBytes || !MayBeText(line < 0 ? begin.TrimEnd((byte)'\r') : begin[..line]))
-            throw new Http2Exception(Http2Error.Protocol, "this port speaks HTTP/2 without TLS, as gRPC does, and HTTP/1.1 for its pages");
+            throw new Http2Exception(Http2Error.Protocol, "this port speaks HTTP/2, as gRPC does, and HTTP/1.1 for its pages; TLS where it is set");
         if (begin.IndexOf("\r\n\r\n"u8) < 0)
             return false;
         var words = Encoding.ASCII.GetString(begin[..line]).Split(' ');
@@ -388,6 +391,25 @@ internal sealed class Http2Connection : IBatched
         {
             _out.Plain(page.Encode(hasBody: method != "HEAD"));
             _endsWhenSent = true;
+        }
+        Returned();
+        Flush();
+    }
+
+    /// <summary>A page on a connection that also carries calls, as TLS has it where the client takes HTTP/2.</summary>
+    private async Task AnswerAsync(Http2Stream stream, string method, string target)
+    {
+        var page = await _server.PageAsync(method, target).ConfigureAwait(false);
+        lock (_lock)
+        {
+            if (Owns(stream))
+            {
+                _out.PageHead(stream.Id, page);
+                stream.HasStarted = stream.IsPage = stream.IsEnding = true;
+                if (method != "HEAD")
+                    stream.AddUnsent(Encoding.UTF8.GetBytes(page.Body));
+                Pump(stream);
+            }
         }
         Returned();
         Flush();
@@ -533,13 +555,18 @@ internal sealed class Http2Connection : IBatched
             }
             stream = new Http2Stream(this, id, head, _peerStreamWindow) { HasEnded = isEnd };
             _streams.Add(id, stream);
-            if (head.HttpStatus != 200)
+            if (head.HttpStatus != 200 && head.PageMethod is null)
             {
                 _out.Status(id, head.HttpStatus);
                 Forget(stream);
                 return;
             }
             Interlocked.Increment(ref _running);
+        }
+        if (head.PageMethod is not null)
+        {
+            _ = Task.Run(() => AnswerAsync(stream, head.PageMethod, head.Path));
+            return;
         }
         _server.Begin(stream, head);
         if (isEnd)
@@ -692,7 +719,9 @@ internal sealed class Http2Connection : IBatched
         }
         if (stream.IsEnding)
         {
-            if (stream.HasStarted)
+            if (stream.IsPage)
+                _out.EndData(stream.Id);
+            else if (stream.HasStarted)
                 _out.Trailers(stream.Id, stream.Status, stream.StatusMessage);
             else
                 _out.OnlyTrailers(stream.Id, stream.Status, stream.StatusMessage);

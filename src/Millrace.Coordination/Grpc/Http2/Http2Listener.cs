@@ -2,11 +2,12 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using Millrace.Raft.Transport;
 
 namespace Millrace.Coordination.Grpc.Http2;
 
 /// <summary>
-/// Accepts clients without TLS and reads from them, each on one of a few threads that also carry quick calls as far as they go at once.
+/// Accepts clients, with TLS or without, and reads from them, each on one of a few threads that also carry quick calls as far as they go at once.
 /// </summary>
 internal sealed partial class Http2Listener : IAsyncDisposable
 {
@@ -14,14 +15,16 @@ internal sealed partial class Http2Listener : IAsyncDisposable
     private readonly GrpcServer _server;
     private readonly ConnectionLimits _limits;
     private readonly ILogger _logger;
+    private readonly TlsIdentity? _tls;
     private readonly Socket _listener;
     private readonly Worker[] _workers;
     private long _lastKey;
     private volatile bool _isStopping;
     private volatile bool _isAccepting = true;
 
-    public Http2Listener(IPEndPoint address, ConnectionLimits limits, GrpcServer server, ILogger logger)
+    public Http2Listener(IPEndPoint address, ConnectionLimits limits, GrpcServer server, ILogger logger, TlsIdentity? tls)
     {
+        _tls = tls;
         _server = server;
         _limits = limits;
         _logger = logger;
@@ -43,8 +46,6 @@ internal sealed partial class Http2Listener : IAsyncDisposable
         foreach (var worker in _workers)
             worker.Thread.Start();
     }
-
-    public static bool IsSupported => OperatingSystem.IsLinux();
 
     public int Port => ((IPEndPoint)_listener.LocalEndPoint!).Port;
 
@@ -100,6 +101,11 @@ internal sealed partial class Http2Listener : IAsyncDisposable
             var worker = _workers[key % _workers.Length];
             var client = new Client(socket, key, worker.Events, _server.Time.GetTimestamp());
             client.Connection = new Http2Connection(client, _limits, _server);
+            if (_tls is not null)
+            {
+                client.Tls = new TlsLayer(_tls, client.SendBytes, client.Shutdown);
+                client.Tls.Start(client.Connection);
+            }
             worker.Clients[key] = client;
             worker.Events.Add((int)socket.Handle, key, Epoll.In);
         }
@@ -167,7 +173,7 @@ internal sealed partial class Http2Listener : IAsyncDisposable
             if (!Clients.TryGetValue(happened.Key, out var client))
                 return;
             if ((happened.Events & Epoll.Out) != 0)
-                client.Connection.Writable();
+                client.Writable();
             if ((happened.Events & (Epoll.In | Epoll.Hup | Epoll.Error)) != 0 && !client.Read())
                 Close(client);
             if (client.Connection.HoldsPong && !client.IsListed)
@@ -206,6 +212,7 @@ internal sealed partial class Http2Listener : IAsyncDisposable
         {
             Clients.TryRemove(client.Key, out _);
             client.Connection.Closed();
+            client.Tls?.Dispose();
             client.Socket.Dispose();
         }
 
@@ -226,6 +233,10 @@ internal sealed partial class Http2Listener : IAsyncDisposable
 
     private sealed class Client(Socket socket, long key, Epoll events, long since) : IHttp2Transport
     {
+        private readonly Lock _watching = new();
+        private bool _wantsRoom;
+        private bool _reads = true;
+
         public Socket Socket => socket;
 
         public long Key => key;
@@ -237,14 +248,46 @@ internal sealed partial class Http2Listener : IAsyncDisposable
 
         public Http2Connection Connection { get; set; } = null!;
 
+        /// <summary>Null: in the clear.</summary>
+        public TlsLayer? Tls { get; set; }
+
         /// <summary>Takes what has come; false when the connection is over.</summary>
         public bool Read()
         {
-            var count = socket.Receive(Connection.Buffer.Span, SocketFlags.None, out var error);
-            return error == SocketError.WouldBlock || (error == SocketError.Success && count > 0 && Connection.Received(count));
+            var buffer = Tls is null ? Connection.Buffer : Tls.Buffer;
+            // What came before is still being decrypted elsewhere: the event comes again.
+            if (buffer.IsEmpty)
+                return true;
+            var count = socket.Receive(buffer.Span, SocketFlags.None, out var error);
+            if (error == SocketError.WouldBlock)
+                return true;
+            if (error != SocketError.Success || count == 0)
+                return false;
+            return Tls is null ? Connection.Received(count) : Tls.Received(count);
+        }
+
+        public void Writable()
+        {
+            if (Tls is not null)
+            {
+                if (!Tls.Writable())
+                    return;
+                Watch();
+            }
+            Connection.Writable();
         }
 
         public int Send(ReadOnlySpan<byte> data)
+        {
+            if (Tls is null)
+                return SendBytes(data);
+            var count = Tls.Send(data);
+            if (Tls.HasUnsent)
+                Watch();
+            return count;
+        }
+
+        public int SendBytes(ReadOnlySpan<byte> data)
         {
             try
             {
@@ -264,14 +307,9 @@ internal sealed partial class Http2Listener : IAsyncDisposable
 
         public void Watch(bool write, bool read)
         {
-            try
-            {
-                events.Change((int)socket.Handle, key, (write ? Epoll.Out : 0) | (read ? Epoll.In : 0));
-            }
-            catch (Exception error) when (error is ObjectDisposedException or IOException)
-            {
-                // Closed meanwhile by the thread that reads.
-            }
+            lock (_watching)
+                (_wantsRoom, _reads) = (write, read);
+            Watch();
         }
 
         public void Shutdown()
@@ -283,6 +321,21 @@ internal sealed partial class Http2Listener : IAsyncDisposable
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
                 // The other side was quicker.
+            }
+        }
+
+        private void Watch()
+        {
+            lock (_watching)
+            {
+                try
+                {
+                    events.Change((int)socket.Handle, key, (_wantsRoom || Tls?.HasUnsent == true ? Epoll.Out : 0) | (_reads ? Epoll.In : 0));
+                }
+                catch (Exception error) when (error is ObjectDisposedException or IOException)
+                {
+                    // Closed meanwhile by the thread that reads.
+                }
             }
         }
     }

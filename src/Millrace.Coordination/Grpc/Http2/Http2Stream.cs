@@ -42,6 +42,9 @@ internal sealed class Http2Stream(Http2Connection connection, int id, RequestHea
     /// <summary>The head of the response is on its way. The connection's.</summary>
     public bool HasStarted { get; set; }
 
+    /// <summary>It is answered by a page, which ends without trailers. The connection's.</summary>
+    public bool IsPage { get; set; }
+
     /// <summary>The end is due once all is sent. The connection's.</summary>
     public bool IsEnding { get; set; }
 
@@ -81,6 +84,8 @@ internal sealed class Http2Stream(Http2Connection connection, int id, RequestHea
             }
         }
     }
+
+    public override string? CertifiedName => connection.CertifiedName;
 
     public override string? Metadata(string name) => head.Find(name);
 

@@ -115,13 +115,22 @@ internal sealed class Http2Writer
     {
         Span<byte> block = stackalloc byte[16];
         var length = BeginBlock(block, isHead: false);
-        // Literal, without a place in the table, with the static name :status.
-        block[length++] = 8;
-        block[length++] = 3;
-        Encoding.ASCII.GetBytes(status.ToString(System.Globalization.CultureInfo.InvariantCulture), block[length..]);
-        length += 3;
+        length += PutStatus(block[length..], status);
         block[..length].CopyTo(Frame(1, 5, stream, length));
     }
+
+    /// <summary>The head of a page, whose text follows as data.</summary>
+    public void PageHead(int stream, HttpPage page)
+    {
+        var block = new byte[64 + page.ContentType.Length];
+        var length = BeginBlock(block, isHead: false);
+        length += PutStatus(block.AsSpan(length), page.Status);
+        Put(block, ref length, "content-type", page.ContentType);
+        block.AsSpan(0, length).CopyTo(Frame(1, 4, stream, length));
+    }
+
+    /// <summary>The end of data without more of it.</summary>
+    public void EndData(int stream) => Frame(0, 1, stream, 0);
 
     /// <summary>The client gives its table for our headers this many bytes.</summary>
     public void LimitTable(uint bytes)
@@ -160,6 +169,15 @@ internal sealed class Http2Writer
         if (isHead)
             block[length++] = Ok;
         return length;
+    }
+
+    private static int PutStatus(Span<byte> block, int status)
+    {
+        // Literal, without a place in the table, with the static name :status.
+        block[0] = 8;
+        block[1] = 3;
+        Encoding.ASCII.GetBytes(status.ToString(System.Globalization.CultureInfo.InvariantCulture), block[2..]);
+        return 5;
     }
 
     private int PutContentType(Span<byte> block) => PutIndexed(block, ContentType, ref _contentTypeAt);

@@ -33,6 +33,7 @@ internal sealed class RequestHead
         if (method is null || path is null)
             throw new Http2Exception(Http2Error.Protocol, "a request names a method and a path");
         Path = path;
+        PageMethod = method is "GET" or "HEAD" ? method : null;
         HttpStatus = method != "POST" ? 405 : GrpcServer.IsGrpc(Find("content-type") ?? "") ? 200 : 415;
         if (Find("grpc-timeout") is { } text && GrpcText.TryParseTimeout(text, out var timeout))
             Timeout = timeout;
@@ -40,6 +41,9 @@ internal sealed class RequestHead
     }
 
     public string Path { get; }
+
+    /// <summary>How one of the pages is asked for; null for everything else.</summary>
+    public string? PageMethod { get; }
 
     /// <summary>200, or why it is none of gRPC.</summary>
     public int HttpStatus { get; }
