@@ -10,7 +10,7 @@ namespace Millrace.Interop.Etcd;
 /// <summary>Sessions on three real processes, by the command line and by clients, through SIGKILL of one member after another.</summary>
 public sealed class SessionProcessTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     [Fact]
     public async Task What_a_killed_member_missed_is_handed_over_and_the_command_line_sees_it()
@@ -80,15 +80,12 @@ public sealed class SessionProcessTests
         foreach (var reader in group.Names)
         {
             using var client = Client(group, reader);
-            for (var w = 0; w < acknowledged.Length; w++)
+            await Task.WhenAll(acknowledged.SelectMany(static a => a).Select(async written =>
             {
-                foreach (var (key, least) in acknowledged[w])
-                {
-                    var found = await client.GetAsync(key, 2, patience.Token);
-                    Assert.True(found is not null && int.Parse(Encoding.UTF8.GetString(found.Value.Span), CultureInfo.InvariantCulture) >= least,
-                        $"{reader} reads {(found is null ? "nothing" : Encoding.UTF8.GetString(found.Value.Span))} of {key}, of which {least} was acknowledged");
-                }
-            }
+                var found = await client.GetAsync(written.Key, 2, patience.Token);
+                Assert.True(found is not null && int.Parse(Encoding.UTF8.GetString(found.Value.Span), CultureInfo.InvariantCulture) >= written.Value,
+                    $"{reader} reads {(found is null ? "nothing" : Encoding.UTF8.GetString(found.Value.Span))} of {written.Key}, of which {written.Value} was acknowledged");
+            }));
         }
     }
 
@@ -99,7 +96,7 @@ public sealed class SessionProcessTests
         var acknowledged = new Dictionary<string, int>();
         for (var i = 1; !stop.IsCancellationRequested; i++)
         {
-            var key = string.Create(CultureInfo.InvariantCulture, $"w{writer}-{i % 50}");
+            var key = string.Create(CultureInfo.InvariantCulture, $"w{writer}-{i % 20}");
             try
             {
                 await client.PutAsync(key, Encoding.UTF8.GetBytes(i.ToString(CultureInfo.InvariantCulture)), null, 2, default);
