@@ -18,6 +18,6 @@ public interface ISessionDisk
 
     void PutHint(ulong member, string key, SessionVersion version);
 
-    /// <summary>The member has that write now; a newer hint stays.</summary>
-    void RemoveHint(ulong member, string key, HybridTime upTo);
+    /// <summary>The member has that write now; a newer hint stays. False when there was none to remove.</summary>
+    bool RemoveHint(ulong member, string key, HybridTime upTo);
 }

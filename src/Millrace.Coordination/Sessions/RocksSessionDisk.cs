@@ -55,13 +55,13 @@ public sealed class RocksSessionDisk : ISessionDisk, IDisposable
         }
     }
 
-    public void RemoveHint(ulong member, string key, HybridTime upTo)
+    public bool RemoveHint(ulong member, string key, HybridTime upTo)
     {
-        if (_store.Get(HintKey(member, key)) is { } held && !(Read(held).Time > upTo))
-        {
-            _batch.Delete(HintKey(member, key));
-            Write();
-        }
+        if (_store.Get(HintKey(member, key)) is not { } held || Read(held).Time > upTo)
+            return false;
+        _batch.Delete(HintKey(member, key));
+        Write();
+        return true;
     }
 
     /// <summary>Hints that wait for a member, counted up to a number.</summary>

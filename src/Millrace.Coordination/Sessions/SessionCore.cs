@@ -91,8 +91,9 @@ public sealed class SessionCore(ulong self, ISessionDisk disk, long firstOperati
                 Claim(new SessionHas(self, ask.From, ask.Operation, ask.Key, disk.Get(ask.Key)));
                 break;
             case SessionStored { Operation: 0 } handed:
-                Handoffs++;
-                disk.RemoveHint(handed.From, handed.Key, handed.Time);
+                // Hints are sent until they are acknowledged, and each may be more than once.
+                if (disk.RemoveHint(handed.From, handed.Key, handed.Time))
+                    Handoffs++;
                 break;
             case SessionStored stored when _pending.TryGetValue(stored.Operation, out var write) && write.Written is not null:
                 if (write.Answers.TryAdd(stored.From, null))

@@ -293,10 +293,12 @@ internal sealed class SessionRun
                 Write(content => content.Hints[(member, key)] = version);
         }
 
-        public void RemoveHint(ulong member, string key, HybridTime upTo)
+        public bool RemoveHint(ulong member, string key, HybridTime upTo)
         {
-            if (_seen.Hints.TryGetValue((member, key), out var held) && !(held.Time > upTo))
-                Write(content => content.Hints.Remove((member, key)));
+            if (!_seen.Hints.TryGetValue((member, key), out var held) || held.Time > upTo)
+                return false;
+            Write(content => content.Hints.Remove((member, key)));
+            return true;
         }
 
         public void Flush(long upTo)
