@@ -178,7 +178,7 @@ internal static class RegistryRecords
 
     // Another registry's topic may have settings that this one does not hold; they are left where they are.
     private static JsonElement Known(JsonElement config) => JsonSerializer.SerializeToElement(
-        config.EnumerateObject().Where(m => !m.Name.StartsWith("validate", StringComparison.Ordinal) && m.Name != "aliasForDeks"
+        config.EnumerateObject().Where(m => m.Name is not ("validateNewSchemas" or "validateRules" or "aliasForDeks")
             && !(m.Name == "compatibilityPolicy" && m.Value.ValueEquals("LOGICAL"))).ToDictionary(m => m.Name, m => m.Value));
 
     private static byte[] SchemaKey(string subject, int version) => Json(json =>

@@ -239,7 +239,7 @@ internal sealed class SessionRun
             core.EndFlush();
             CarryOut(i);
         }
-        After(_random.NextInt64(1, 30), () =>
+        After(_random.NextInt64(1, 150), () =>
         {
             if (_cores[i] != core)
                 return;

@@ -178,6 +178,21 @@ public sealed class RoutesTests
     }
 
     [Fact]
+    public async Task Sessions_are_put_read_and_deleted()
+    {
+        await using var console = await ConsoleFixture.StartAsync();
+        Assert.Equal(404, (await console.SendAsync("GET", "/api/sessions/user-1")).Status);
+        var (status, written) = await console.SendAsync("PUT", "/api/sessions/user-1?write=3", """{"value":"cart","ttlSeconds":60}""");
+        Assert.Equal((200, 3), (status, written.GetProperty("copies").GetInt32()));
+        Assert.Equal("cart for 60 s", (await console.GetJsonAsync("/api/sessions/user-1?read=1")).GetProperty("value").GetString());
+        Assert.Equal(1, (await console.GetJsonAsync("/api/sessions")).GetProperty("puts").GetInt64());
+        Assert.Equal(400, (await console.SendAsync("PUT", "/api/sessions/user-1?write=4", """{"value":"cart"}""")).Status);
+        Assert.Equal(400, (await console.SendAsync("PUT", "/api/sessions/user-1", """{"value":"cart","ttlSeconds":0}""")).Status);
+        Assert.Equal(200, (await console.SendAsync("DELETE", "/api/sessions/user-1")).Status);
+        Assert.Equal(404, (await console.SendAsync("GET", "/api/sessions/user-1")).Status);
+    }
+
+    [Fact]
     public async Task What_is_not_there_is_a_problem_with_a_hint()
     {
         await using var console = await ConsoleFixture.StartAsync();

@@ -24,7 +24,7 @@ internal sealed class FakeServices
     public ConsoleServices Build() => new()
     {
         Jobs = Jobs, Topics = Topics, Tables = Tables, Sql = Sql, Process = new FakeProcess(), Ready = () => Readiness,
-        Cluster = new FakeCluster(), Users = new FakeUsers(), Schemas = new RegistryApi(Schemas),
+        Cluster = new FakeCluster(), Users = new FakeUsers(), Sessions = new FakeSessions(), Schemas = new RegistryApi(Schemas),
     };
 }
 
