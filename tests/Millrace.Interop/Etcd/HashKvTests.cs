@@ -19,7 +19,7 @@ public sealed class HashKvTests
             var sides = new[] { new EtcdctlRunner(program, etcd.Endpoint), new EtcdctlRunner(program, $"127.0.0.1:{node.ClientPort}") };
             foreach (var command in new[] { "put a 1", "put b 2", "put a 3", "del b", "put c 4", "put empty \"\"", "del c", "put c 5", "put d 6", "del d" })
                 await OnBothAsync(sides, command);
-            await OnBothAsync(sides, "txn", input: "\n\nput x 1\nput y 2\ndel a\n\n\n");
+            await OnBothAsync(sides, "txn", input: "\nput x 1\nput y 2\ndel a\n\n\n");
             await CompareAsync(sides, 2, 12);
             await OnBothAsync(sides, "compact 5");
             await OnBothAsync(sides, "put a 7");
