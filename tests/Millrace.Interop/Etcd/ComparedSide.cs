@@ -76,6 +76,7 @@ internal sealed partial class ComparedSide(string program, string endpoint, stri
     {
         text = text.Replace(endpoint, "ENDPOINT", StringComparison.Ordinal).Replace(folder, "FOLDER", StringComparison.Ordinal);
         text = Numbers().Replace(text, "$1 N");
+        text = TimeLeft().Replace(text, "$1 N");
         text = Versions().Replace(text, "VERSION");
         text = Ids().Replace(text, "ID");
         text = Times().Replace(text, "TIME");
@@ -90,6 +91,10 @@ internal sealed partial class ComparedSide(string program, string endpoint, stri
 
     [GeneratedRegex("(\"(?:raft_?[a-z]*|db_?size[a-z_]*|hash|RaftTerm)\"\\s*:)\\s*\\d+", RegexOptions.IgnoreCase)]
     private static partial Regex Numbers();
+
+    /// <summary>What a lease still has; the time that it was granted stands behind it and is compared.</summary>
+    [GeneratedRegex("(\"ttl\"\\s*:)\\s*\\d+(?=\\s*,?\\s*\"granted)", RegexOptions.IgnoreCase)]
+    private static partial Regex TimeLeft();
 
     [GeneratedRegex(@"\b3\.7\.\d+\b")]
     private static partial Regex Versions();
