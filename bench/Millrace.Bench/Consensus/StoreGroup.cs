@@ -100,6 +100,10 @@ internal abstract class StoreGroup : IAsyncDisposable
         return p.TotalProcessorTime.TotalSeconds;
     });
 
+    /// <summary>Bytes that all members have had written to disks so far.</summary>
+    public long WrittenBytes() => _running.Values.Sum(static p => long.Parse(
+        File.ReadLines($"/proc/{p.Id}/io").First(static l => l.StartsWith("write_bytes:", StringComparison.Ordinal)).Split(' ')[1], CultureInfo.InvariantCulture));
+
     public async Task<string> LeaderAsync(CancellationToken cancellation)
     {
         while (true)

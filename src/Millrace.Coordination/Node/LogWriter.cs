@@ -124,7 +124,7 @@ internal sealed class LogWriter : IDisposable
                     continue;
                 }
                 gaveWay = 0;
-                rest = _log.PrepareSome();
+                rest = _log.TidySome();
             }
         }
         catch (Exception error)

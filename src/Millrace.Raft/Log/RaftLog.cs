@@ -13,11 +13,17 @@ namespace Millrace.Raft.Log;
 /// </remarks>
 public sealed class RaftLog : IEntryReader, IDisposable
 {
+    /// <summary>Between two deletions: the file system notes what became free with each, and flushes wait for that.</summary>
+    private static readonly TimeSpan RestOfDelete = TimeSpan.FromMilliseconds(20);
+
     private readonly Lock _lock = new();
     private readonly IFileSystem _files;
     private readonly string _folder;
     private readonly RaftLogOptions _options;
     private readonly List<LogSegment> _segments;
+
+    // Compacted away, oldest first; their files go one at a time.
+    private readonly Queue<LogSegment> _outdated = new();
     private readonly LogHistory _history;
     private readonly LogPositions _positions;
     private readonly IReadOnlyDictionary<long, FastVote> _recoveredVotes;
@@ -180,10 +186,11 @@ public sealed class RaftLog : IEntryReader, IDisposable
     }
 
     /// <summary>
-    /// Does a part of preparing the next segment, once the log is used enough to be worth it; returns how long to leave the disk to others before the
-    /// next part, zero when there is none. One caller at a time, beside all else.
+    /// Does a part of what nobody waits for: deletes the file of a segment that was compacted away, or, once the log is used enough to be worth it, prepares
+    /// some of the next segment. Returns how long to leave the disk to others before the next part, zero when there is none. One caller at a time, beside
+    /// all else.
     /// </summary>
-    public TimeSpan PrepareSome() => Flushes >= _options.PrepareAfterFlushes ? _spare.PrepareSome() : TimeSpan.Zero;
+    public TimeSpan TidySome() => DeleteOutdated() ? RestOfDelete : Flushes >= _options.PrepareAfterFlushes ? _spare.PrepareSome() : TimeSpan.Zero;
 
     public void Read(long first, long last, long maxBytes, List<Entry> into)
     {
@@ -206,7 +213,10 @@ public sealed class RaftLog : IEntryReader, IDisposable
         }
     }
 
-    /// <summary>Deletes segments of which nothing after an index is needed; that index must be in a durable snapshot.</summary>
+    /// <summary>
+    /// Forgets segments of which nothing after an index is needed; that index must be in a durable snapshot. <see cref="TidySome"/> deletes their files; those
+    /// that a crash leaves are read at the next start, and compacted away again.
+    /// </summary>
     public void CompactTo(long index)
     {
         ThrowIfFailed();
@@ -218,12 +228,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
             if (removed == 0)
                 return;
             for (var i = 0; i < removed; i++)
-            {
-                _segments[i].Dispose();
-                _files.DeleteFile(_segments[i].File.Path);
-            }
+                _outdated.Enqueue(_segments[i]);
             _segments.RemoveRange(0, removed);
-            _files.FlushFolder(_folder);
             var start = _segments[0].Start;
             if (start.Index > _history.Base.Index && start.Index <= _history.LastIndex)
             {
@@ -235,9 +241,26 @@ public sealed class RaftLog : IEntryReader, IDisposable
 
     public void Dispose()
     {
-        foreach (var segment in _segments)
+        foreach (var segment in _outdated.Concat(_segments))
             segment.Dispose();
         _spare.Dispose();
+    }
+
+    // Each for good before the next: a start must not find a later one gone and an earlier one still there.
+    private bool DeleteOutdated()
+    {
+        LogSegment? segment;
+        lock (_lock)
+        {
+            if (!_outdated.TryPeek(out segment))
+                return false;
+        }
+        segment.Dispose();
+        _files.DeleteFile(segment.File.Path);
+        _files.FlushFolder(_folder);
+        lock (_lock)
+            _outdated.Dequeue();
+        return true;
     }
 
     private void ThrowIfFailed()

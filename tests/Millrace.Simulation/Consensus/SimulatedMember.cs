@@ -445,7 +445,7 @@ internal sealed class SimulatedMember
             if (_cluster.Happens(0.3))
             {
                 _storage.Log.Mark();
-                _storage.Log.PrepareSome();
+                _storage.Log.TidySome();
             }
             foreach (var message in written.SelectMany(w => w.MessagesAfter))
                 _cluster.Network.Send(message);

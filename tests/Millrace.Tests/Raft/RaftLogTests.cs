@@ -127,7 +127,7 @@ public sealed class RaftLogTests
                     {
                         log.Append([Write(1, null, Entries(last + 1, 3, term: 1, size: 300))]);
                         last += 3;
-                        for (var parts = random.Next(3); parts > 0 && log.PrepareSome() > TimeSpan.Zero; parts--)
+                        for (var parts = random.Next(3); parts > 0 && log.TidySome() > TimeSpan.Zero; parts--)
                         {
                         }
                     }
@@ -144,7 +144,7 @@ public sealed class RaftLogTests
         var disk = new SimulatedFileSystem(1);
         using var log = RaftLog.Open(disk, "/raft", Members, new RaftLogOptions { SegmentBytes = 8192, PrepareAfterFlushes = 1 });
         log.Append([Write(1, null, Entries(1, 2, term: 1, size: 100))]);
-        while (log.PrepareSome() > TimeSpan.Zero)
+        while (log.TidySome() > TimeSpan.Zero)
         {
         }
         log.Append([Write(2, null, Entries(3, 2, term: 1, size: 100))]);
@@ -183,13 +183,43 @@ public sealed class RaftLogTests
             log.Append([Write(i + 1, null, Entries((i * 4) + 1, 4, term: 1, size: 200))]);
         var before = disk.ListFiles("/raft").Count;
         log.CompactTo(100);
-        Assert.True(disk.ListFiles("/raft").Count < before);
         Assert.InRange(log.Base.Index, 50, 100);
+        Tidy(log);
+        Assert.True(disk.ListFiles("/raft").Count < before);
         Assert.Equal(Expected(101, 60, 200), Contents(log, 101));
         log.Dispose();
         using var again = Open(disk);
         Assert.Equal(Expected(101, 60, 200), Contents(again, 101));
         Assert.Equal(160, again.LastIndex);
+    }
+
+    [Fact]
+    public void A_crash_amid_the_deletion_of_segments_leaves_a_whole_log()
+    {
+        for (var deleted = 0; ; deleted++)
+        {
+            var disk = new SimulatedFileSystem(1);
+            bool isOver;
+            using (var log = Open(disk))
+            {
+                for (var i = 0; i < 40; i++)
+                    log.Append([Write(i + 1, null, Entries((i * 4) + 1, 4, term: 1, size: 200))]);
+                log.CompactTo(100);
+                var before = disk.ListFiles("/raft").Count;
+                for (var i = 0; i < deleted; i++)
+                    log.TidySome();
+                isOver = disk.ListFiles("/raft").Count > before - deleted;
+                disk.Crash();
+            }
+            using var again = Open(disk);
+            Assert.Equal(160, again.LastIndex);
+            Assert.Equal(Expected(101, 60, 200), Contents(again, 101));
+            again.CompactTo(100);
+            Tidy(again);
+            Assert.InRange(again.Base.Index, 50, 100);
+            if (isOver)
+                return;
+        }
     }
 
     [Fact]
@@ -226,6 +256,7 @@ public sealed class RaftLogTests
                 log.Append([Write(i, null, Entries((4 * i) + 1, 4, term: 1, size: 200))]);
             log.Append([new LogWrite(20, null, new SnapshotInfo(30, 2, Members, 7, 7), Entries(81, 4, term: 2, size: 200), [])]);
             log.CompactTo(82);
+            Tidy(log);
             Assert.Equal(84, log.LastIndex);
         }
         using var again = RaftLog.Open(disk, "/raft", Members, bySlot);
@@ -268,6 +299,7 @@ public sealed class RaftLogTests
             for (var i = 0; i < 12; i++)
                 log.Append([new LogWrite(2 + i, null, null, Entries(8, 1, term: 2 + i, size: 400), []) { Votes = [Vote(9 + i)] }]);
             log.CompactTo(8);
+            Tidy(log);
         }
         using var again = RaftLog.Open(disk, "/raft", Members, bySlot);
         Assert.Equal((8, 8, 13), (again.Base.Index, again.LastIndex, again.TermAt(8)));
@@ -287,6 +319,14 @@ public sealed class RaftLogTests
         finally
         {
             Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static void Tidy(RaftLog log)
+    {
+        while (log.TidySome() > TimeSpan.Zero)
+        {
+            // All that is to be done.
         }
     }
 
