@@ -45,6 +45,8 @@ public sealed class KcatTests
     public async Task A_group_goes_on_where_it_left_off_also_after_a_restart_of_the_broker()
     {
         var test = await TestBroker.StartAsync();
+        // One partition: a group has no lag in one of which it has read nothing, and kcat leaves some empty.
+        test.Broker.CreateTopic("t", 1);
         await Programs.KcatAsync(test.Broker.BootstrapServers, Programs.Sequence(1000), "-P", "-t", "t");
         var first = await Programs.KcatAsync(test.Broker.BootstrapServers, null, "-G", "g", "-X", "auto.offset.reset=earliest", "-e", "-q", "t");
         Assert.Equal(1000, Programs.Lines(first).Length);
