@@ -100,8 +100,13 @@ internal static class SessionCommands
             {
                 throw ClusterManagement.Refusal(error);
             }
-            foreach (var member in members.Where(static m => m.ClientUrls.Count > 0))
+            foreach (var member in members)
             {
+                if (member.ClientUrls.Count == 0)
+                {
+                    rows.Add((member, null, "it has not said yet where it serves clients"));
+                    continue;
+                }
                 try
                 {
                     var status = await client.StatusAsync(new Uri(member.ClientUrls[0]), cancellation);
@@ -129,7 +134,7 @@ internal static class SessionCommands
             ["copies"] = quorum?.Copies, ["write"] = quorum?.Write, ["read"] = quorum?.Read,
             ["members"] = new JsonArray([.. rows.Select(r => new JsonObject
             {
-                ["name"] = r.Member.Name, ["up"] = r.Status is not null, ["puts"] = r.Status?.Puts, ["gets"] = r.Status?.Gets, ["repairs"] = r.Status?.Repairs,
+                ["name"] = NameOf(r.Member), ["up"] = r.Status is not null, ["puts"] = r.Status?.Puts, ["gets"] = r.Status?.Gets, ["repairs"] = r.Status?.Repairs,
                 ["handoffs"] = r.Status?.Handoffs, ["written"] = r.Status?.Written, ["flushes"] = r.Status?.Flushes,
                 ["hintsWaiting"] = new JsonObject(Waiting(r.Status, rows).Select(static w => KeyValuePair.Create(w.Name, (JsonNode?)w.Count))), ["problem"] = r.Problem,
             })]),
@@ -144,13 +149,18 @@ internal static class SessionCommands
             ["member", "puts", "gets", "repairs", "handed over", "written", "flushes", "hints waiting", "problem"],
             rows.Select(r => new[]
             {
-                r.Member.Name, Text(r.Status?.Puts), Text(r.Status?.Gets), Text(r.Status?.Repairs), Text(r.Status?.Handoffs), Text(r.Status?.Written), Text(r.Status?.Flushes),
+                NameOf(r.Member), Text(r.Status?.Puts), Text(r.Status?.Gets), Text(r.Status?.Repairs), Text(r.Status?.Handoffs), Text(r.Status?.Written), Text(r.Status?.Flushes),
                 string.Join(' ', Waiting(r.Status, rows).Select(static w => string.Create(CultureInfo.InvariantCulture, $"{w.Name}: {w.Count}"))), r.Problem ?? "",
             }), "no members");
     }
 
     private static IEnumerable<(string Name, int Count)> Waiting(SessionStatus? status, List<(ListedMember Member, SessionStatus? Status, string? Problem)> rows) =>
-        (status?.Hints ?? []).Select(h => (rows.FirstOrDefault(r => r.Member.Id == h.Member).Member?.Name ?? h.Member.ToString("x", CultureInfo.InvariantCulture), h.Count));
+        (status?.Hints ?? []).Select(h => (rows.FirstOrDefault(r => r.Member.Id == h.Member).Member is { } member ? NameOf(member) : IdOf(h.Member), h.Count));
+
+    // A member has a name once it has run.
+    private static string NameOf(ListedMember member) => member.Name.Length > 0 ? member.Name : IdOf(member.Id);
+
+    private static string IdOf(ulong member) => member.ToString("x", CultureInfo.InvariantCulture);
 
     private static string Text(long? count) => count?.ToString(CultureInfo.InvariantCulture) ?? "";
 

@@ -19,6 +19,8 @@ public sealed class SessionProcessTests
         using var patience = new CancellationTokenSource(Patience);
         await UntilAsync(async () => (await SessionAsync(group, "a", "put", "user-1", "cart", "--write", "3")).Code == 0, group, patience.Token);
         Assert.Equal((0, "cart"), await SessionAsync(group, "c", "get", "user-1", "--read", "3"));
+        // Members say their names only after they have begun to serve.
+        await UntilAsync(async () => (await StatusAsync(group, "a"))["members"]!.AsArray().Count(m => m!["up"]!.GetValue<bool>()) == 3, group, patience.Token);
 
         await group.KillAsync("c");
         Assert.Equal((0, "user-1 written to 2 copies"), await SessionAsync(group, "a", "put", "user-1", "more"));
