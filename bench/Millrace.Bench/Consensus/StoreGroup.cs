@@ -166,7 +166,20 @@ internal abstract class StoreGroup : IAsyncDisposable
         Directory.Delete(Folder, recursive: true);
     }
 
-    protected abstract ProcessStartInfo Command(string name);
+    /// <summary>How a member is started in the clear.</summary>
+    protected abstract ProcessStartInfo Plain(string name);
+
+    /// <summary>The same with the certificate, where there is one: both programs name it alike.</summary>
+    protected ProcessStartInfo Command(string name)
+    {
+        var start = Plain(name);
+        if (Tls is { } files)
+        {
+            foreach (var word in new[] { "--cert-file", files.Certificate!, "--key-file", files.Key! })
+                start.ArgumentList.Add(word);
+        }
+        return start;
+    }
 }
 
 /// <param name="reads">How members answer linearizable reads: index, lease or quorum.</param>
@@ -190,18 +203,7 @@ internal sealed class MillraceGroup(string folder, string reads = "index", strin
 
     private string MemberList => string.Join(',', Names.Select(n => $"{n}={HostOf(n)}:{Peers[n]}"));
 
-    protected override ProcessStartInfo Command(string name)
-    {
-        var start = Plain(name);
-        if (Tls is { } files)
-        {
-            foreach (var word in new[] { "--cert-file", files.Certificate!, "--key-file", files.Key! })
-                start.ArgumentList.Add(word);
-        }
-        return start;
-    }
-
-    private ProcessStartInfo Plain(string name) => new("dotnet")
+    protected override ProcessStartInfo Plain(string name) => new("dotnet")
     {
         ArgumentList =
         {
@@ -218,18 +220,7 @@ internal sealed class EtcdGroup(string folder, string program, DelayedNetwork? n
 {
     public override string Label => "etcd";
 
-    protected override ProcessStartInfo Command(string name)
-    {
-        var start = Plain(name);
-        if (Tls is { } files)
-        {
-            foreach (var word in new[] { "--cert-file", files.Certificate!, "--key-file", files.Key! })
-                start.ArgumentList.Add(word);
-        }
-        return start;
-    }
-
-    private ProcessStartInfo Plain(string name) => new(program)
+    protected override ProcessStartInfo Plain(string name) => new(program)
     {
         ArgumentList =
         {

@@ -156,13 +156,14 @@ internal sealed class AvroRows : IRowDecoder
         try
         {
             var writer = AvroSchema.Parse(schema.Text, schema.Referenced);
-            if (_plan.Avro!.WaitsForColumns && !_columnsAreNewest && !Holds(_plan.Schema, writer))
+            var waits = _plan.Avro!.WaitsForColumns && !_columnsAreNewest;
+            if (waits && !Holds(_plan.Schema, writer))
             {
                 return (null, new RowFault(RowFault.SchemaDoesNotFit, Text(
                     $"schema {id} has fields that the columns do not hold, and these are not yet those of schema {_newestId}, the newest of subject {_subject}")));
             }
             // Records that the columns hold are read as they were written while the newest version has other columns.
-            return (_decoder.Plan(writer, _plan.Avro.WaitsForColumns && !_columnsAreNewest ? null : _reader), default);
+            return (_decoder.Plan(writer, waits ? null : _reader), default);
         }
         catch (AvroException error)
         {
