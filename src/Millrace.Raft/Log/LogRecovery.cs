@@ -27,6 +27,8 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
 
     public void Run()
     {
+        if (files.FileExists(PathOf(LogSegment.Unnamed)))
+            files.DeleteFile(PathOf(LogSegment.Unnamed));
         var names = files.ListFiles(folder).Where(n => LogSegment.TryParseName(n, out _)).ToArray();
         for (var i = 0; i < names.Length; i++)
         {
@@ -70,14 +72,7 @@ internal sealed class LogRecovery(IFileSystem files, string folder, RaftLogOptio
     {
         var content = DurableFile.ReadAll(files, path, int.MaxValue);
         if (!LogRecord.TryRead(content, sequence, 0, int.MaxValue, out var first) || first.Kind != RecordKind.Start)
-        {
-            if (!isLast || ProvesDurable(content, sequence, 0))
-                throw new LogCorruptException(path, 0, "the segment's first record is not whole");
-            // The machine stopped while the segment was made; nothing was in it yet.
-            files.DeleteFile(path);
-            files.FlushFolder(folder);
-            return;
-        }
+            throw new LogCorruptException(path, 0, "the segment's first record is not whole");
         var (previousBytes, state, position) = LogPayloads.ReadStart(content.AsSpan(first.PayloadAt, first.Length));
         if (Segments.Count > 0 && Segments[^1].Length != previousBytes)
         {

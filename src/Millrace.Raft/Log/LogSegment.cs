@@ -10,6 +10,9 @@ internal sealed class LogSegment(long sequence, IFile file, SnapshotInfo start) 
 
     public const string Suffix = ".raftlog";
 
+    /// <summary>The file that becomes a segment when its first record is durable.</summary>
+    public const string Unnamed = "next.segment";
+
     public long Sequence => sequence;
 
     public IFile File => file;

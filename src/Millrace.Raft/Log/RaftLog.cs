@@ -395,7 +395,10 @@ public sealed class RaftLog : IEntryReader, IDisposable
             old.File.SetLength(old.Length);
     }
 
-    /// <summary>A new segment, durable with its name before anything else is written into it.</summary>
+    /// <summary>
+    /// A new segment, durable with its name before anything else is written into it, and with its first record before it has its name: one that is there
+    /// proves how long the segment before it was.
+    /// </summary>
     private void Roll(int size)
     {
         // A mark at the old segment's end must be durable before anything says that it is.
@@ -411,17 +414,14 @@ public sealed class RaftLog : IEntryReader, IDisposable
         LogRecord.Seal(record, payload, RecordKind.Start, sequence, 0, 0);
         var length = record.Length + size;
         var isPrepared = length <= _options.SegmentBytes && _spare.TryTake(path, record);
-        var file = _files.Open(path, create: !isPrepared);
+        if (!isPrepared)
+        {
+            length = Math.Max(_options.SegmentBytes, length);
+            Begin(path, record, length);
+        }
+        var file = _files.Open(path);
         try
         {
-            if (!isPrepared)
-            {
-                length = Math.Max(_options.SegmentBytes, length);
-                file.SetLength(length);
-                file.Preallocate(length);
-                file.Write(0, record);
-                file.Flush();
-            }
             _files.FlushFolder(_folder);
             var segment = new LogSegment(sequence, file, start)
             {
@@ -435,5 +435,19 @@ public sealed class RaftLog : IEntryReader, IDisposable
             file.Dispose();
             throw;
         }
+    }
+
+    private void Begin(string path, byte[] record, int length)
+    {
+        var making = Path.Combine(_folder, LogSegment.Unnamed);
+        using (var file = _files.Open(making, create: true))
+        {
+            file.SetLength(0); // Of one that a crash left.
+            file.SetLength(length);
+            file.Preallocate(length);
+            file.Write(0, record);
+            file.Flush();
+        }
+        _files.Rename(making, path);
     }
 }

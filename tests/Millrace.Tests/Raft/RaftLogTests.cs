@@ -156,6 +156,45 @@ public sealed class RaftLogTests
     }
 
     [Fact]
+    public void A_crash_while_the_next_segment_is_made_hides_no_damage_in_the_one_before()
+    {
+        var options = new RaftLogOptions { SegmentBytes = 65536 };
+        for (var seed = 0; seed < 100; seed++)
+        {
+            var disk = new SimulatedFileSystem(seed);
+            using (var log = RaftLog.Open(disk, "/raft", Members, options))
+            {
+                log.Append([Write(1, null, Entries(1, 1, term: 1, size: 1000))]);
+                log.Append([Write(2, null, Entries(2, 1, term: 1, size: 1000))]);
+                disk.FailFlush();
+                Assert.Throws<IOException>(() => log.Append([Write(3, null, Entries(3, 1, term: 1, size: 65_000))]));
+            }
+            disk.Crash();
+            if (seed % 2 == 0)
+            {
+                using var log = RaftLog.Open(disk, "/raft", Members, options);
+                Assert.Equal(Expected(1, 2, 1000), Contents(log));
+                continue;
+            }
+            disk.FlipBit("/raft/" + LogSegment.NameOf(1), 600);
+            Assert.Equal("/raft/" + LogSegment.NameOf(1), Assert.Throws<LogCorruptException>(() => RaftLog.Open(disk, "/raft", Members, options)).Path);
+        }
+    }
+
+    [Fact]
+    public void A_last_segment_whose_first_record_is_damaged_is_refused()
+    {
+        var disk = new SimulatedFileSystem(1);
+        using (var log = Open(disk))
+        {
+            log.Append([Write(1, null, Entries(1, 1, term: 1, size: 1000))]);
+            log.Append([Write(2, null, Entries(2, 1, term: 1, size: 8000))]);
+        }
+        disk.FlipBit("/raft/" + LogSegment.NameOf(2), 20);
+        Assert.Contains("first record", Assert.Throws<LogCorruptException>(() => Open(disk)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_missing_or_shortened_segment_is_refused()
     {
         var disk = new SimulatedFileSystem(1);
