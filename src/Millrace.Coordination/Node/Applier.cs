@@ -15,6 +15,12 @@ internal sealed class Applier : IDisposable
     private const int DiscardKeysAtOnce = 500;
     private const int MaxEntriesAhead = 1024;
     private const int MaxBytesAtOnce = 256 << 10;
+
+    /// <summary>A state up to this size is saved however little was written since the last time.</summary>
+    private const long SmallStateBytes = 64 << 20;
+
+    /// <summary>How many times as much as usual may be written before a state is saved, while the last one is on its way to another member.</summary>
+    private const int PatienceWhileSending = 4;
     private readonly Mailbox<object> _mailbox = new();
     private readonly Lock _use = new();
     private readonly PriorityQueue<ReadBatch, long> _waiting = new();
@@ -32,6 +38,8 @@ internal sealed class Applier : IDisposable
     private long _notAhead;
     private Configuration _configuration;
     private readonly long _snapshotEveryBytes;
+    private readonly bool _savesBySize;
+    private long _savedBytes;
     private long _bytesSinceSnapshot;
     private long _snapshotIndex;
     private long _begunIndex;
@@ -50,6 +58,9 @@ internal sealed class Applier : IDisposable
         _options = options;
         _snapshotEveryBytes = options.SnapshotEveryBytes
             ?? (options.Consensus != Raft.Consensus.ConsensusAlgorithm.Raft ? 16 << 20 : 256 << 20);
+        // The Paxos family tells candidates what was accepted since the last snapshot, so there its size alone counts.
+        _savesBySize = options.SnapshotEveryBytes is null && options.Consensus == Raft.Consensus.ConsensusAlgorithm.Raft;
+        _savedBytes = snapshots.Newest?.Bytes ?? 0;
         _self = self;
         _pending = pending;
         _failed = failed;
@@ -171,7 +182,19 @@ internal sealed class Applier : IDisposable
         }
     }
 
-    private bool IsSnapshotDue => _appliedIndex - _begunIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes;
+    /// <summary>A snapshot is the whole state, so a large one is due only when what was written since the last is something beside it.</summary>
+    private bool IsSnapshotDue
+    {
+        get
+        {
+            if (!_savesBySize)
+                return _appliedIndex - _begunIndex >= _options.SnapshotEvery || _bytesSinceSnapshot >= _snapshotEveryBytes;
+            var most = Math.Max(_snapshotEveryBytes, _savedBytes / 2);
+            var isDue = _bytesSinceSnapshot >= most
+                || (_appliedIndex - _begunIndex >= _options.SnapshotEvery && (_savedBytes <= SmallStateBytes || _bytesSinceSnapshot >= _savedBytes / 4));
+            return isDue && (_bytesSinceSnapshot >= most * PatienceWhileSending || !Worker.IsSending);
+        }
+    }
 
     /// <summary>Plain writes that nothing is ahead of are applied by the caller, which spares a request a switch of threads.</summary>
     private bool TryApplyNow(IReadOnlyList<Entry> entries)
@@ -342,6 +365,8 @@ internal sealed class Applier : IDisposable
             Gate.ExitWriteLock();
         }
         _snapshotIndex = _begunIndex = stream.Index;
+        _bytesSinceSnapshot = 0;
+        _savedBytes = snapshot.Bytes;
         Volatile.Write(ref _appliedIndex, stream.Index);
         // What was handed out may be in the snapshot, unseen: nobody here will ever know.
         _pending.FailHandedOut(StoreErrors.Timeout);
@@ -399,6 +424,7 @@ internal sealed class Applier : IDisposable
         {
             _isSaving = false;
             _snapshotIndex = Math.Max(_snapshotIndex, info.Index);
+            _savedBytes = info.Bytes;
             store.Release();
             Compacted(info.Index, Math.Max(0, info.Index - _options.KeepBehindSnapshot));
         })));

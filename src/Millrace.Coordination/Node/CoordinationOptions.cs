@@ -88,10 +88,10 @@ public sealed record CoordinationOptions
     /// </summary>
     public TimeSpan QuickFlush { get; init; } = TimeSpan.FromMilliseconds(2);
 
-    /// <summary>Entries applied between snapshots. Default 100,000.</summary>
+    /// <summary>Entries applied between snapshots; of a state over 64 MiB also a quarter of its size, unless <see cref="SnapshotEveryBytes"/> is set. Default 100,000.</summary>
     public long SnapshotEvery { get; init; } = 100_000;
 
-    /// <summary>Bytes of commands applied between snapshots. Default 16 MiB with multi-paxos and fast-paxos, whose candidates are told so much; else 256 MiB.</summary>
+    /// <summary>Bytes of commands applied between snapshots. Default 16 MiB with multi-paxos and fast-paxos, whose candidates are told so much; else 256 MiB, or half the last snapshot.</summary>
     public long? SnapshotEveryBytes { get; init; }
 
     /// <summary>Entries kept in the log behind a snapshot, for members that lag. Default 5,000.</summary>

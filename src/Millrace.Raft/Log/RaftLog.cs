@@ -14,7 +14,10 @@ namespace Millrace.Raft.Log;
 public sealed class RaftLog : IEntryReader, IDisposable
 {
     /// <summary>Between two deletions: the file system notes what became free with each, and flushes wait for that.</summary>
-    private static readonly TimeSpan RestOfDelete = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan RestOfDelete = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Flushes that take more than this on average gain little from zeros, which must be written too.</summary>
+    private const int LargeFlushBytes = 256 << 10;
 
     private readonly Lock _lock = new();
     private readonly IFileSystem _files;
@@ -30,6 +33,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
     private readonly HardStateCopies _copies;
     private HardState _hardState;
     private readonly SpareSegment _spare;
+    private int _segmentFlushes;
+    private int _segmentBytes;
     private Exception? _failure;
     private byte[] _buffer = new byte[64 << 10];
 
@@ -132,6 +137,9 @@ public sealed class RaftLog : IEntryReader, IDisposable
             return _history.TermAt(index);
     }
 
+    private bool IsWorthPreparing =>
+        Flushes >= _options.PrepareAfterFlushes && Volatile.Read(ref _segmentBytes) <= (long)LargeFlushBytes * Math.Max(1, Volatile.Read(ref _segmentFlushes));
+
     /// <summary>Makes writes durable, all with one flush.</summary>
     /// <exception cref="IOException">The disk failed, now or before; the log takes no more.</exception>
     public void Append(IReadOnlyList<LogWrite> writes)
@@ -154,6 +162,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
             segment.File.Flush();
             segment.Durable = segment.Length;
             Flushes++;
+            Volatile.Write(ref _segmentFlushes, _segmentFlushes + 1);
+            Volatile.Write(ref _segmentBytes, segment.Length);
         }
         catch (Exception error)
         {
@@ -190,7 +200,7 @@ public sealed class RaftLog : IEntryReader, IDisposable
     /// some of the next segment. Returns how long to leave the disk to others before the next part, zero when there is none. One caller at a time, beside
     /// all else.
     /// </summary>
-    public TimeSpan TidySome() => DeleteOutdated() ? RestOfDelete : Flushes >= _options.PrepareAfterFlushes ? _spare.PrepareSome() : TimeSpan.Zero;
+    public TimeSpan TidySome() => DeleteOutdated() ? RestOfDelete : IsWorthPreparing ? _spare.PrepareSome() : TimeSpan.Zero;
 
     public void Read(long first, long last, long maxBytes, List<Entry> into)
     {
@@ -429,6 +439,8 @@ public sealed class RaftLog : IEntryReader, IDisposable
             };
             lock (_lock)
                 _segments.Add(segment);
+            Volatile.Write(ref _segmentFlushes, 0);
+            Volatile.Write(ref _segmentBytes, 0);
         }
         catch
         {

@@ -8,6 +8,7 @@ public sealed class SnapshotInputStream : Stream
 {
     private readonly IFile _file;
     private readonly Action? _afterBlock;
+    private readonly Action? _closed;
     private readonly byte[] _header = new byte[SnapshotBlocks.HeaderBytes];
     private readonly byte[] _data = new byte[SnapshotBlocks.DataBytes];
     private long _offset;
@@ -16,10 +17,11 @@ public sealed class SnapshotInputStream : Stream
     private int _taken;
     private bool _isLast;
 
-    internal SnapshotInputStream(IFile file, Action? afterBlock = null)
+    internal SnapshotInputStream(IFile file, Action? afterBlock = null, Action? closed = null)
     {
         _file = file;
         _afterBlock = afterBlock;
+        _closed = closed;
         Next();
         (Index, Term, Configuration) = SnapshotBlocks.ReadDescription(_data.AsSpan(0, _length));
         _taken = _length;
@@ -71,7 +73,10 @@ public sealed class SnapshotInputStream : Stream
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
             _file.Dispose();
+            _closed?.Invoke();
+        }
         base.Dispose(disposing);
     }
 

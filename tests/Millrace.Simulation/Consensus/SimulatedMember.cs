@@ -538,7 +538,9 @@ internal sealed class SimulatedMember
             stream.Complete();
         }
         _snapshotAt = _applied;
-        _storage.Snapshots.DeleteOld();
+        while (_storage.Snapshots.DeleteSomeOld())
+        {
+        }
         var keepAfter = Math.Max(0, _applied - _cluster.Random.Next(every));
         Core.Compact(_applied, keepAfter);
         _storage.Log.CompactTo(keepAfter);

@@ -74,9 +74,71 @@ public sealed class SnapshotStoreTests
         Write(store, 5, [1]);
         Write(store, 50, [2]);
         Write(store, 500, [3]);
-        store.DeleteOld();
+        DeleteOld(store);
         Assert.Single(disk.ListFiles("/s"));
         Assert.Equal([3], Read(SnapshotStore.Open(disk, "/s")));
+    }
+
+    [Fact]
+    public void A_large_old_one_goes_in_pieces_and_never_looks_like_a_snapshot_meanwhile()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = SnapshotStore.Open(disk, "/s");
+        Write(store, 5, Content((2 * SnapshotStore.DeleteBytes) + 1, 7));
+        Write(store, 50, [2]);
+        var sizes = new List<long>();
+        while (store.DeleteSomeOld())
+        {
+            var names = disk.ListFiles("/s");
+            Assert.Single(names, static n => n.EndsWith(".snapshot", StringComparison.Ordinal));
+            if (names.SingleOrDefault(static n => !n.EndsWith(".snapshot", StringComparison.Ordinal)) is { } rest)
+            {
+                using var file = disk.Open("/s/" + rest);
+                sizes.Add(file.Length / SnapshotStore.DeleteBytes);
+            }
+        }
+        Assert.Equal([2, 1, 0], sizes);
+        Assert.Single(disk.ListFiles("/s"));
+    }
+
+    [Fact]
+    public void What_a_stop_leaves_of_a_deletion_is_gone_at_the_next_start()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = SnapshotStore.Open(disk, "/s");
+        Write(store, 5, Content(2 * SnapshotStore.DeleteBytes, 7));
+        Write(store, 50, [2]);
+        Assert.True(store.DeleteSomeOld());
+        Assert.True(store.DeleteSomeOld());
+        Assert.Equal(2, disk.ListFiles("/s").Count);
+        Assert.Equal([2], Read(SnapshotStore.Open(disk, "/s")));
+        Assert.Single(disk.ListFiles("/s"));
+    }
+
+    [Fact]
+    public void One_that_is_being_read_stays_until_it_is_closed()
+    {
+        var disk = new SimulatedFileSystem(1);
+        var store = SnapshotStore.Open(disk, "/s");
+        var content = Content(SnapshotStore.DeleteBytes + 1, 7);
+        Write(store, 5, content);
+        using (var stream = store.OpenNewest()!)
+        {
+            Write(store, 50, [2]);
+            DeleteOld(store);
+            using var copy = new MemoryStream();
+            stream.CopyTo(copy);
+            Assert.Equal(content, copy.ToArray());
+        }
+        DeleteOld(store);
+        Assert.Single(disk.ListFiles("/s"));
+    }
+
+    private static void DeleteOld(SnapshotStore store)
+    {
+        while (store.DeleteSomeOld())
+        {
+        }
     }
 
     private static SnapshotInfo Write(SnapshotStore store, long index, byte[] content)
