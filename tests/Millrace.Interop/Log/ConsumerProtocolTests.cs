@@ -47,6 +47,32 @@ public sealed class ConsumerProtocolTests
         await old.Until(() => Read(old, young).Distinct().Count() == 100, "all records are read");
     }
 
+    [EngineFact("kafka")]
+    public async Task A_static_member_changes_its_protocol_in_its_place_without_its_partitions_moving()
+    {
+        await using var test = await TestBroker.StartAsync(o => o with { ConsumerHeartbeatInterval = TimeSpan.FromMilliseconds(300) });
+        test.Broker.CreateTopic("t", 4, new Dictionary<string, string> { ["retention.ms"] = "-1" });
+        await using var young = Reader(test, "consumer", "young");
+        await young.Until(() => young.Owned().Length == 4, "one member owns all");
+        var old = Reader(test, "classic", "old", "heartbeat.interval.ms=300", "group.instance.id=i");
+        await old.Until(() => old.Owned().Length == 2 && young.Owned().Length == 2, "both share");
+        var (kept, others) = (old.Owned(), young.Owned());
+        // As a static member it does not say that it goes, and is expected back.
+        await old.StopAsync();
+        await using var changed = Reader(test, "consumer", "changed", "group.instance.id=i");
+        await changed.Until(() => changed.Owned().Length == 2, "it is back at its partitions");
+        Assert.Equal(kept, changed.Owned());
+        Assert.Equal(others, young.Owned());
+        Produce(test, 0, 10);
+        await changed.Until(() => Read(changed, young).Length == 40, "all records are read");
+        await changed.StopAsync();
+        await using var back = Reader(test, "classic", "back", "heartbeat.interval.ms=300", "group.instance.id=i");
+        await back.Until(() => back.Owned().Length == 2, "it is back once more");
+        Assert.Equal(kept, back.Owned());
+        Assert.Equal(others, young.Owned());
+        await old.DisposeAsync();
+    }
+
     private static JavaProgram Reader(TestBroker test, string protocol, string name, params string[] more) =>
         JavaProgram.Start("GroupReader", [test.Broker.BootstrapServers, "g", "t", protocol, name, .. more]);
 

@@ -141,6 +141,42 @@ public sealed class ConsumerGroupTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void The_id_of_a_member_is_no_other_members()
+    {
+        _topics.Set("t", 4);
+        var group = Group();
+        var beat = new ConsumerHeartbeat { MemberId = "a", Epoch = 0, RebalanceTimeoutMs = 1000, Topics = ["t"], Owned = [] };
+        Heartbeat(group, beat, 0);
+        Heartbeat(group, beat with { MemberId = "b", InstanceId = "i" }, 1);
+        Heartbeat(group, new ConsumerHeartbeat { MemberId = "b", InstanceId = "i", Epoch = ConsumerMember.AwayEpoch }, 2);
+        Assert.Equal(ErrorCode.InvalidRequest, Heartbeat(group, beat with { InstanceId = "i" }, 3).Error);
+        Assert.Equal(ErrorCode.InvalidRequest, Heartbeat(group, beat with { InstanceId = "new" }, 4).Error);
+        Assert.Equal(2, group.Members.Count);
+    }
+
+    [Fact]
+    public void A_static_member_of_the_classic_protocol_that_comes_back_with_the_new_one_takes_its_own_place_at_once()
+    {
+        _topics.Set("t", 4);
+        var group = Group();
+        // Of a classic member with the subscription ["t"], version 0. It is stopped without a word, as static members are.
+        var protocols = new GroupProtocol[] { new("range", "\0\0\0\0\0\u0001\0\u0001t\u00FF\u00FF\u00FF\u00FF".Select(c => (byte)c).ToArray()) };
+        group.JoinClassic(
+            new JoinRequest
+            {
+                MemberId = "", InstanceId = "i", ClientId = "c", ClientHost = "/h", SessionTimeoutMs = 45_000, RebalanceTimeoutMs = 10_000, ProtocolType = "consumer",
+                Protocols = protocols, RequiresKnownMemberId = true, SupportsSkippingAssignment = true, NewMemberId = "old",
+            },
+            new object(), 0);
+        group.Effects.Clear();
+        var epoch = group.Epoch;
+        var back = Heartbeat(
+            group, new ConsumerHeartbeat { MemberId = "new", InstanceId = "i", Epoch = 0, RebalanceTimeoutMs = 1000, Topics = ["t"], Owned = [] }, 1);
+        Assert.Equal((ErrorCode.None, 4, epoch), (back.Error, back.Assigned!.Count, group.Epoch));
+        Assert.Equal(ErrorCode.FencedInstanceId, group.HeartbeatClassic("old", "i", epoch, 2));
+    }
+
+    [Fact]
     public void New_partitions_and_patterns_are_noticed_and_unknown_assignors_refused()
     {
         _topics.Set("orders", 1);

@@ -120,8 +120,11 @@ internal sealed partial class ConsumerGroup(ConsumerGroupRules rules, ITopicCata
     /// <summary>A new member, one that begins again, or the successor of a static one that is away.</summary>
     private ErrorCode Enter(ConsumerHeartbeat beat, long now, out ConsumerMember? member)
     {
-        if (_members.TryGetValue(beat.MemberId, out member) && beat.InstanceId == member.InstanceId)
+        if (_members.TryGetValue(beat.MemberId, out member))
         {
+            if (beat.InstanceId != member.InstanceId)
+                return ErrorCode.InvalidRequest;
+
             // It has lost its state: what it does not own any more is free.
             var owned = beat.Owned ?? [];
             Release(member, member.Revoking);
@@ -134,7 +137,8 @@ internal sealed partial class ConsumerGroup(ConsumerGroupRules rules, ITopicCata
         if (beat.InstanceId is not null && _statics.TryGetValue(beat.InstanceId, out var predecessor))
         {
             member = _members[predecessor];
-            if (member.Epoch != ConsumerMember.AwayEpoch)
+            // A static member of the classic protocol does not say that it leaves: when it is started anew with this one, it takes its place at once.
+            if (member.Epoch != ConsumerMember.AwayEpoch && member.Classic is null)
                 return ErrorCode.UnreleasedInstanceId;
             Rename(member, beat.MemberId);
             (member.Epoch, member.PreviousEpoch, member.State) = (0, 0, MemberState.Unreleased);
