@@ -103,7 +103,10 @@ internal sealed class OffsetsHandler(BrokerContext context)
 internal static class TimestampLookup
 {
     /// <summary>The first record at or after a time, as (timestamp, offset); (-1, -1) when there is none.</summary>
-    public static (long Timestamp, long Offset) FirstAtOrAfter(Partition partition, long timestamp, int maxUncompressed)
+    public static (long Timestamp, long Offset) FirstAtOrAfter(Partition partition, long timestamp, int maxUncompressed) =>
+        FirstAtOrAfter(partition, timestamp, maxUncompressed, markers: false);
+
+    private static (long Timestamp, long Offset) FirstAtOrAfter(Partition partition, long timestamp, int maxUncompressed, bool markers)
     {
         var logStart = partition.LogStart;
         foreach (var segment in partition.Segments.All)
@@ -114,7 +117,7 @@ internal static class TimestampLookup
             {
                 for (var position = segment.LocateTimestamp(timestamp); position < segment.Readable;)
                 {
-                    var found = InBatch(segment, ref position, (time, offset) => time >= timestamp && offset >= logStart, maxUncompressed);
+                    var found = InBatch(segment, ref position, (time, offset) => time >= timestamp && offset >= logStart, maxUncompressed, markers);
                     if (found.Offset >= 0)
                         return found;
                 }
@@ -127,16 +130,16 @@ internal static class TimestampLookup
         return (-1, -1);
     }
 
-    /// <summary>The record with the largest timestamp; the first of several.</summary>
+    /// <summary>The record with the largest timestamp, the first of several; the marker of a transaction's end counts as one, as in Kafka.</summary>
     public static (long Timestamp, long Offset) Largest(Partition partition, int maxUncompressed)
     {
         var largest = -1L;
         foreach (var segment in partition.Segments.All)
             largest = Math.Max(largest, segment.LargestTimestamp());
-        return largest < 0 ? (-1, -1) : FirstAtOrAfter(partition, largest, maxUncompressed);
+        return largest < 0 ? (-1, -1) : FirstAtOrAfter(partition, largest, maxUncompressed, markers: true);
     }
 
-    private static (long Timestamp, long Offset) InBatch(Segment segment, ref long position, Func<long, long, bool> wanted, int maxUncompressed)
+    private static (long Timestamp, long Offset) InBatch(Segment segment, ref long position, Func<long, long, bool> wanted, int maxUncompressed, bool markers)
     {
         var header = new byte[RecordBatch.HeaderBytes];
         segment.Read(position, header);
@@ -149,7 +152,7 @@ internal static class TimestampLookup
         if (batch.Crc != batch.ComputeCrc())
             throw new SegmentDamagedException(segment.Path, position, $"the batch at offset {batch.BaseOffset} has a wrong CRC");
         position += whole;
-        if (batch.IsControl)
+        if (batch.IsControl && !markers)
             return (-1, -1);
         using var open = RecordBatch.OpenRecords(bytes, maxUncompressed);
         var reader = new RecordReader(open.Bytes, batch.RecordCount);

@@ -34,6 +34,23 @@ public sealed class TransactionTests
     }
 
     [Fact]
+    public async Task The_largest_time_is_found_where_a_transaction_ended_last()
+    {
+        await using var test = await TestBroker.StartAsync();
+        test.Broker.CreateTopic("t", 1);
+        using var client = test.Connect();
+        var (id, epoch) = Init(client, "a");
+        Add(client, "a", id, epoch, ("t", 0));
+        Produce(client, "a", id, epoch, 0, "one");
+        End(client, "a", id, epoch, true);
+        ListOffsetsResponse.ListOffsetsPartitionResponse At(long time) => client.Call<ListOffsetsRequest, ListOffsetsResponse>(
+            ApiKey.ListOffsets, 7, new ListOffsetsRequest { Topics = [new() { Name = "t", Partitions = [new() { Timestamp = time }] }] }).Topics[0].Partitions[0];
+        // Kafka counts the marker, whose time is the broker's; by a time only records are found.
+        Assert.Equal(1, At(-3).Offset);
+        Assert.Equal((0, -1), (At(1).Offset, At(2).Offset));
+    }
+
+    [Fact]
     public async Task A_reader_of_committed_records_that_waits_is_woken_by_the_marker()
     {
         await using var test = await TestBroker.StartAsync();
