@@ -20,7 +20,6 @@ public sealed class Broker : IAsyncDisposable
     private readonly LogStore _store;
     private readonly Listener _listener;
     private readonly ITimer _maintenance;
-    private readonly Rates _rates;
     private readonly GroupCoordinator _groups;
     private readonly TransactionCoordinator _transactions;
     private readonly ITimer _transactionScan;
@@ -31,7 +30,6 @@ public sealed class Broker : IAsyncDisposable
     {
         _context = context;
         _store = store;
-        _rates = new Rates(context.Time);
         _groups = new GroupCoordinator(context);
         _transactions = new TransactionCoordinator(context, _groups);
         var router = new RequestRouter(context, _groups, _transactions);
@@ -114,7 +112,7 @@ public sealed class Broker : IAsyncDisposable
         if (TopicName.Check(name) is { } wrongName)
             throw new ArgumentException(wrongName, nameof(name));
         if (wanted < 1 || _store.PartitionCount + wanted > _context.Options.MaxPartitions)
-            throw new ArgumentException($"{wanted} partitions: a topic has at least 1, all topics at most {_context.Options.MaxPartitions} (MaxPartitions)", nameof(partitions));
+            throw new ArgumentException($"{wanted} partitions: a topic has at least 1, all topics at most {_context.Options.MaxPartitions} (kafka: limits: partitions)", nameof(partitions));
         if (TopicSettings.Check(configs) is { } wrongConfig)
             throw new ArgumentException(wrongConfig, nameof(configs));
         return _store.Create(name, wanted, configs).Created;
@@ -150,25 +148,38 @@ public sealed class Broker : IAsyncDisposable
     /// <summary>The topic in which the schema registry keeps its state.</summary>
     public StateTopic SchemaState() => new(_context, InternalTopics.Schemas);
 
-    /// <summary>How far every group is behind, by group, topic and partition.</summary>
-    public IReadOnlyList<GroupLag> Lags()
+    /// <summary>How far every group is behind, by group, topic and partition: where it has committed something.</summary>
+    public IReadOnlyList<GroupLag> Lags() => [.. Groups().SelectMany(g => g.Partitions).Where(p => p.CommittedOffset >= 0)];
+
+    /// <summary>All groups, in order of their ids, with what they have committed and what their members read.</summary>
+    public IReadOnlyList<GroupDescription> Groups()
     {
-        var lags = new List<GroupLag>();
+        var groups = new List<GroupDescription>();
         foreach (var group in _groups.Groups.OrderBy(g => g.Id, StringComparer.Ordinal))
         {
             lock (group.Gate)
             {
-                var readers = new Dictionary<(string, int), string>();
-                foreach (var (topic, partition, client) in group.Readers())
-                    readers[(topic, partition)] = client;
-                foreach (var ((topic, partition), offset) in group.Offsets.Committed.OrderBy(o => o.Key))
-                {
-                    if (_store.Find(topic)?.Partition(partition) is { } log)
-                        lags.Add(new GroupLag(group.Id, topic, partition, offset.Offset, log.HighWatermark, readers.GetValueOrDefault((topic, partition))));
-                }
+                if (!group.IsEmpty || !group.Offsets.IsEmpty)
+                    groups.Add(new GroupDescription(group.Id, group.State, group.MemberCount, Partitions(group)));
             }
         }
-        return lags;
+        return groups;
+    }
+
+    private List<GroupLag> Partitions(GroupEntry group)
+    {
+        var readers = new Dictionary<(string Topic, int Partition), string>();
+        foreach (var (topic, partition, client) in group.Readers())
+            readers[(topic, partition)] = client;
+        var partitions = new List<GroupLag>();
+        foreach (var place in group.Offsets.Committed.Keys.Union(readers.Keys).Order())
+        {
+            if (_store.Find(place.Topic)?.Partition(place.Partition) is not { } log)
+                continue;
+            var committed = group.Offsets.Committed.TryGetValue(place, out var offset) ? offset.Offset : -1;
+            partitions.Add(new GroupLag(group.Id, place.Topic, place.Partition, committed, log.HighWatermark, readers.GetValueOrDefault(place)));
+        }
+        return partitions;
     }
 
     public async ValueTask DisposeAsync()
@@ -188,7 +199,7 @@ public sealed class Broker : IAsyncDisposable
         foreach (var partition in topic.Partitions)
         {
             partitions.Add(new PartitionDescription(
-                partition.Index, partition.LogStart, partition.HighWatermark, partition.Segments.Bytes, _rates.Of(partition)));
+                partition.Index, partition.LogStart, partition.HighWatermark, partition.Segments.Bytes));
         }
         return new TopicDescription(topic.Name, topic.Id, topic.IsInternal, partitions, topic.Configs);
     }

@@ -37,6 +37,8 @@ internal sealed class GroupEntry(string id, GroupRules rules, ConsumerGroupRules
 
     public bool IsEmpty => Consumers is { } consumers ? consumers.Members.Count == 0 : Classic.State == GroupState.Empty;
 
+    public int MemberCount => Consumers?.Members.Count ?? Classic.Members.Count;
+
     public long EmptySince => Consumers?.EmptySince ?? Classic.StateSince;
 
     public long NextDeadline => Consumers?.NextDeadline ?? Classic.NextDeadline;

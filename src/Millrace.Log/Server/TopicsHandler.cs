@@ -109,7 +109,7 @@ internal sealed class TopicsHandler(BrokerContext context)
         if (partitions <= 0)
             return (ErrorCode.InvalidPartitions, "Number of partitions must be larger than 0.");
         if (context.Store.PartitionCount + partitions > context.Options.MaxPartitions)
-            return (ErrorCode.PolicyViolation, $"This log holds at most {context.Options.MaxPartitions} partitions (MaxPartitions)");
+            return (ErrorCode.PolicyViolation, $"This log holds at most {context.Options.MaxPartitions} partitions (kafka: limits: partitions)");
         var configs = new Dictionary<string, string>();
         foreach (var config in wanted.Configs)
         {
@@ -165,7 +165,7 @@ internal sealed class TopicsHandler(BrokerContext context)
             return (ErrorCode.InvalidReplicaAssignment, $"The only broker is {context.Options.NodeId}");
         }
         if (context.Store.PartitionCount + wanted.Count - has > context.Options.MaxPartitions)
-            return (ErrorCode.PolicyViolation, $"This log holds at most {context.Options.MaxPartitions} partitions (MaxPartitions)");
+            return (ErrorCode.PolicyViolation, $"This log holds at most {context.Options.MaxPartitions} partitions (kafka: limits: partitions)");
         if (validateOnly)
             return (ErrorCode.None, null);
         try

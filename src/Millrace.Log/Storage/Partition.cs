@@ -76,9 +76,6 @@ internal sealed class Partition : IDisposable
         }
     }
 
-    /// <summary>Records appended since the process began, for rates.</summary>
-    public long RecordsAppended { get; private set; }
-
     /// <summary>Why it takes no more appends: <see cref="ErrorCode.None"/> when it does.</summary>
     public ErrorCode Fault
     {
@@ -125,7 +122,6 @@ internal sealed class Partition : IDisposable
             Note(batch, marker, now, _highWatermark);
             _nextOffset = batch.LastOffset + 1;
             _pendingBytes += bytes.Length;
-            RecordsAppended += batch.RecordCount;
             _pending.Add(new PendingBatch(bytes, offset, batch.LastOffset, batch.MaxTimestamp, batch.ProducerId, marker, waiter, slot));
             Enqueue();
             return new AppendResult(ErrorCode.None, offset, appendTime);

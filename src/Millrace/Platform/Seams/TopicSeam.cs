@@ -41,10 +41,9 @@ internal sealed class TopicSeam(Broker broker, TimeProvider time, ClientLogins l
 
     public IReadOnlyList<WebConsole.Wire.GroupInfo> Groups() =>
     [
-        .. broker.Lags().GroupBy(l => l.Group, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal).Select(g => new WebConsole.Wire.GroupInfo(
-            g.Key, g.Any(l => l.Member is not null) ? "stable" : "empty", g.Select(l => l.Member).Where(m => m is not null).Distinct().Count(),
-            g.Sum(l => l.Lag),
-            [.. g.Select(l => new GroupPartition(l.Topic, l.Partition, l.CommittedOffset < 0 ? null : l.CommittedOffset, l.EndOffset, l.Lag, l.Member))])),
+        .. broker.Groups().Select(g => new WebConsole.Wire.GroupInfo(
+            g.Id, g.State.ToLowerInvariant(), g.Members, g.Partitions.Sum(p => p.Lag),
+            [.. g.Partitions.Select(p => new GroupPartition(p.Topic, p.Partition, p.CommittedOffset < 0 ? null : p.CommittedOffset, p.EndOffset, p.Lag, p.Member))])),
     ];
 
     public IEnumerable<MetricFamily> Metrics()
@@ -61,9 +60,9 @@ internal sealed class TopicSeam(Broker broker, TimeProvider time, ClientLogins l
             [.. figures.Requests.OrderBy(r => r.Key).Select(r => MetricSample.Of(r.Value, ("api", r.Key.ToString())))]);
         var topics = broker.Topics();
         yield return MetricFamily.Gauge("millrace_log_topic_bytes", "Bytes on disk.", [.. topics.Select(t => MetricSample.Of(t.Bytes, ("topic", t.Name)))]);
-        yield return MetricFamily.Gauge(
-            "millrace_log_group_lag", "Records between a group's committed offset and the end.",
-            [.. broker.Lags().Select(l => MetricSample.Of(l.Lag, ("group", l.Group), ("topic", l.Topic), ("partition", l.Partition.ToString())))]);
+        yield return MetricFamily.Counter(
+            "millrace_log_topic_records_total", "Offsets given out: records, and markers of transactions.",
+            [.. topics.Select(t => MetricSample.Of(t.Partitions.Sum(p => p.EndOffset), ("topic", t.Name)))]);
     }
 
     private static TopicInfo Describe(TopicDescription topic) => new(
