@@ -213,6 +213,7 @@ public sealed class Broker : IAsyncDisposable
         {
             _store.Maintain(_context.Now, _context.Steady, (long)_context.Options.ProducerIdExpiration.TotalMilliseconds);
             _groups.Maintain(_context.Now, _context.Steady);
+            _listener.DropGone();
         }
         catch (IOException error)
         {

@@ -29,6 +29,12 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     /// <summary>A frame of a client that has not logged in.</summary>
     private const int MaxLoginFrameBytes = 512 << 10;
 
+    private const int TcpLevel = 6;
+    private const int TcpInfo = 11;
+    private const int TcpInfoBytes = 104;
+    private const byte TcpClosed = 7;
+    private const byte TcpCloseWait = 8;
+
     private readonly Socket _socket;
     private readonly RequestRouter _router;
     private readonly BrokerOptions _options;
@@ -46,6 +52,7 @@ internal sealed partial class Connection : IThreadPoolWorkItem
     private ITimer? _loginTimer;
     private long _unreadUntil;
     private volatile bool _loggedIn;
+    private volatile bool _parked;
     private int _pumping;
     private bool _closeOnPool;
     private byte[]? _received;
@@ -239,7 +246,11 @@ internal sealed partial class Connection : IThreadPoolWorkItem
             _exchanges.Enqueue(exchange);
         try
         {
-            await _router.RouteAsync(exchange).ConfigureAwait(false);
+            var routed = _router.RouteAsync(exchange);
+            if (routed.IsCompletedSuccessfully)
+                return;
+            _parked = true;
+            await routed.ConfigureAwait(false);
         }
         catch
         {
@@ -247,6 +258,43 @@ internal sealed partial class Connection : IThreadPoolWorkItem
                 exchange.Complete(null);
             throw;
         }
+        finally
+        {
+            _parked = false;
+        }
+    }
+
+    /// <summary>
+    /// Ends it when its client has gone while one of its requests waits (a Fetch for records, a JoinGroup for members): nothing is read meanwhile, so nobody
+    /// else would notice before the wait is over, and how long that is the client has said.
+    /// </summary>
+    public void CloseIfGone()
+    {
+        if (!_parked || _closing.IsCancellationRequested)
+            return;
+        try
+        {
+            if (IsGone())
+                Close(null);
+        }
+        catch (SocketException)
+        {
+            Close(null);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed.
+        }
+    }
+
+    private bool IsGone()
+    {
+        if (!OperatingSystem.IsLinux())
+            return _socket.Poll(0, SelectMode.SelectRead) && _socket.Available == 0;
+        // What the client has sent before it went may still be unread, so the state is asked for (tcp_info, netinet/tcp.h): its first byte.
+        Span<byte> info = stackalloc byte[TcpInfoBytes];
+        _socket.GetRawSocketOption(TcpLevel, TcpInfo, info);
+        return info[0] is TcpClosed or TcpCloseWait;
     }
 
     /// <summary>Ends the connection; the reason is logged.</summary>

@@ -8,6 +8,8 @@ namespace Millrace.Log.Server;
 /// <summary>Accepts connections and keeps count of them.</summary>
 internal sealed partial class Listener : IAsyncDisposable
 {
+    private const int KeepAliveSeconds = 300;
+
     private readonly Socket _socket;
     private readonly Func<Socket, Connection> _connect;
     private readonly int _maxConnections;
@@ -47,6 +49,13 @@ internal sealed partial class Listener : IAsyncDisposable
     public IPEndPoint Endpoint { get; }
 
     public int Connections => _connections.Count;
+
+    /// <summary>Ends the connections of clients that have gone while a request of theirs waits.</summary>
+    public void DropGone()
+    {
+        foreach (var connection in _connections.Keys)
+            connection.CloseIfGone();
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -92,6 +101,9 @@ internal sealed partial class Listener : IAsyncDisposable
                 continue;
             }
             client.NoDelay = true;
+            // A client whose machine is gone says nothing more: the system asks after it.
+            client.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            client.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, KeepAliveSeconds);
             var connection = _connect(client);
             if (_maxPerAddress < int.MaxValue && _connections.Keys.Count(c => c.Remote.Address.Equals(connection.Remote.Address)) >= _maxPerAddress)
             {

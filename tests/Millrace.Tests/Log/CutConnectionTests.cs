@@ -11,6 +11,61 @@ public sealed class CutConnectionTests(ITestOutputHelper output)
     private const int Batches = 200;
     private const int InFlight = 4;
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_client_that_goes_while_its_request_waits_is_noticed_long_before_the_wait_ends(bool pipelined)
+    {
+        await using var test = await TestBroker.StartAsync(o => o with { MaintenanceInterval = TimeSpan.FromMilliseconds(20) });
+        test.Broker.CreateTopic("t", 1);
+        using var stays = test.Connect();
+        var waiting = stays.Send(ApiKey.Fetch, 11, WireClient.FetchOf("t", 0, 0, 20_000, 1, 1000));
+        using (var goes = test.Connect())
+        {
+            goes.Send(ApiKey.Fetch, 11, WireClient.FetchOf("t", 0, 0, int.MaxValue, 1, 1000));
+            if (pipelined)
+                goes.Send(ApiKey.Fetch, 11, WireClient.FetchOf("t", 0, 0, int.MaxValue, 1, 1000));
+            await Until(() => test.Broker.Metrics.Connections == 2);
+        }
+        await Until(() => test.Broker.Metrics.Connections == 1);
+        using var producer = test.Connect();
+        producer.Produce("t", 0, WireClient.Batch("x"));
+        Assert.Equal(["x"], WireClient.Values(stays.Receive<FetchResponse>(ApiKey.Fetch, 11, waiting).Responses[0].Partitions[0].Records));
+    }
+
+    [Fact]
+    public async Task Connections_beyond_the_limits_are_closed_and_the_others_go_on()
+    {
+        await using var test = await TestBroker.StartAsync(o => o with { MaxConnections = 3, MaxConnectionsPerAddress = 2 });
+        using var first = test.Connect();
+        using var second = test.Connect();
+        Assert.NotEmpty(first.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
+        Assert.NotEmpty(second.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
+        using (var third = test.Connect())
+            Assert.Null(third.ReceiveFrame());
+        Assert.Contains("127.0.0.1: 2 are open (MaxConnectionsPerAddress)", await test.Line("Refused a connection"), StringComparison.Ordinal);
+        second.Dispose();
+        await Until(() => test.Broker.Metrics.Connections == 1);
+        using var again = test.Connect();
+        Assert.NotEmpty(again.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
+        await using var small = await TestBroker.StartAsync(o => o with { MaxConnections = 1 });
+        using var only = small.Connect();
+        Assert.NotEmpty(only.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
+        using var more = small.Connect();
+        Assert.Null(more.ReceiveFrame());
+        await small.Line("1 are open (MaxConnections)");
+    }
+
+    private static async Task Until(Func<bool> isSo)
+    {
+        var began = TimeProvider.System.GetTimestamp();
+        while (!isSo())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromSeconds(30), "it did not come to be");
+            await Task.Delay(5);
+        }
+    }
+
     [Fact]
     public async Task Records_are_there_once_and_in_order_however_often_the_connection_is_cut()
     {
