@@ -184,16 +184,10 @@ internal sealed class MillracePlatform : IAsyncDisposable
     private static BrokerOptions BrokerOptionsOf(PlatformSettings settings, BrokerSecurity? security)
     {
         var server = settings.KafkaServer;
-        var options = new BrokerOptions
+        return server.Options with
         {
             DataFolder = Path.Combine(settings.Data, "log"), Address = settings.Kafka.Address, Port = settings.Kafka.Port, AdvertisedHost = server.Advertised,
             Security = security, Quotas = server.Quotas,
-        };
-        return options with
-        {
-            MaxConnections = server.MaxConnections ?? options.MaxConnections,
-            MaxConnectionsPerAddress = server.MaxConnectionsPerAddress ?? options.MaxConnectionsPerAddress,
-            MaxFrameBytes = server.MaxRequestBytes ?? options.MaxFrameBytes,
         };
     }
 

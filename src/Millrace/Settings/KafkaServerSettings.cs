@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Millrace.Log;
 using Millrace.Log.Security;
 using Millrace.Raft.Transport;
 using Millrace.Schemas;
@@ -19,11 +20,8 @@ internal sealed record KafkaServerSettings
 
     public IReadOnlyList<ClientQuota> Quotas { get; init; } = [];
 
-    public int? MaxConnections { get; init; }
-
-    public int? MaxConnectionsPerAddress { get; init; }
-
-    public int? MaxRequestBytes { get; init; }
+    /// <summary>What <c>limits:</c> and <c>defaults:</c> say; where it listens and keeps its data is not in it.</summary>
+    public BrokerOptions Options { get; init; } = new() { DataFolder = "" };
 }
 
 /// <summary><c>kafka: security:</c> as written.</summary>
@@ -152,7 +150,14 @@ internal sealed record KafkaSecuritySettings
 /// <summary>Reads what stands under <c>kafka:</c>.</summary>
 internal static class KafkaSettingsFile
 {
-    private static readonly string[] KafkaNames = ["address", "port", "advertised", "security", "quotas", "limits"];
+    private const string Forever = "forever";
+
+    private static readonly string[] KafkaNames = ["address", "port", "advertised", "security", "quotas", "limits", "defaults"];
+
+    private static readonly string[] LimitNames =
+        ["connections", "connections_per_address", "request", "partitions", "group_members", "session", "transaction", "offsets", "transactional_ids"];
+
+    private static readonly string[] DefaultNames = ["create_topics", "partitions", "retention", "retention_bytes", "segment", "max_message"];
 
     private static readonly string[] SecurityNames =
         ["certificate", "key", "client_ca", "client_certificates", "principal_names", "sasl", "super_users", "acls", "allow_without_acl"];
@@ -179,7 +184,10 @@ internal static class KafkaSettingsFile
                     server = server with { Quotas = Quotas(value, file) };
                     break;
                 case "limits":
-                    server = Limits(value, server, file);
+                    server = server with { Options = Limits(value, server.Options, file) };
+                    break;
+                case "defaults":
+                    server = server with { Options = Defaults(value, server.Options, file) };
                     break;
                 default:
                     throw SettingsFile.Unknown(key, name, KafkaNames, file);
@@ -243,19 +251,43 @@ internal static class KafkaSettingsFile
         ? text
         : throw SettingsFile.Fault(node, file, $"there is no mechanism '{text}'", "they are " + string.Join(", ", BrokerSecurity.AllMechanisms));
 
-    private static KafkaServerSettings Limits(YamlNode node, KafkaServerSettings server, string file)
+    private static BrokerOptions Limits(YamlNode node, BrokerOptions options, string file)
     {
         foreach (var (key, name, value) in SettingsFile.Entries(node, file))
         {
-            server = name switch
+            options = name switch
             {
-                "connections" => server with { MaxConnections = (int)SettingsFile.Number(value, file, 1, 1_000_000) },
-                "connections_per_address" => server with { MaxConnectionsPerAddress = (int)SettingsFile.Number(value, file, 1, 1_000_000) },
-                "request" => server with { MaxRequestBytes = (int)Math.Clamp(SettingsFile.Bytes(value, file), 1 << 20, 1 << 30) },
-                _ => throw SettingsFile.Unknown(key, name, ["connections", "connections_per_address", "request"], file),
+                "connections" => options with { MaxConnections = (int)SettingsFile.Number(value, file, 1, 1_000_000) },
+                "connections_per_address" => options with { MaxConnectionsPerAddress = (int)SettingsFile.Number(value, file, 1, 1_000_000) },
+                "request" => options with { MaxFrameBytes = (int)Math.Clamp(SettingsFile.Bytes(value, file), 1 << 20, 1 << 30) },
+                "partitions" => options with { MaxPartitions = (int)SettingsFile.Number(value, file, 1, 100_000) },
+                "group_members" => options with { GroupMaxSize = (int)SettingsFile.Number(value, file, 1, 100_000) },
+                "session" => options with { GroupMaxSessionTimeout = SettingsFile.Duration(value, file) },
+                "transaction" => options with { MaxTransactionTimeout = SettingsFile.Duration(value, file) },
+                "offsets" => options with { OffsetRetention = SettingsFile.Duration(value, file) },
+                "transactional_ids" => options with { TransactionalIdExpiration = SettingsFile.Duration(value, file) },
+                _ => throw SettingsFile.Unknown(key, name, LimitNames, file),
             };
         }
-        return server;
+        return options;
+    }
+
+    private static BrokerOptions Defaults(YamlNode node, BrokerOptions options, string file)
+    {
+        foreach (var (key, name, value) in SettingsFile.Entries(node, file))
+        {
+            options = name switch
+            {
+                "create_topics" => options with { AutoCreateTopics = SettingsFile.Flag(value, file) },
+                "partitions" => options with { NumPartitions = (int)SettingsFile.Number(value, file, 1, 10_000) },
+                "retention" => options with { Retention = SettingsFile.Text(value, file) == Forever ? TimeSpan.FromMilliseconds(-1) : SettingsFile.Duration(value, file) },
+                "retention_bytes" => options with { RetentionBytes = SettingsFile.Bytes(value, file) },
+                "segment" => options with { SegmentBytes = (int)Math.Clamp(SettingsFile.Bytes(value, file), 1 << 20, 1 << 30) },
+                "max_message" => options with { MaxMessageBytes = (int)Math.Clamp(SettingsFile.Bytes(value, file), 1 << 10, 256 << 20) },
+                _ => throw SettingsFile.Unknown(key, name, DefaultNames, file),
+            };
+        }
+        return options;
     }
 
     private static List<ClientQuota> Quotas(YamlNode node, string file)

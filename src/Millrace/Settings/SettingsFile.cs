@@ -287,7 +287,7 @@ internal static class SettingsFile
         return tables;
     }
 
-    private static TimeSpan Duration(YamlNode node, string file) =>
+    internal static TimeSpan Duration(YamlNode node, string file) =>
         DurationText.TryParse(Text(node, file), out var duration, out var problem) ? duration : throw Fault(node, file, problem, DurationText.Hint);
 
     /// <summary>Two levels: kind (<c>slack</c>, <c>webhook</c>), then name and address; the target is <c>kind:name</c>.</summary>

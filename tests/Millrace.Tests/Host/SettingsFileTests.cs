@@ -35,7 +35,28 @@ public sealed class SettingsFileTests
         Assert.Equal(new Uri("https://example.com/secret"), settings.Targets["slack:ops"]);
     }
 
+    [Fact]
+    public void The_logs_limits_and_what_topics_are_by_default_are_read()
+    {
+        var options = SettingsFile.Parse(
+            """
+            kafka:
+              limits: {connections: 9, connections_per_address: 3, request: 2MiB, partitions: 7, group_members: 4, session: 10m, transaction: 1m, offsets: 1d, transactional_ids: 2d}
+              defaults: {create_topics: false, partitions: 1, retention: 2h, retention_bytes: 1GiB, segment: 64MiB, max_message: 1MiB}
+            """, "m").KafkaServer.Options;
+        Assert.Equal((9, 3, 2 << 20, 7, 4), (options.MaxConnections, options.MaxConnectionsPerAddress, options.MaxFrameBytes, options.MaxPartitions, options.GroupMaxSize));
+        Assert.Equal(
+            (TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), TimeSpan.FromDays(1), TimeSpan.FromDays(2)),
+            (options.GroupMaxSessionTimeout, options.MaxTransactionTimeout, options.OffsetRetention, options.TransactionalIdExpiration));
+        Assert.Equal((false, 1, TimeSpan.FromHours(2), 1L << 30), (options.AutoCreateTopics, options.NumPartitions, options.Retention, options.RetentionBytes));
+        Assert.Equal((64 << 20, 1 << 20), (options.SegmentBytes, options.MaxMessageBytes));
+        Assert.True(SettingsFile.Parse("kafka: {defaults: {retention: forever}}", "m").KafkaServer.Options.Retention < TimeSpan.Zero);
+        Assert.Equal(new Millrace.Log.BrokerOptions { DataFolder = "" }, SettingsFile.Parse("kafka: {port: 1}", "m").KafkaServer.Options);
+    }
+
     [Theory]
+    [InlineData("kafka: {limits: {topics: 1}}", "m.yaml:1:18: unknown setting 'topics'")]
+    [InlineData("kafka: {defaults: {retention: long}}", "m.yaml:1:31: 'long' is not a duration")]
     [InlineData("kafak: {port: 1}", "m.yaml:1:1: unknown setting 'kafak'")]
     [InlineData("http:\n  port: 70000", "m.yaml:2:9: '70000' is no whole number from 0 to 65535")]
     [InlineData("http: {address: here}", "m.yaml:1:17: 'here' is no IP address")]
