@@ -7,6 +7,13 @@ using Millrace.Kafka.Wire;
 
 namespace Millrace.Tests.Log;
 
+internal enum FrameOutcome
+{
+    Answered,
+    Closed,
+    Waits,
+}
+
 /// <summary>A bare client: one request after another, or bytes as they are.</summary>
 internal sealed class WireClient : IDisposable
 {
@@ -73,6 +80,22 @@ internal sealed class WireClient : IDisposable
     {
         var length = ReceiveExactly(4);
         return length is null ? null : ReceiveExactly(BinaryPrimitives.ReadInt32BigEndian(length));
+    }
+
+    /// <summary>Sends what may be no request at all and sees what becomes of it.</summary>
+    public FrameOutcome Try(ReadOnlySpan<byte> frame, int waitMillis)
+    {
+        try
+        {
+            SendRaw(frame);
+            if (!_socket.Poll(TimeSpan.FromMilliseconds(waitMillis), SelectMode.SelectRead))
+                return FrameOutcome.Waits;
+            return ReceiveFrame() is null ? FrameOutcome.Closed : FrameOutcome.Answered;
+        }
+        catch (SocketException)
+        {
+            return FrameOutcome.Closed;
+        }
     }
 
     public void Dispose() => _socket.Dispose();
