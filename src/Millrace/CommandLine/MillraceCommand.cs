@@ -145,6 +145,9 @@ internal static class MillraceCommand
 
     private sealed class ExamplesHelp(HelpAction inner) : System.CommandLine.Invocation.SynchronousCommandLineAction
     {
+        // Who asks for help need not have given the arguments yet.
+        public override bool ClearsParseErrors => true;
+
         public override int Invoke(ParseResult parseResult)
         {
             var code = inner.Invoke(parseResult);

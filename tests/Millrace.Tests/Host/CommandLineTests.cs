@@ -27,6 +27,14 @@ public sealed class CommandLineTests
     }
 
     [Fact]
+    public void Every_command_gives_help_without_its_arguments()
+    {
+        var root = MillraceCommand.Create();
+        var deaf = Paths(root, []).Where(path => root.Parse([.. path, "--help"]).Errors.Count > 0).Select(path => string.Join(' ', path));
+        Assert.Empty(deaf);
+    }
+
+    [Fact]
     public void A_caret_stands_under_the_place_of_an_SQL_error()
     {
         var problem = new JsonObject
@@ -42,6 +50,9 @@ public sealed class CommandLineTests
             """,
             SqlCommand.Mark(problem, "SELECT x,\nsum(amont)\nFROM t"));
     }
+
+    private static IEnumerable<string[]> Paths(System.CommandLine.Command command, string[] path) =>
+        [path, .. command.Subcommands.SelectMany(c => Paths(c, [.. path, c.Name]))];
 
     private static IEnumerable<System.CommandLine.Command> Leaves(System.CommandLine.Command command) =>
         command.Subcommands.Count == 0 ? [command] : command.Subcommands.SelectMany(Leaves);
