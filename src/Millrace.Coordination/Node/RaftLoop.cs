@@ -38,6 +38,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private readonly Dictionary<long, PendingRequest> _fast = [];
     private readonly List<ReadBatch> _unasked = [];
     private readonly List<LogWrite> _writes = [];
+    private readonly List<IReadOnlyList<Entry>> _ahead = [];
     private readonly Action<Exception> _failed;
     private readonly Thread _thread;
     private long _lastReadId;
@@ -247,6 +248,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
             FlushSends();
         }
         while (WriteOut());
+        RunAhead();
         if (_isHealed)
         {
             _isHealed = false;
@@ -405,7 +407,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
         {
             _writes.Add(ready.Write);
             if (RunsAhead && ready.Write.Entries.Count > 0)
-                Applier.RunAhead(ready.Write.Entries);
+                _ahead.Add(ready.Write.Entries);
         }
         _isHealed |= ready.IsHealed;
         if (ready.Install is not null)
@@ -454,6 +456,17 @@ internal sealed class RaftLoop : IBatched, IDisposable
         }
         _writes.Clear();
         return true;
+    }
+
+    /// <summary>Only when all that others wait for has left: running takes a processor from them, and is worth nothing once the entry is handed out.</summary>
+    private void RunAhead()
+    {
+        foreach (var entries in _ahead)
+        {
+            if (entries[^1].Index > _core.DeliveredIndex)
+                Applier.RunAhead(entries);
+        }
+        _ahead.Clear();
     }
 
     private void ShowStatus(long now)
