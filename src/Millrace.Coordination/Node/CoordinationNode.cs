@@ -171,6 +171,8 @@ public sealed partial class CoordinationNode : IAsyncDisposable
     {
         // Proposals run beside this loop: it is also what ends those that get no answer.
         var publishing = Task.CompletedTask;
+        var asking = Task.CompletedTask;
+        var ledAt = _replica.Time.GetTimestamp();
         try
         {
             using var timer = new PeriodicTimer(ChoreEvery, _replica.Time);
@@ -181,6 +183,14 @@ public sealed partial class CoordinationNode : IAsyncDisposable
                     _ = RevokeAsync(id); // Fails by no exception.
                 if (!_replica.Status.Leader.IsNone && publishing.IsCompleted)
                     publishing = PublishAsync();
+                if (!_replica.Status.Leader.IsNone || !asking.IsCompleted)
+                {
+                    ledAt = _replica.Time.GetTimestamp();
+                }
+                else if (_replica.Time.GetElapsedTime(ledAt) >= _replica.Options.AskIfRemovedAfter)
+                {
+                    asking = _replica.AskIfRemovedAsync(_stop.Token);
+                }
                 timer.Period = _replica.HasChores || !_replica.IsPublished ? ChoreEvery : IdleChoreEvery;
             }
         }
@@ -188,6 +198,7 @@ public sealed partial class CoordinationNode : IAsyncDisposable
         {
             // Stopping.
         }
+        await asking.ConfigureAwait(false);
     }
 
     private async Task RevokeAsync(long id)

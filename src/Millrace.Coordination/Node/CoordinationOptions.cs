@@ -67,7 +67,7 @@ public sealed record CoordinationOptions
     public ConsensusAlgorithm Consensus { get; init; }
 
     /// <summary>
-    /// Members run puts, deletions and transactions as soon as they are in the log, beside its flush and the way to the others, and let them be seen once they
+    /// Members run puts, deletions and transactions as soon as what others wait for has left, beside its way to them and back, and let them be seen once they
     /// are committed. Pays for large transactions; small ones cost a little more. Raft only. Default: off.
     /// </summary>
     public bool Speculates { get; init; }
@@ -114,6 +114,9 @@ public sealed record CoordinationOptions
 
     /// <summary>How long a request waits for the group. Default 7 s, as etcd.</summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(7);
+
+    /// <summary>After so long without a leader a member asks the others whether it was removed, again and again. Default 3 s.</summary>
+    public TimeSpan AskIfRemovedAfter { get; init; } = TimeSpan.FromSeconds(3);
 
     /// <summary>Shortest lease. Default 2 s, as etcd with its defaults.</summary>
     public TimeSpan MinLeaseTtl { get; init; } = TimeSpan.FromSeconds(2);

@@ -27,6 +27,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     private readonly FolderLock? _lock;
     private readonly MemberStorage _storage;
     private readonly PeerTransport _transport;
+    private readonly TlsIdentity? _peerTls;
     private readonly LogWriter _writer;
     private readonly SnapshotWorker _snapshots;
     private readonly Applier _applier;
@@ -61,8 +62,8 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         }
         Leases = new LeaseKeeper(time);
         _pending = new PendingRequests(options.MaxPendingRequests);
-        _transport = new PeerTransport(
-            identity.ClusterId, new MemberId(Id), this, time, logger, new PeerTransportOptions { Tls = options.PeerTls is null ? null : TlsIdentity.Load(options.PeerTls, "TLS between members") });
+        _peerTls = options.PeerTls is null ? null : TlsIdentity.Load(options.PeerTls, "TLS between members");
+        _transport = new PeerTransport(identity.ClusterId, new MemberId(Id), this, time, logger, new PeerTransportOptions { Tls = _peerTls });
         _writer = new LogWriter(storage.Log, time, options.QuickFlush, Written, Fail);
         _snapshots = new SnapshotWorker(storage.Snapshots, time, Fail) { Post = action => _loop!.Post(action) };
         _applier = new Applier(Machine, storage.Snapshots, configuration, options, Id, _pending, time, Fail)
@@ -342,9 +343,11 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
     {
         // Whoever asks has read the group's addresses somewhere; what it is told is what any client may list.
         var answer = new JoinAnswer { ClusterId = ClusterId };
+        var asks = JoinQuestion.Parser.ParseFrom(question.Span).MemberId;
         Read(machine =>
         {
             answer.Members.AddRange(machine.Members);
+            answer.WasRemoved = machine.WasRemoved(asks);
             return true;
         });
         return answer.ToByteArray();
@@ -404,6 +407,36 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _writer.Compact(keepAfter);
     }
 
+    /// <summary>
+    /// Asks the others whether this member was removed, which it cannot know when it was cut off or down at that time: nobody sends a member that is none any
+    /// more what was decided. Ids are never given again, so one who has applied the removal is enough.
+    /// </summary>
+    public async Task AskIfRemovedAsync(CancellationToken cancel)
+    {
+        var question = new JoinQuestion { MemberId = Id }.ToByteArray();
+        foreach (var member in Read(machine => machine.Members.Where(m => m.ID != Id).ToArray()))
+        {
+            if (member.PeerURLs.Count == 0 || !Uri.TryCreate(member.PeerURLs[0], UriKind.Absolute, out var url))
+                continue;
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            patience.CancelAfter(_options.AskIfRemovedAfter);
+            try
+            {
+                var answer = JoinAnswer.Parser.ParseFrom(await PeerQuestion.AskAsync(url.Host, url.Port, question, _peerTls, patience.Token).ConfigureAwait(false));
+                if (answer.ClusterId != ClusterId || !answer.WasRemoved)
+                    continue;
+                Fail(Removed());
+                return;
+            }
+            catch (Exception error) when (error is IOException or OperationCanceledException or InvalidDataException or InvalidProtocolBufferException)
+            {
+                // Down too, or busy: the next may know, and this one is asked again.
+            }
+        }
+    }
+
+    private static InvalidOperationException Removed() => new("this member was removed from its group; its data folder is of no use any more");
+
     private void MembersChanged()
     {
         var members = Read(machine => machine.Members.ToArray());
@@ -413,7 +446,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
                 _transport.SetPeer(new MemberId(member.ID), url.Host, url.Port);
         }
         if (Read(machine => machine.WasRemoved(Id)))
-            Fail(new InvalidOperationException("this member was removed from its group; its data folder is of no use any more"));
+            Fail(Removed());
     }
 
     private void RoleChanged(RaftStatus status)

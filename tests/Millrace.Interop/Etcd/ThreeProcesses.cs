@@ -17,6 +17,8 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private Func<string, string> _hostOf = static _ => "127.0.0.1";
     private Func<string, string[]> _enter = static _ => [];
 
+    private static string Program { get; } = Path.Combine(Repository.Root, "artifacts", "bin", "Millrace", "release", "Millrace.dll");
+
     public string Endpoints => string.Join(',', _ports.Keys.Select(EndpointOf));
 
     public IEnumerable<string> Names => _ports.Keys;
@@ -51,10 +53,11 @@ internal sealed class ThreeProcesses : IAsyncDisposable
 
     /// <param name="hostOf">Where a member listens.</param>
     /// <param name="enter">What its command line begins with.</param>
+    /// <param name="more">Words on every member's command line.</param>
     /// <param name="names">Of the members.</param>
-    public static ThreeProcesses StartIn(Func<string, string> hostOf, Func<string, string[]> enter, params string[] names)
+    public static ThreeProcesses StartIn(Func<string, string> hostOf, Func<string, string[]> enter, string[] more, params string[] names)
     {
-        var group = new ThreeProcesses { _hostOf = hostOf, _enter = enter };
+        var group = new ThreeProcesses { _hostOf = hostOf, _enter = enter, _more = more };
         group.Settle(names);
         foreach (var name in names)
             group.StartMember(name);
@@ -69,7 +72,29 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         return group;
     }
 
+    /// <summary>A command of `millrace` to this group.</summary>
+    public async Task<(int Code, string Output, string Errors)> CommandAsync(params string[] words)
+    {
+        using var process = StartCommand(words);
+        var said = await Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        return (process.ExitCode, said[0], said[1]);
+    }
+
+    /// <summary>One that goes on. What stands behind -- is another program's.</summary>
+    public Process StartCommand(params string[] words)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        var own = Array.IndexOf(words, "--") is >= 0 and var at ? at : words.Length;
+        foreach (var word in (string[])[Program, .. words[..own], "--endpoints", Endpoints, .. words[own..]])
+            start.ArgumentList.Add(word);
+        return Process.Start(start)!;
+    }
+
     public bool HasEnded(string name) => _running[name].HasExited;
+
+    /// <summary>One that was removed is asked no more.</summary>
+    public void Leave(string name) => _ports.Remove(name);
 
     /// <summary>A member that ended by itself may be started again.</summary>
     public async Task ForgetAsync(string name)
@@ -110,10 +135,9 @@ internal sealed class ThreeProcesses : IAsyncDisposable
 
     private void StartMember(string name, string members, params string[] more)
     {
-        var program = Path.Combine(Repository.Root, "artifacts", "bin", "Millrace", "release", "Millrace.dll");
         string[] words =
         [
-            .. _enter(name), "dotnet", program, "cluster", "start", "--name", name, "--data", Path.Combine(_folder, name), "--listen", EndpointOf(name),
+            .. _enter(name), "dotnet", Program, "cluster", "start", "--name", name, "--data", Path.Combine(_folder, name), "--listen", EndpointOf(name),
             "--members", members, .. _more, .. more,
         ];
         var start = new ProcessStartInfo(words[0]) { RedirectStandardOutput = true, RedirectStandardError = true };
