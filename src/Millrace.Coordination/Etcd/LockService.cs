@@ -19,19 +19,32 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
 
     public void Register(GrpcServer server)
     {
-        server.Unary("/v3lockpb.Lock/Lock", LockRequest.Parser, LockAsync);
-        server.Unary("/v3lockpb.Lock/Unlock", UnlockRequest.Parser, UnlockAsync);
-        server.Unary("/v3electionpb.Election/Campaign", CampaignRequest.Parser, CampaignAsync);
-        server.Unary("/v3electionpb.Election/Proclaim", ProclaimRequest.Parser, ProclaimAsync);
-        server.Unary("/v3electionpb.Election/Leader", LeaderRequest.Parser, LeaderAsync);
-        server.Unary("/v3electionpb.Election/Resign", ResignRequest.Parser, ResignAsync);
+        server.Unary("/v3lockpb.Lock/Lock", LockRequest.Parser, (call, request) => AsEtcdAsync(LockAsync(call, request)));
+        server.Unary("/v3lockpb.Lock/Unlock", UnlockRequest.Parser, (call, request) => AsEtcdAsync(UnlockAsync(call, request)));
+        server.Unary("/v3electionpb.Election/Campaign", CampaignRequest.Parser, (call, request) => AsEtcdAsync(CampaignAsync(call, request)));
+        server.Unary("/v3electionpb.Election/Proclaim", ProclaimRequest.Parser, (call, request) => AsEtcdAsync(ProclaimAsync(call, request)));
+        server.Unary("/v3electionpb.Election/Leader", LeaderRequest.Parser, (call, request) => AsEtcdAsync(LeaderAsync(call, request)));
+        server.Unary("/v3electionpb.Election/Resign", ResignRequest.Parser, (call, request) => AsEtcdAsync(ResignAsync(call, request)));
         server.Streaming("/v3electionpb.Election/Observe", ObserveAsync);
+    }
+
+    /// <summary>etcd's services ask its own store as a client does and hand on the words of a refusal without its code.</summary>
+    private static async ValueTask<TResponse> AsEtcdAsync<TResponse>(ValueTask<TResponse> answer)
+    {
+        try
+        {
+            return await answer.ConfigureAwait(false);
+        }
+        catch (StoreException error) when (error.Code != GrpcCodes.Unknown)
+        {
+            throw new StoreException(GrpcCodes.Unknown, error.Message);
+        }
     }
 
     private async ValueTask<LockResponse> LockAsync(GrpcCall call, LockRequest request)
     {
-        var (key, _, _) = await AcquireAsync(call, request.Name, request.Lease, ByteString.Empty).ConfigureAwait(false);
-        return new LockResponse { Header = Header(), Key = key };
+        var seat = await AcquireAsync(call, request.Name, request.Lease, ByteString.Empty, "mutex: session is expired").ConfigureAwait(false);
+        return new LockResponse { Header = Header(), Key = seat.Key };
     }
 
     private async ValueTask<UnlockResponse> UnlockAsync(GrpcCall call, UnlockRequest request)
@@ -44,16 +57,16 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
 
     private async ValueTask<CampaignResponse> CampaignAsync(GrpcCall call, CampaignRequest request)
     {
-        var (key, revision, lease) = await AcquireAsync(call, request.Name, request.Lease, request.Value).ConfigureAwait(false);
+        var seat = await AcquireAsync(call, request.Name, request.Lease, request.Value, "election: session expired").ConfigureAwait(false);
         return new CampaignResponse
         {
-            Header = Header(), Leader = new LeaderKey { Name = request.Name, Key = key, Rev = revision, Lease = lease },
+            Header = replica.Header(seat.TakenAt), Leader = new LeaderKey { Name = request.Name, Key = seat.Key, Rev = seat.Revision, Lease = seat.Lease },
         };
     }
 
     private async ValueTask<ProclaimResponse> ProclaimAsync(GrpcCall call, ProclaimRequest request)
     {
-        var leader = request.Leader ?? throw StoreErrors.ElectionNotLeader;
+        var leader = request.Leader ?? throw new StoreException(GrpcCodes.Unknown, "\"leader\" field must be provided");
         await IfStillLeaderAsync(call, leader, new RequestOp
         {
             RequestPut = new PutRequest { Key = leader.Key, Value = request.Value, Lease = leader.Lease },
@@ -63,7 +76,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
 
     private async ValueTask<ResignResponse> ResignAsync(GrpcCall call, ResignRequest request)
     {
-        var leader = request.Leader ?? throw StoreErrors.ElectionNotLeader;
+        var leader = request.Leader ?? throw new StoreException(GrpcCodes.Unknown, "\"leader\" field must be provided");
         await IfStillLeaderAsync(
             call, leader, new RequestOp { RequestDeleteRange = new DeleteRangeRequest { Key = leader.Key } }, mustBe: false).ConfigureAwait(false);
         return new ResignResponse { Header = Header() };
@@ -72,7 +85,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
     private async ValueTask<LeaderResponse> LeaderAsync(GrpcCall call, LeaderRequest request)
     {
         await replica.WaitForReadAsync().ConfigureAwait(false);
-        var kv = Oldest(callers.UserOf(call), request.Name) ?? throw new StoreException(2, "election: no leader");
+        var kv = Oldest(callers.UserOf(call), request.Name) ?? throw new StoreException(GrpcCodes.Unknown, "election: no leader");
         return new LeaderResponse { Header = Header(), Kv = kv };
     }
 
@@ -95,7 +108,9 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
         }).ConfigureAwait(false);
     }
 
-    private async Task<(ByteString Key, long Revision, long Lease)> AcquireAsync(GrpcCall call, ByteString name, long lease, ByteString value)
+    /// <summary>A place in the row, once it is the first: its key, when that was created, its lease, and the revision at which it was taken or found.</summary>
+    private async Task<(ByteString Key, long Revision, long Lease, long TakenAt)> AcquireAsync(
+        GrpcCall call, ByteString name, long lease, ByteString value, string whenExpired)
     {
         var user = callers.UserOf(call);
         if (lease == 0)
@@ -116,7 +131,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
                 var oldest = replica.Read(machine => Older(machine, name));
                 // One's own key may have gone with its lease: then the session is over.
                 if (replica.Read(machine => machine.Store.Get(key)?.CreateRevision) != mine)
-                    throw new StoreException(2, "session expired");
+                    throw new StoreException(GrpcCodes.Unknown, whenExpired);
                 return Task.FromResult(oldest?.CreateRevision == mine);
             }).ConfigureAwait(false);
         }
@@ -126,7 +141,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
             await replica.ProposeAsync(CommandKind.DeleteRange, new DeleteRangeRequest { Key = key }, user).ConfigureAwait(false);
             throw;
         }
-        return (key, mine, lease);
+        return (key, mine, lease, response.Header.Revision);
     }
 
     private async Task IfStillLeaderAsync(GrpcCall call, LeaderKey leader, RequestOp op, bool mustBe)
@@ -153,8 +168,7 @@ internal sealed class LockService(Replica replica, Callers callers, LeaseService
         {
             while (true)
             {
-                var (_, _, lagging, _) = stream.Take();
-                foreach (var behind in lagging)
+                foreach (var behind in stream.Take().Lagging)
                 {
                     while (!replica.Watches.CatchUp(behind, [], out var compacted))
                         behind.Next = Math.Max(behind.Next, compacted);

@@ -36,6 +36,8 @@ internal sealed class WatchService(Replica replica, Callers callers)
             {
                 while (await call.ReadAsync(WatchRequest.Parser).ConfigureAwait(false) is { } request)
                     Take(request);
+                // As with etcd, who has nothing more to ask, such as a program that sends one request and then listens, goes on hearing.
+                await Task.Delay(Timeout.InfiniteTimeSpan, replica.Time, call.Canceled).ConfigureAwait(false);
             }
             finally
             {
@@ -111,7 +113,7 @@ internal sealed class WatchService(Replica replica, Callers callers)
             if (request.StartRevision < 0)
                 return StoreErrors.Compacted.Message;
             if (!range.IsSingle && !range.IsOpenEnded && range.Key.Span.SequenceCompareTo(range.End.Span) >= 0)
-                return "mvcc: range is empty or invalid";
+                return "mvcc: watcher range is empty";
             try
             {
                 var user = callers.UserOf(call);
@@ -173,15 +175,23 @@ internal sealed class WatchService(Replica replica, Callers callers)
         {
             // The revision first: everything up to it is then either in what is taken next or was sent before.
             var revision = replica.Watches.Revision();
-            var (control, items, lagging, progress) = _stream.Take();
-            var hasWritten = control.Count + items.Count > 0;
-            foreach (var response in control)
+            var work = _stream.Take();
+            var hasWritten = work.Control.Count + work.Items.Count > 0;
+            foreach (var response in work.Control)
                 call.Write(response);
-            Send(items);
+            Send(work.Items);
             foreach (var watcher in _behind.ToArray())
                 hasWritten |= CatchUp(watcher);
-            _behind.AddRange(lagging);
-            _progressOwed += progress;
+            _behind.AddRange(work.Lagging);
+            foreach (var watcher in work.Silent)
+            {
+                // One that is behind is about to hear more than this.
+                if (watcher.IsCanceled || _behind.Contains(watcher))
+                    continue;
+                hasWritten = true;
+                call.Write(new WatchResponse { Header = replica.Header(revision), WatchId = watcher.Id });
+            }
+            _progressOwed += work.ProgressRequests;
             if (_progressOwed > 0 && _behind.Count == 0)
             {
                 _progressOwed = 0;
@@ -204,11 +214,8 @@ internal sealed class WatchService(Replica replica, Callers callers)
             if (compacted > 0)
             {
                 End(watcher);
-                call.Write(new WatchResponse
-                {
-                    Header = replica.Header(replica.Read(static machine => machine.Store.Revision)), WatchId = watcher.Id, Canceled = true,
-                    CompactRevision = compacted, CancelReason = StoreErrors.Compacted.Message,
-                });
+                // etcd tells no revision and no reason here: clients know by the compacted one.
+                call.Write(new WatchResponse { Header = replica.Header(0), WatchId = watcher.Id, Canceled = true, CompactRevision = compacted });
             }
             if (isCurrent || compacted > 0)
                 _behind.Remove(watcher);
@@ -328,7 +335,7 @@ internal sealed class WatchService(Replica replica, Callers callers)
                     foreach (var watcher in Watchers())
                     {
                         if (watcher is { WantsProgress: true, WasHeard: false })
-                            _stream.RequestProgress();
+                            _stream.TellProgress(watcher);
                         watcher.WasHeard = false;
                     }
                 }

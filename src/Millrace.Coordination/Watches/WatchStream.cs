@@ -10,6 +10,7 @@ internal sealed class WatchStream(int maxEvents)
     private List<WatchItem> _items = [];
     private List<Watcher> _lagging = [];
     private List<WatchResponse> _control = [];
+    private List<Watcher> _silent = [];
     private int _events;
     private int _progressRequests;
 
@@ -50,17 +51,26 @@ internal sealed class WatchStream(int maxEvents)
         Wake();
     }
 
+    /// <summary>A watch that asked for it is to be told where it is.</summary>
+    public void TellProgress(Watcher watcher)
+    {
+        lock (_lock)
+            _silent.Add(watcher);
+        Wake();
+    }
+
     public Task WaitAsync(CancellationToken cancel) => _wake.WaitAsync(cancel);
 
     /// <summary>Takes all that waits. Control answers go first: a watch's created answer precedes its changes.</summary>
-    public (List<WatchResponse> Control, List<WatchItem> Items, List<Watcher> Lagging, int ProgressRequests) Take()
+    public WatchWork Take()
     {
         lock (_lock)
         {
-            var taken = (_control, _items, _lagging, _progressRequests);
+            var taken = new WatchWork(_control, _items, _lagging, _silent, _progressRequests);
             _control = [];
             _items = [];
             _lagging = [];
+            _silent = [];
             _events = 0;
             _progressRequests = 0;
             return taken;
@@ -80,3 +90,12 @@ internal sealed class WatchStream(int maxEvents)
         }
     }
 }
+
+/// <summary>What a stream's loop takes at once.</summary>
+/// <param name="Control">Answers to the client.</param>
+/// <param name="Items">Changes for watches that are up to date.</param>
+/// <param name="Lagging">Watches that must read history.</param>
+/// <param name="Silent">Watches that are to be told where they are.</param>
+/// <param name="ProgressRequests">Times that the client asked where all are.</param>
+internal readonly record struct WatchWork(
+    List<WatchResponse> Control, List<WatchItem> Items, List<Watcher> Lagging, List<Watcher> Silent, int ProgressRequests);

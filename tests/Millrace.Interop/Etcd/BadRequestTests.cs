@@ -34,6 +34,56 @@ public sealed class BadRequestTests
         Assert.True(differences.Count == 0, string.Join('\n', differences));
     }
 
+    /// <summary>Whoever has no token, one that nobody gave, or one of a user who may not.</summary>
+    [EngineFact("go")]
+    public async Task Callers_who_may_not_are_refused_as_by_etcd()
+    {
+        await using var etcd = await RealEtcd.StartAsync(RealEtcd.Newest!, "--bcrypt-cost", "4");
+        var folder = Directory.CreateTempSubdirectory("millrace-token").FullName;
+        string[][] told;
+        await using (var node = await CoordinationNode.StartAsync(new CoordinationOptions { DataFolder = folder, ClientPort = 0, PeerPort = -1, BcryptCost = 4 }))
+            told = [await RefusalsAsync(etcd.Endpoint), await RefusalsAsync($"127.0.0.1:{node.ClientPort}")];
+        Directory.Delete(folder, recursive: true);
+        Differences.None(told[0], told[1]);
+    }
+
+    private static async Task<string[]> RefusalsAsync(string endpoint)
+    {
+        using var http = new HttpMessageInvoker(new SocketsHttpHandler());
+        var told = new List<string>();
+        async Task Do(string method, IMessage request) => told.Add($"{method}: {await AskAsync(http, endpoint, "/etcdserverpb.Auth/" + method, Frame(request))}");
+        await Do("UserAdd", new AuthUserAddRequest { Name = "root", Password = "pw" });
+        await Do("UserAdd", new AuthUserAddRequest { Name = "ann", Password = "pw" });
+        await Do("RoleAdd", new AuthRoleAddRequest { Name = "root" });
+        await Do("UserGrantRole", new AuthUserGrantRoleRequest { User = "root", Role = "root" });
+        await Do("AuthEnable", new AuthEnableRequest());
+        await Do("Authenticate", new AuthenticateRequest { Name = "ann", Password = "wrong" });
+        await Do("Authenticate", new AuthenticateRequest { Name = "nobody", Password = "pw" });
+        await Do("Authenticate", new AuthenticateRequest());
+        using var channel = new GrpcChannel(new Uri("http://" + endpoint));
+        var ann = (await channel.UnaryAsync(
+            "/etcdserverpb.Auth/Authenticate", new AuthenticateRequest { Name = "ann", Password = "pw" }, AuthenticateResponse.Parser, null, CancellationToken.None)).Token;
+        var key = ByteString.CopyFromUtf8("k");
+        foreach (var (who, token) in new[] { ("nobody", null), ("a forger", "KdnkXJvGkdJeBsmx.7"), ("garbage", "x"), ("ann", ann) })
+        {
+            foreach (var (method, request) in new (string, IMessage)[]
+            {
+                (Kv + "Put", new PutRequest { Key = key }), (Kv + "Range", new RangeRequest { Key = key }), (Kv + "Range", new RangeRequest { Key = key, Serializable = true }),
+                (Kv + "DeleteRange", new DeleteRangeRequest { Key = key }), (Kv + "Txn", new TxnRequest { Success = { new RequestOp { RequestPut = new PutRequest { Key = key } } } }),
+                (Kv + "Compact", new CompactionRequest { Revision = 99 }), ("/etcdserverpb.Lease/LeaseRevoke", new LeaseRevokeRequest { ID = 7 }),
+                ("/etcdserverpb.Lease/LeaseTimeToLive", new LeaseTimeToLiveRequest { ID = 7 }), ("/etcdserverpb.Lease/LeaseLeases", new LeaseLeasesRequest()),
+                ("/etcdserverpb.Lease/LeaseKeepAlive", new LeaseKeepAliveRequest { ID = 7 }), ("/etcdserverpb.Cluster/MemberRemove", new MemberRemoveRequest { ID = 7 }),
+                ("/etcdserverpb.Auth/UserList", new AuthUserListRequest()), ("/etcdserverpb.Auth/UserAdd", new AuthUserAddRequest { Name = "eve", Password = "x" }),
+                ("/etcdserverpb.Auth/AuthDisable", new AuthDisableRequest()), ("/etcdserverpb.Maintenance/HashKV", new HashKVRequest()),
+                ("/etcdserverpb.Maintenance/Defragment", new DefragmentRequest()), ("/etcdserverpb.Maintenance/MoveLeader", new MoveLeaderRequest { TargetID = 7 }),
+                ("/v3lockpb.Lock/Lock", new LockRequest { Name = key }), ("/v3electionpb.Election/Leader", new LeaderRequest { Name = key }),
+                ("/v3electionpb.Election/Campaign", new CampaignRequest { Name = key }),
+            })
+                told.Add($"{who} to {method}: {await AskAsync(http, endpoint, method, Frame(request), token)}");
+        }
+        return [.. told];
+    }
+
     private static IEnumerable<(string Name, string Method, byte[] Body)> Cases()
     {
         static ByteString Key(string text) => ByteString.CopyFromUtf8(text);
@@ -92,19 +142,32 @@ public sealed class BadRequestTests
         yield return ("an unknown user", "/etcdserverpb.Auth/UserGet", Frame(new AuthUserGetRequest { Name = "a" }));
         yield return ("a nameless user", "/etcdserverpb.Auth/UserAdd", Frame(new AuthUserAddRequest()));
         yield return ("an unknown role", "/etcdserverpb.Auth/RoleGet", Frame(new AuthRoleGetRequest { Role = "a" }));
+        yield return ("an unknown lease to look at", "/etcdserverpb.Lease/LeaseTimeToLive", Frame(new LeaseTimeToLiveRequest { ID = 77 }));
+        yield return ("an unknown lease to keep", "/etcdserverpb.Lease/LeaseKeepAlive", Frame(new LeaseKeepAliveRequest { ID = 77 }));
+        yield return ("no lease to keep", "/etcdserverpb.Lease/LeaseKeepAlive", []);
+        yield return ("a lease to keep that is none", "/etcdserverpb.Lease/LeaseKeepAlive", [0, 0, 0, 0, 3, 0xff, 0xff, 0xff]);
+        yield return ("a watch that is no protobuf", "/etcdserverpb.Watch/Watch", [0, 0, 0, 0, 3, 0xff, 0xff, 0xff]);
+        yield return ("a lock by nobody's lease", "/v3lockpb.Lock/Lock", Frame(new LockRequest { Name = Key("m"), Lease = 77 }));
+        yield return ("a candidate with nobody's lease", "/v3electionpb.Election/Campaign", Frame(new CampaignRequest { Name = Key("m"), Lease = 77 }));
+        yield return ("a seat that is empty", "/v3electionpb.Election/Leader", Frame(new LeaderRequest { Name = Key("nobody") }));
+        yield return ("proclaiming as nobody", "/v3electionpb.Election/Proclaim", Frame(new ProclaimRequest { Value = Key("v") }));
+        yield return ("resigning as nobody", "/v3electionpb.Election/Resign", Frame(new ResignRequest()));
+        yield return ("unlocking no key", "/v3lockpb.Lock/Unlock", Frame(new UnlockRequest()));
         yield return ("unlocking nothing", "/v3lockpb.Lock/Unlock", Frame(new UnlockRequest { Key = Key("absent") }));
     }
 
     private static byte[] Frame(IMessage message) => GrpcChannel.Frame(message);
 
     /// <summary>Code and words; of what the protobuf library says only that it does.</summary>
-    private static async Task<string> AskAsync(HttpMessageInvoker http, string endpoint, string method, byte[] body)
+    private static async Task<string> AskAsync(HttpMessageInvoker http, string endpoint, string method, byte[] body, string? token = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, $"http://{endpoint}{method}")
         {
             Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact, Content = new ByteArrayContent(body),
         };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
+        if (token is not null)
+            request.Headers.Add("token", token);
         request.Headers.TE.Add(new TransferCodingWithQualityHeaderValue("trailers"));
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         try
@@ -119,6 +182,10 @@ public sealed class BadRequestTests
                     message = "(cannot be parsed)";
             }
             return $"HTTP {(int)response.StatusCode} status {status} {message}";
+        }
+        catch (OperationCanceledException)
+        {
+            return "no answer";
         }
         catch (HttpRequestException error)
         {

@@ -10,7 +10,7 @@ internal sealed class RealEtcd : IAsyncDisposable
     private readonly string _folder;
     private readonly Process _process;
 
-    private RealEtcd(string program, string folder, int client, int peer, string name = "default", string? cluster = null)
+    private RealEtcd(string program, string folder, int client, int peer, string name = "default", string? cluster = null, params string[] more)
     {
         _folder = folder;
         Endpoint = $"127.0.0.1:{client}";
@@ -25,6 +25,8 @@ internal sealed class RealEtcd : IAsyncDisposable
             start.ArgumentList.Add("--" + option);
             start.ArgumentList.Add(value);
         }
+        foreach (var word in more)
+            start.ArgumentList.Add(word);
         _process = Process.Start(start)!;
         _process.OutputDataReceived += static (_, _) => { };
         _process.ErrorDataReceived += static (_, _) => { };
@@ -42,8 +44,8 @@ internal sealed class RealEtcd : IAsyncDisposable
 
     public string Folder => _folder;
 
-    public static Task<RealEtcd> StartAsync(string program) =>
-        ReadyAsync(new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, LoopbackPorts.Take(1)[0], LoopbackPorts.Take(1)[0]));
+    public static Task<RealEtcd> StartAsync(string program, params string[] more) =>
+        ReadyAsync(new RealEtcd(program, Directory.CreateTempSubdirectory("real-etcd").FullName, LoopbackPorts.Take(1)[0], LoopbackPorts.Take(1)[0], more: more));
 
     /// <summary>Members of one group, all of them ready.</summary>
     public static async Task<RealEtcd[]> StartGroupAsync(string program, params string[] names)
