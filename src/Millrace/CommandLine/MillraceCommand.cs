@@ -52,6 +52,7 @@ internal static class MillraceCommand
         root.Subcommands.Add(TopCommand.Create());
         root.Subcommands.Add(ReplayCommand.Create());
         root.Subcommands.Add(ClusterCommands.Create());
+        root.Subcommands.Add(LockCommand.Create());
         root.Subcommands.Add(SagaCommands.Create());
         root.Subcommands.Add(TransactionCommands.Create());
         root.Subcommands.Add(SessionCommands.Create());

@@ -21,7 +21,7 @@ public sealed class ExamplesTests : PlatformTests
     /// </summary>
     private static readonly string[] Elsewhere =
     [
-        "up", "demo", "cluster", "schema", "user", "topic lag", "topic copy", "topic replay", "saga", "transaction", "session", "test", "bench", "setup",
+        "up", "demo", "cluster", "lock", "schema", "user", "topic lag", "topic copy", "topic replay", "saga", "transaction", "session", "test", "bench", "setup",
     ];
 
     public override async Task InitializeAsync()
