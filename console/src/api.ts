@@ -53,6 +53,10 @@ export interface ClusterInfo {
   changingMembers: boolean; members: ClusterMember[]; elections: { at: string; term: number; leader: string; leaderlessMillis: number }[];
   healing: string | null;
 }
+export interface SessionsInfo {
+  copies: number; write: number; read: number; puts: number; gets: number; repairs: number; handoffs: number; written: number; flushes: number;
+  hintsWaiting: number; hints: { member: string; count: number }[]; failure: string | null;
+}
 export interface SqlReply { columns: Column[]; rows: Cell[][]; rowCount: number; truncated: boolean; tookMillis: number; tag: string | null }
 export interface Problem { title: string; status: number; detail: string; hint?: string; position?: number; line?: number; column?: number; sqlState?: string }
 export interface History {

@@ -1,5 +1,5 @@
 import { useRef } from 'preact/hooks';
-import type { ClusterInfo, ClusterMember } from '../api';
+import type { ClusterInfo, ClusterMember, SessionsInfo } from '../api';
 import { ago, bytes, count, integer, millis, plural, rate, stamp } from '../format';
 import { useFetched } from '../live/fetched';
 import { Rates } from '../live/rates';
@@ -9,6 +9,7 @@ import { Chip, Empty, Grid, Panel, ProblemNote, Tile } from '../ui/parts';
 /** The coordination store: who is in the group, who leads, how far each one's log is, and how it came to that. */
 export function Cluster() {
   const { value, problem } = useFetched<ClusterInfo>('/api/cluster', 1000);
+  const { value: sessions } = useFetched<SessionsInfo>(value && value.role !== 'client' ? '/api/sessions' : null, 1000);
   const rates = useRef(new Rates(5000));
   const nameOf = (id: string | null) => value?.members.find((m) => m.id === id)?.name || id || 'none';
   return (
@@ -57,9 +58,33 @@ export function Cluster() {
               />
             )}
           </Panel>
+          {sessions && <Sessions sessions={sessions} nameOf={nameOf} />}
         </>
       )}
     </div>
+  );
+}
+
+/** Session data by quorums, as this process's member has it. */
+function Sessions({ sessions, nameOf }: { sessions: SessionsInfo; nameOf: (id: string) => string }) {
+  const { copies, write, read } = sessions;
+  const sees = read + write > copies ? 'a read sees every write before it' : 'a read may miss a write';
+  return (
+    <Panel title="Sessions" note={`${plural(copies, 'copy', 'copies')}, writes wait for ${write}, reads for ${read}: ${sees}`}>
+      {sessions.failure && <ProblemNote problem={{ title: 'Sessions on this member have stopped', detail: sessions.failure }} />}
+      <Grid
+        label="Sessions" rows={[sessions]} rowKey={() => 'sessions'}
+        columns={[
+          { name: 'puts', right: true, cell: (s) => integer(s.puts) },
+          { name: 'gets', right: true, cell: (s) => integer(s.gets) },
+          { name: 'repaired by reads', right: true, cell: (s) => integer(s.repairs) },
+          { name: 'hints waiting', cell: (s) => (s.hints.length === 0 ? 'none' : s.hints.map((h) => `${integer(h.count)} for ${nameOf(h.member)}`).join(', ')) },
+          { name: 'handed over', right: true, cell: (s) => integer(s.handoffs) },
+          { name: 'written here', right: true, cell: (s) => integer(s.written) },
+          { name: 'flushes', right: true, cell: (s) => integer(s.flushes) },
+        ]}
+      />
+    </Panel>
   );
 }
 

@@ -19,4 +19,7 @@ public sealed record SessionsInfo(
     [property: Description("hints handed over to members that were away")] long Handoffs,
     [property: Description("copies and hints that went to this member's disk")] long Written, [property: Description("of the disk")] long Flushes,
     [property: Description("hints that wait here for other members")] long HintsWaiting,
+    [property: Description("how many for whom")] IReadOnlyList<SessionHintsInfo> Hints,
     [property: Description("why sessions on this member have stopped; absent while they have not")] string? Failure);
+
+public sealed record SessionHintsInfo([property: Description("its id, in hex")] string Member, [property: Description("counted up to 10,000")] long Count);

@@ -89,7 +89,7 @@ internal sealed class MovingPlatform : IAsyncDisposable
     public FakeServices Services => _services;
 
     /// <summary>With the moving tables in place of the still ones.</summary>
-    public ConsoleServices Build() => _services.Build() with { Tables = new MovingTables(this), Cluster = new FakeCluster() };
+    public ConsoleServices Build() => _services.Build() with { Tables = new MovingTables(this), Cluster = new FakeCluster(), Sessions = new FakeSessions() };
 
     /// <summary>No more orders come.</summary>
     public void Stop()

@@ -67,6 +67,9 @@ public sealed class PageTests(BrowserFixture browser) : IClassFixture<BrowserFix
         await Expect(rows.Nth(1)).ToContainTextAsync("1.5 ms");
         await Expect(rows.Nth(2)).ToContainTextAsync("silent");
         await Expect(visit.Page.GetByRole(AriaRole.Region, new() { Name = "Elections" }).Locator("tbody tr")).ToHaveCountAsync(2);
+        var sessions = visit.Page.Locator("section[aria-labelledby=h-sessions]");
+        await Expect(sessions).ToContainTextAsync("3 copies, writes wait for 2, reads for 2: a read sees every write before it");
+        await Expect(sessions.Locator("tbody tr")).ToContainTextAsync("5 for c");
         visit.AssertClean();
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Millrace.Coordination.Client;
 using Millrace.Coordination.Node;
@@ -41,7 +42,8 @@ internal sealed class SessionSeam(CoordinationNode node) : ISessions
         var status = node.SessionStatus;
         return new SessionsInfo(
             status.Quorum.Copies, status.Quorum.Write, status.Quorum.Read, status.Puts, status.Gets, status.Repairs, status.Handoffs, status.Written, status.Flushes,
-            status.Hints.Sum(static h => (long)h.Count), status.Failure);
+            status.Hints.Sum(static h => (long)h.Count), [.. status.Hints.Select(static h => new SessionHintsInfo(h.Member.ToString("x", CultureInfo.InvariantCulture), h.Count))],
+            status.Failure);
     }
 
     private static ConsoleException Refusal(CoordinationException error) => error.Code switch

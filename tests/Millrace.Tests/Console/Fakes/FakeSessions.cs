@@ -21,5 +21,5 @@ internal sealed class FakeSessions : ISessions
         return Task.FromResult(write ?? 2);
     }
 
-    public SessionsInfo Status() => new(3, 2, 2, _values.Count, 0, 0, 0, 0, 0, 0, null);
+    public SessionsInfo Status() => new(3, 2, 2, _values.Count, 0, 4, 2, 9, 3, 5, [new SessionHintsInfo("c3", 5)], null);
 }
