@@ -16,11 +16,14 @@ public sealed class FaultTests(ITestOutputHelper output)
 
     private static TimeSpan? Long => Environment.GetEnvironmentVariable("MILLRACE_LONG") == "1" ? Simulation.Seeds.For ?? TimeSpan.FromMinutes(10) : null;
 
-    [Fact]
-    public async Task Killed_and_stopped_members_make_no_client_see_what_cannot_be()
+    [Theory]
+    [InlineData("raft", 4)]
+    [InlineData("multi-paxos", 2)]
+    [InlineData("fast-paxos", 2)]
+    public async Task Killed_and_stopped_members_make_no_client_see_what_cannot_be(string algorithm, int times)
     {
-        await using var group = ThreeProcesses.Start(Names);
-        await RunAsync(group, [
+        await using var group = ThreeProcesses.StartWith(["--consensus", algorithm], Names);
+        await RunAsync(group, algorithm, times, Long, [
             async (victim, random) =>
             {
                 await group.KillAsync(victim);
@@ -39,8 +42,16 @@ public sealed class FaultTests(ITestOutputHelper output)
     [NamespaceFact]
     public async Task Members_cut_off_and_slowed_make_no_client_see_what_cannot_be()
     {
+        // Each algorithm for a third of a long run; a short one has time for one of them.
+        string[] algorithms = Long is null ? ["raft"] : ["raft", "multi-paxos", "fast-paxos"];
+        foreach (var algorithm in algorithms)
+            await CutOffAndSlowedAsync(algorithm, Long / algorithms.Length);
+    }
+
+    private async Task CutOffAndSlowedAsync(string algorithm, TimeSpan? until)
+    {
         using var network = NetworkOfThree.Create(Names);
-        await using var group = ThreeProcesses.StartIn(network.AddressOf, network.Enter, Names);
+        await using var group = ThreeProcesses.StartIn(network.AddressOf, network.Enter, ["--consensus", algorithm], Names);
         async Task For(string victim, Random random, Action<string> harm)
         {
             harm(victim);
@@ -48,7 +59,7 @@ public sealed class FaultTests(ITestOutputHelper output)
             network.Heal(victim);
         }
 
-        await RunAsync(group, [
+        await RunAsync(group, algorithm, 8, until, [
             (victim, random) => For(victim, random, network.Cut),
             (victim, random) => For(victim, random, network.Mute),
             (victim, random) => For(victim, random, network.Deafen),
@@ -100,27 +111,28 @@ public sealed class FaultTests(ITestOutputHelper output)
         }
     }
 
-    private async Task RunAsync(ThreeProcesses group, Func<string, Random, Task>[] faults)
+    /// <summary>So many faults, or as many as there is time for.</summary>
+    private async Task RunAsync(ThreeProcesses group, string algorithm, int times, TimeSpan? until, Func<string, Random, Task>[] faults)
     {
         var random = new Random(Simulation.Seeds.First);
         await using var clients = new RecordedClients([.. group.Addresses], 5, Simulation.Seeds.First);
         await clients.ProgressAsync(50, () => string.Join('\n', group.Said));
         var watch = Stopwatch.StartNew();
-        for (var i = 0; Long is { } end ? watch.Elapsed < end : i < faults.Length * 2; i++)
+        for (var i = 0; until is { } end ? watch.Elapsed < end : i < times; i++)
         {
             // Every other time whoever leads, as that hurts most.
             var victim = i % 2 == 0 ? await LeaderAsync(group) ?? "a" : Names[random.Next(Names.Length)];
-            await faults[i / 2 % faults.Length](victim, random);
+            await faults[(times < 2 * faults.Length ? i : i / 2) % faults.Length](victim, random);
             await clients.ProgressAsync(30, () => string.Join('\n', group.Said));
         }
-        await JudgeAsync(clients, group);
+        await JudgeAsync(clients, group, algorithm);
     }
 
-    private async Task JudgeAsync(RecordedClients clients, ThreeProcesses group)
+    private async Task JudgeAsync(RecordedClients clients, ThreeProcesses group, string algorithm = "raft")
     {
         var (verdict, summary) = await clients.JudgeAsync();
         output.WriteLine(summary);
-        Console.WriteLine($"faults, seed {Simulation.Seeds.First}: {summary}");
+        Console.WriteLine($"faults, {algorithm}, seed {Simulation.Seeds.First}: {summary}");
         Assert.True(verdict != Verdict.NotLinearizable, $"{summary}\nseed {Simulation.Seeds.First}\n" + string.Join('\n', group.Said));
     }
 

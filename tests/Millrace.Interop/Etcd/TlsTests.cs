@@ -1,4 +1,10 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
 using Millrace.Coordination.Client;
+using Millrace.Coordination.Grpc;
+using Millrace.Coordination.Grpc.Http2;
 using Millrace.Coordination.Node;
 using Millrace.Raft.Transport;
 
@@ -18,6 +24,77 @@ public sealed class TlsTests : IDisposable
     {
         _certificates.Dispose();
         Directory.Delete(_folder, recursive: true);
+    }
+
+    /// <summary>Whoever connects and does not come to speak HTTP/2 is sent away, however far its handshake got; whoever speaks it stays.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_does_not_end_its_handshake_is_sent_away(bool isSecure)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        var (certificate, key) = _certificates.Issue("server");
+        var tls = TlsIdentity.Load(new TlsFiles { Certificate = certificate, Key = key, Ca = _certificates.Ca }, "test");
+        await using var server = new GrpcServer(new IPEndPoint(IPAddress.Loopback, 0), 1000, TimeProvider.System, NullLoggerFactory.Instance)
+        {
+            StatusOf = static _ => null, Pages = static (_, _) => throw new NotSupportedException(),
+        };
+        await using var listener = new Http2Listener(
+            new IPEndPoint(IPAddress.Loopback, 0), new ConnectionLimits { HandshakeTimeout = TimeSpan.FromMilliseconds(300) }, server, NullLogger.Instance, isSecure ? tls : null);
+
+        async Task<Stream> ConnectAsync()
+        {
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(IPAddress.Loopback, listener.Port, patience.Token);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+
+        async Task<Stream> SecureAsync()
+        {
+            var stream = await ConnectAsync();
+            if (!isSecure)
+                return stream;
+            var secure = new SslStream(stream);
+            await secure.AuthenticateAsClientAsync(tls.ForClient("localhost"), patience.Token);
+            return secure;
+        }
+
+        var preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8.ToArray();
+        await using var speaks = await SecureAsync();
+        await speaks.WriteAsync((byte[])[.. preface, 0, 0, 0, 4, 0, 0, 0, 0, 0], patience.Token);
+        await using var silent = await ConnectAsync();
+        await using var half = await ConnectAsync();
+        // The beginning of a record of TLS, or of HTTP/2's first words.
+        await half.WriteAsync(isSecure ? (byte[])[0x16, 3, 1, 2, 0, 1, 0] : preface[..5], patience.Token);
+        await using var idle = await SecureAsync();
+        foreach (var stream in new[] { silent, half, idle })
+            await EndsAsync(stream, patience.Token);
+
+        await speaks.WriteAsync((byte[])[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8], patience.Token);
+        var read = new List<byte>();
+        var buffer = new byte[1000];
+        while (read.Count < 8 || !read[^8..].SequenceEqual((byte[])[1, 2, 3, 4, 5, 6, 7, 8]))
+        {
+            var count = await speaks.ReadAsync(buffer, patience.Token);
+            Assert.True(count > 0, "who speaks HTTP/2 was sent away");
+            read.AddRange(buffer[..count]);
+        }
+    }
+
+    private static async Task EndsAsync(Stream stream, CancellationToken patience)
+    {
+        var buffer = new byte[1000];
+        try
+        {
+            while (await stream.ReadAsync(buffer, patience) > 0)
+            {
+                // What a server says first.
+            }
+        }
+        catch (IOException)
+        {
+            // Reset, which is an end too.
+        }
     }
 
     [EtcdctlTheory]
