@@ -137,7 +137,8 @@ internal sealed class GroupAccess
             fetch.Groups, g => client.MayGroup(AclOperation.Describe, g.GroupId), (response, denied) => response.Groups.AddRange(denied.ConvertAll(
                 g => new OffsetFetchResponse.OffsetFetchResponseGroup { GroupId = g.GroupId, ErrorCode = GroupDenied })));
         // Topics of an allowed group that may not be seen: told as denied where asked for by name, left away where not.
-        var asked = fetch.Groups.ToDictionary(g => g.GroupId, g => g.Topics is not null, StringComparer.Ordinal);
+        // A group may stand there twice.
+        var asked = fetch.Groups.GroupBy(g => g.GroupId, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.All(r => r.Topics is not null), StringComparer.Ordinal);
         client.Exchange.Amend += response =>
         {
             foreach (var group in ((OffsetFetchResponse)response).Groups)
@@ -196,7 +197,7 @@ internal sealed class GroupAccess
     private static void AddPartitions(Client client, AddPartitionsToTxnRequest add)
     {
         var all = client.MayTransaction(AclOperation.Write, add.TransactionalId);
-        var allowed = add.Topics.ToDictionary(t => t.Name, t => client.MayTopic(AclOperation.Write, t.Name), StringComparer.Ordinal);
+        var allowed = add.Topics.Select(t => t.Name).Distinct(StringComparer.Ordinal).ToDictionary(t => t, t => client.MayTopic(AclOperation.Write, t), StringComparer.Ordinal);
         Require(all && !allowed.ContainsValue(false), () => new AddPartitionsToTxnResponse
         {
             ResultsByTopic = add.Topics.ConvertAll(t => new AddPartitionsToTxnResponse.AddPartitionsToTxnTopicResult

@@ -2,13 +2,14 @@ using System.Buffers.Binary;
 using System.Globalization;
 using Millrace.Kafka.Messages;
 using Millrace.Kafka.Records;
+using Millrace.Log.Security;
 using Xunit.Abstractions;
 
 namespace Millrace.Tests.Log;
 
 /// <summary>
 /// Whole frames of every request and version, damaged, sent to a running broker: each is answered, or its connection ends with a reason, or it waits for what
-/// it asks for and is forgotten with its connection. 3,000 in the fast tests; `--long` makes it a million.
+/// it asks for and is forgotten with its connection. A few thousand in the fast tests; `--long` makes it a million, and 200,000 by the rules of ACLs.
 /// </summary>
 public sealed class FrameFuzzTests(ITestOutputHelper output)
 {
@@ -17,14 +18,18 @@ public sealed class FrameFuzzTests(ITestOutputHelper output)
     /// <summary>What the broker may keep of a million frames: groups, transactional ids, users, metrics, and what the runtime holds back.</summary>
     private const long MostKept = 256 << 20;
 
-    [Fact]
-    public async Task No_frame_makes_the_broker_fail_hang_or_grow()
+    [Theory]
+    [InlineData(false, 3_000, 1_000_000)]
+    [InlineData(true, 1_500, 200_000)]
+    public async Task No_frame_makes_the_broker_fail_hang_or_grow(bool guarded, int quick, int @long)
     {
         var seed = Seeds.Next(output);
-        var rounds = Seeds.Rounds(3_000, 1_000_000) / Senders;
+        var rounds = Seeds.Rounds(quick, @long) / Senders;
         await using var test = await TestBroker.StartAsync(o => o with
         {
             MaintenanceInterval = TimeSpan.FromMilliseconds(100), MaxPartitions = 100, FrameTimeout = TimeSpan.FromSeconds(2), MaxConnections = 500,
+            // Everyone is ANONYMOUS and may do what no rule forbids: each request goes by the rules, and makes some.
+            Security = guarded ? new BrokerSecurity { AllowWithoutAcl = true } : null,
         });
         // The golden messages name s1, s2 ...
         foreach (var name in new[] { "t", "s1", "s2", "s4", "s6", "s7", "s9" })
