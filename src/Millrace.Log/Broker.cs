@@ -111,6 +111,8 @@ public sealed class Broker : IAsyncDisposable
         configs ??= new Dictionary<string, string>();
         if (TopicName.Check(name) is { } wrongName)
             throw new ArgumentException(wrongName, nameof(name));
+        if (InternalTopics.IsOurs(name))
+            throw new ArgumentException(InternalTopics.Refusal(name), nameof(name));
         if (wanted < 1 || _store.PartitionCount + wanted > _context.Options.MaxPartitions)
             throw new ArgumentException($"{wanted} partitions: a topic has at least 1, all topics at most {_context.Options.MaxPartitions} (kafka: limits: partitions)", nameof(partitions));
         if (TopicSettings.Check(configs) is { } wrongConfig)

@@ -97,5 +97,10 @@ internal static class InternalTopics
         ["flush.messages"] = "1",
     };
 
+    /// <summary>
+    /// To who would make, grow, set or delete one: with another policy of cleaning or flushing, offsets that a group has committed would go back.
+    /// </summary>
+    public static string Refusal(string name) => $"{name} holds the broker's own state and is kept by it alone";
+
     public static bool IsOurs(string name) => name is Offsets or Transactions or Schemas;
 }

@@ -92,6 +92,8 @@ internal sealed class ConfigsHandler(BrokerContext context)
             return (ErrorCode.InvalidRequest, $"resource type {type} has no configuration");
         if (context.Store.Find(name) is not { } topic)
             return (ErrorCode.UnknownTopicOrPartition, null);
+        if (InternalTopics.IsOurs(name))
+            return (ErrorCode.PolicyViolation, InternalTopics.Refusal(name));
         var (configs, wrong) = change(topic.Configs);
         if (configs is null)
             return (ErrorCode.InvalidConfig, wrong);

@@ -91,6 +91,8 @@ internal sealed class TopicsHandler(BrokerContext context)
     {
         if (TopicName.Check(wanted.Name) is { } wrongName)
             return (ErrorCode.InvalidTopic, wrongName);
+        if (InternalTopics.IsOurs(wanted.Name) && context.Store.Find(wanted.Name) is null)
+            return (ErrorCode.InvalidTopic, InternalTopics.Refusal(wanted.Name));
         if (context.Store.Find(wanted.Name) is not null)
             return (ErrorCode.TopicAlreadyExists, $"Topic '{wanted.Name}' already exists.");
         var partitions = wanted.NumPartitions == -1 ? context.Options.NumPartitions : wanted.NumPartitions;
@@ -152,6 +154,8 @@ internal sealed class TopicsHandler(BrokerContext context)
     {
         if (context.Store.Find(wanted.Name) is not { } topic)
             return (ErrorCode.UnknownTopicOrPartition, null);
+        if (InternalTopics.IsOurs(wanted.Name))
+            return (ErrorCode.InvalidTopic, InternalTopics.Refusal(wanted.Name));
         var has = topic.Partitions.Length;
         if (wanted.Count <= has)
         {
@@ -186,7 +190,7 @@ internal sealed class TopicsHandler(BrokerContext context)
         if (topic is null)
             result.ErrorCode = name is null ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
         else if (InternalTopics.IsOurs(topic.Name))
-            (result.ErrorCode, result.ErrorMessage) = (ErrorCode.InvalidTopic, $"{topic.Name} holds the broker's own state");
+            (result.ErrorCode, result.ErrorMessage) = (ErrorCode.InvalidTopic, InternalTopics.Refusal(topic.Name));
         else
             (result.ErrorCode, result.ErrorMessage) = DeleteDurably(topic);
         return result;

@@ -196,6 +196,33 @@ public sealed class BrokerTests
     }
 
     [Fact]
+    public async Task The_topics_of_the_brokers_own_state_are_nobody_elses_to_make_grow_set_or_delete()
+    {
+        await using var test = await TestBroker.StartAsync();
+        using var client = test.Connect();
+        ErrorCode Make(string name) => client.Call<CreateTopicsRequest, CreateTopicsResponse>(
+            ApiKey.CreateTopics, 7, new() { Topics = [new() { Name = name, NumPartitions = 3, ReplicationFactor = 1 }] }).Topics[0].ErrorCode;
+        Assert.All(["__consumer_offsets", "__transaction_state", "_schemas"], name => Assert.Equal(ErrorCode.InvalidTopic, Make(name)));
+        Assert.Throws<ArgumentException>(() => test.Broker.CreateTopic("_schemas"));
+        test.Broker.CreateTopic("t", 1);
+        Assert.Equal(ErrorCode.None, client.Call<OffsetCommitRequest, OffsetCommitResponse>(ApiKey.OffsetCommit, 9, new()
+        {
+            GroupId = "g", GenerationIdOrMemberEpoch = -1, Topics = [new() { Name = "t", Partitions = [new() { CommittedOffset = 1 }] }],
+        }).Topics[0].Partitions[0].ErrorCode);
+        Assert.Equal(ErrorCode.TopicAlreadyExists, Make("__consumer_offsets"));
+        var set = client.Call<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(ApiKey.IncrementalAlterConfigs, 1, new()
+        {
+            Resources = [new() { ResourceType = 2, ResourceName = "__consumer_offsets", Configs = [new() { Name = "cleanup.policy", Value = "delete" }] }],
+        }).Responses[0];
+        Assert.Equal((ErrorCode.PolicyViolation, "__consumer_offsets holds the broker's own state and is kept by it alone"), (set.ErrorCode, set.ErrorMessage));
+        Assert.Equal(ErrorCode.InvalidTopic, client.Call<CreatePartitionsRequest, CreatePartitionsResponse>(
+            ApiKey.CreatePartitions, 3, new() { Topics = [new() { Name = "__consumer_offsets", Count = 5 }] }).Results[0].ErrorCode);
+        Assert.Equal(ErrorCode.InvalidTopic, client.Call<DeleteTopicsRequest, DeleteTopicsResponse>(
+            ApiKey.DeleteTopics, 4, new() { TopicNames = ["__consumer_offsets"] }).Responses[0].ErrorCode);
+        Assert.Equal("compact", test.Broker.Topic("__consumer_offsets")!.Configs["cleanup.policy"]);
+    }
+
+    [Fact]
     public async Task Metadata_creates_topics_when_asked_to_and_never_outside_of_the_rules_for_names()
     {
         await using var test = await TestBroker.StartAsync();
