@@ -34,6 +34,7 @@ internal sealed class Applier : IDisposable
     private readonly Breaks _breaks;
     private readonly List<AppliedEntry> _applied = [];
     private readonly Queue<Entry> _uncommitted = new();
+    private readonly AppliedBytes _bytes = new();
     private long _lastUncommitted;
     private long _notAhead;
     private Configuration _configuration;
@@ -326,6 +327,7 @@ internal sealed class Applier : IDisposable
             foreach (var entry in entries)
             {
                 _bytesSinceSnapshot += entry.Bytes;
+                _bytes.Add(entry.Index, entry.Bytes);
                 if (_machine.Apply(entry) is { } applied && applied.Origin == _self)
                     _applied.Add(applied);
                 if (entry.Kind == EntryKind.Configuration)
@@ -426,7 +428,8 @@ internal sealed class Applier : IDisposable
             _snapshotIndex = Math.Max(_snapshotIndex, info.Index);
             _savedBytes = info.Bytes;
             store.Release();
-            Compacted(info.Index, Math.Max(0, info.Index - _options.KeepBehindSnapshot));
+            var keepAfter = Math.Max(0, info.Index - _options.KeepBehindSnapshot);
+            Compacted(info.Index, Math.Max(keepAfter, _bytes.IndexBefore(info.Index, Math.Max(_options.KeepBytesBehindSnapshot, info.Bytes / 4))));
         })));
     }
 

@@ -97,6 +97,9 @@ public sealed record CoordinationOptions
     /// <summary>Entries kept in the log behind a snapshot, for members that lag. Default 5,000.</summary>
     public long KeepBehindSnapshot { get; init; } = 5_000;
 
+    /// <summary>Bytes of them, about, or a quarter of the snapshot if that is more: who lacks more gets the snapshot, which costs the others less. Default 32 MiB.</summary>
+    public long KeepBytesBehindSnapshot { get; init; } = 32 << 20;
+
     /// <summary>Largest request. Default 1.5 MiB, as etcd.</summary>
     public int MaxRequestBytes { get; init; } = 3 << 19;
 
@@ -156,6 +159,8 @@ public sealed record CoordinationOptions
             throw new ArgumentException($"{nameof(MaxSnapshotsAtOnce)} must be positive", nameof(MaxSnapshotsAtOnce));
         if (KeepBehindSnapshot < 0)
             throw new ArgumentException($"{nameof(KeepBehindSnapshot)} must not be negative", nameof(KeepBehindSnapshot));
+        if (KeepBytesBehindSnapshot < 0)
+            throw new ArgumentException($"{nameof(KeepBytesBehindSnapshot)} must not be negative", nameof(KeepBytesBehindSnapshot));
         if (Members.Count > 0 && !IsJoining && !Members.Any(m => m.Name == Name))
             throw new ArgumentException($"the members {string.Join(", ", Members.Select(m => m.Name))} do not include {Name}", nameof(Members));
         if (Members.Select(m => m.Name).Distinct().Count() != Members.Count)

@@ -12,8 +12,8 @@ internal sealed class SnapshotWorker : IDisposable
     /// <summary>Between two pieces of an old snapshot that is deleted.</summary>
     private static readonly TimeSpan RestOfDelete = TimeSpan.FromMilliseconds(25);
 
-    /// <summary>A transfer of which no piece was read for so long is over, or stands still.</summary>
-    private static readonly TimeSpan Sending = TimeSpan.FromSeconds(2);
+    /// <summary>A transfer of which no piece was read for so long is over: the other has loaded it and lacks only entries.</summary>
+    private static readonly TimeSpan Sending = TimeSpan.FromSeconds(30);
     private readonly Mailbox<Action> _mailbox = new();
     private readonly TimeProvider _time;
     private readonly SnapshotStore _store;
