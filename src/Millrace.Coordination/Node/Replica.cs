@@ -366,13 +366,13 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         _completion.TrySetResult();
     }
 
-    /// <summary>Where others have what this member may lose, damage is mended; alone, or with an algorithm of the Paxos family, it is refused.</summary>
+    /// <summary>Where others have what this member may lose, damage is mended; alone it is refused.</summary>
     private static MemberStorage OpenStorage(IFileSystem files, CoordinationOptions options, Identity identity, Configuration members)
     {
         var folder = Path.Combine(options.DataFolder, "raft");
         var log = options.Log with { IsBySlot = options.Consensus != ConsensusAlgorithm.Raft };
         var hasOthers = identity.Joined || Math.Max(identity.FirstMembers.Count, options.Members.Count) > 1;
-        return hasOthers && options.Consensus == ConsensusAlgorithm.Raft
+        return hasOthers
             ? MemberStorage.OpenOrHeal(files, folder, members, log)
             : MemberStorage.Open(files, folder, members, log);
     }

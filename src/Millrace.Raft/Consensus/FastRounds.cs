@@ -68,7 +68,7 @@ internal sealed class FastRounds
     /// <returns>The number of the first; the others follow. 0: not this way.</returns>
     public long Propose(long now, IReadOnlyList<ReadOnlyMemory<byte>> commands, MemberId origin)
     {
-        if (!IsOpen || !_core.Configuration.IsVoter(_core.Self) || _own.Count + commands.Count > _core.Options.MaxFastValues)
+        if (!IsOpen || _core.IsHealing || !_core.Configuration.IsVoter(_core.Self) || _own.Count + commands.Count > _core.Options.MaxFastValues)
             return 0;
         var slot = Math.Max(Math.Max(FurthestSeen, _core.Log.LastIndex), _windowFirst - 1);
         var values = new FastVote[commands.Count];
@@ -87,6 +87,8 @@ internal sealed class FastRounds
 
     public void Step(FastPropose propose)
     {
+        if (_core.IsHealing)
+            return;
         var told = Vote(propose.Values);
         if (told.Count == 0)
             return;

@@ -62,6 +62,9 @@ internal sealed record Faults
     /// <summary>A member that lost durable entries goes on voting as if it had not.</summary>
     public bool VoteWhileHealing { get; init; }
 
+    /// <summary>Multi-Paxos: a member that lost durable entries takes the first commit in a leader's term for all that was ever committed, as in Raft.</summary>
+    public bool HealOnAdopted { get; init; }
+
     /// <summary>Damage in the log is cut off like a torn tail, and the member goes on (the simulated shell does it).</summary>
     public bool CutDamage { get; init; }
 

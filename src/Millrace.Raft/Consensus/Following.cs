@@ -6,6 +6,7 @@ namespace Millrace.Raft.Consensus;
 internal sealed class Following
 {
     private readonly RaftCore _core;
+    private (long Term, long Commit) _told;
 
     public Following(RaftCore core, long now, bool isRestart)
     {
@@ -27,6 +28,9 @@ internal sealed class Following
 
     /// <summary>The base of election timeouts, as last told by a leader.</summary>
     public long ElectionMicros { get; private set; }
+
+    /// <summary>How much this term's leader has said to be committed, in full: heartbeats tell no more of it than is surely here.</summary>
+    public long ToldCommit => _told.Term == _core.Term ? _told.Commit : 0;
 
     public void RestartElectionTimer(long now) =>
         ElectionDeadline = Math.Max(now + ElectionMicros + _core.Draw(ElectionMicros), PromisedUntil);
@@ -83,6 +87,7 @@ internal sealed class Following
     private void Append(AppendRequest request)
     {
         var log = _core.Log;
+        _told = (_core.Term, Math.Max(ToldCommit, request.Commit));
         _core.Fast.LeaderCommitted(request.Commit);
         if (request.PreviousIndex < log.Commit && !_core.Faults.TruncateAgreeingEntries
             && request.PreviousIndex + request.Entries.Count <= log.Commit)

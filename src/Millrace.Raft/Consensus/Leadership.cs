@@ -235,6 +235,9 @@ internal sealed class Leadership
         if (reached > _log.Commit && _log.TermAt(reached) != _term && !_core.Faults.CommitOldTermByCount)
             return;
         reached = Math.Max(reached, _log.Commit);
+        // What was adopted is committed together with the first entry of this leader's own, so that who is told of a commit in this term knows of all that was.
+        if (_options.IsBySlot && reached < _firstIndex && !_core.Faults.HealOnAdopted)
+            return;
         var vouched = 0L;
         while (_fast.TakeChosen(reached + 1, out var value))
         {

@@ -338,9 +338,18 @@ public sealed class RaftCore
         Self, Role, Term, Leader, Log.Commit, Log.Delivered, Log.LastIndex, Log.Durable, Log.Base.Index, Configuration,
         _leadership?.ElectionMicros ?? _following.ElectionMicros, _leadership?.Members(now) ?? []);
 
-    /// <summary>An entry of this very term is committed, hence all before it that ever were, and all of it is on this disk.</summary>
-    private bool HasAllCommitted =>
-        Role == Role.Follower && !Leader.IsNone && Log.TermAt(Log.Commit) == Term && Log.Durable >= Log.Commit;
+    /// <summary>
+    /// An entry that this term's leader proposed itself is committed, hence all before it that ever were, and all of it is on this disk. In the Paxos family
+    /// what was adopted has the leader's term too; but its leader says of nothing in its term that it is committed before all that it adopted is.
+    /// </summary>
+    private bool HasAllCommitted
+    {
+        get
+        {
+            var known = Options.IsBySlot && !Faults.HealOnAdopted ? _following.ToldCommit : Log.Commit;
+            return Role == Role.Follower && !Leader.IsNone && Log.TermAt(known) == Term && Log.Commit >= known && Log.Durable >= known;
+        }
+    }
 
     internal void Send(Message message) => _messages.Add(message);
 

@@ -83,7 +83,7 @@ public sealed record RaftOptions
 
     /// <summary>
     /// The round trip up to which only one message with entries at a time is on the way to a follower: on a network this short what comes meanwhile
-    /// is soon sent together, and one message, flush and answer for many writes is what saves time. Not with Fast Paxos. Default 0.5 ms.
+    /// is soon sent together, and one message, flush and answer for many writes is what saves time. Default 0.5 ms.
     /// </summary>
     public TimeSpan ShortRoundTrip { get; init; } = TimeSpan.FromMicroseconds(500);
 
@@ -127,7 +127,7 @@ public sealed record RaftOptions
     internal long CommitNoticeMicros => (long)CommitNoticeDelay.TotalMicroseconds;
 
     // Fast Paxos sends ahead as it always did: see "Not there yet" in docs/design/consensus.md.
-    internal long ShortRoundTripMicros => Algorithm == ConsensusAlgorithm.FastPaxos ? -1 : (long)ShortRoundTrip.TotalMicroseconds;
+    internal long ShortRoundTripMicros => (long)ShortRoundTrip.TotalMicroseconds;
 
     internal long ElectionMaxMicros => (long)ElectionTimeoutMax.TotalMicroseconds;
 

@@ -9,11 +9,13 @@ public sealed class HealingTests
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
     [Theory]
-    [InlineData("log")]
-    [InlineData("snapshots")]
-    public async Task A_member_with_a_flipped_bit_on_disk_heals_from_the_others(string folder)
+    [InlineData("log", "raft")]
+    [InlineData("snapshots", "raft")]
+    [InlineData("log", "multi-paxos")]
+    [InlineData("log", "fast-paxos")]
+    public async Task A_member_with_a_flipped_bit_on_disk_heals_from_the_others(string folder, string algorithm)
     {
-        await using var group = ThreeProcesses.Start("a", "b", "c");
+        await using var group = ThreeProcesses.StartWith(["--consensus", algorithm], "a", "b", "c");
         using var client = new CoordinationClient([.. group.Addresses]);
         await UntilAsync(() => client.PutAsync("ready", "yes", default), group);
         for (var i = 0; i < 300; i++)

@@ -76,6 +76,11 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
             Members = 3, Spares = 0, ChangeEvery = 0, RotEvery = 150_000, CrashEvery = 300_000, RestartMax = 50_000, Loss = 0.2, SnapshotEvery = 0,
             Leases = false, Clients = 6, Reads = 0.3,
         }),
+        ["healed by what was adopted"] = (new Faults { HealOnAdopted = true }, 400, p => Crashes(p) with
+        {
+            Members = 3, Spares = 0, ChangeEvery = 0, RotEvery = 150_000, CrashEvery = 300_000, RestartMax = 50_000, Loss = 0.3, SnapshotEvery = 0,
+            Leases = false, Clients = 8, Reads = 0.3, MaxAppendBytes = 1, DelayMax = 8_000, AtLeader = 0.8,
+        }),
         ["leak of what is not committed"] = (new Faults { LeakUncommitted = true }, 200, p => Crashes(p) with { Members = 3, Keys = 1, Reads = 0.6, Loss = 0.1 }),
         ["quorum read of what is known to be durable"] = (new Faults { QuorumReadOfDurable = true }, 200, p => p with { QuorumReads = 1, Keys = 1, Reads = 0.6, Clients = 8, DelayMin = 50, DelayMax = 500, DiskMax = 2_000 }),
         ["quorum read of commits"] = (new Faults { QuorumReadOfCommits = true }, 50, p => p with { QuorumReads = 1 }),
@@ -121,7 +126,7 @@ public sealed class PlantedBugTests(ITestOutputHelper output)
         var isFast = faults.MajorityIsFast || faults.PickAny || faults.VoteAfterClose || faults.FastOverClassic || faults.ForgetFastVotes || faults.ForgetSettledVotes
             || faults.ReadBelowVotes;
         return isFast ? ConsensusAlgorithm.FastPaxos
-            : faults.ForgetAccepted || faults.NewMembersAtOnce || faults.ProposeBehindChange || faults.PromiseToThePast || faults.ForgetChangeInForce || faults.KeepOldTerms || faults.ForgetReplaced ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
+            : faults.ForgetAccepted || faults.NewMembersAtOnce || faults.ProposeBehindChange || faults.PromiseToThePast || faults.ForgetChangeInForce || faults.KeepOldTerms || faults.ForgetReplaced || faults.HealOnAdopted ? ConsensusAlgorithm.MultiPaxos : ConsensusAlgorithm.Raft;
     }
 
     private static SimulationPlan Fast(SimulationPlan plan) => Crashes(plan) with

@@ -71,7 +71,7 @@ internal sealed class SimulatedCluster
     public long Misdirected { get; set; }
 
     /// <summary>Rot that the group must survive: a majority is left that has everything.</summary>
-    public bool HasRot => Plan is { RotEvery: > 0, ChangeEvery: 0, Members: >= 3, Algorithm: ConsensusAlgorithm.Raft };
+    public bool HasRot => Plan is { RotEvery: > 0, ChangeEvery: 0, Members: >= 3 };
 
     public Verdict Verdict { get; private set; } = Verdict.Undecided;
 
