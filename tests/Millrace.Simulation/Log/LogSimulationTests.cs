@@ -84,6 +84,16 @@ public sealed class LogSimulationTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void The_page_of_compatibility_names_every_mistake()
+    {
+        var page = File.ReadAllText(Path.Combine(Millrace.Tests.Repository.Root, "docs/reference/kafka-compatibility.md"));
+        Assert.All(Bugs.Keys, name => Assert.Contains(name, page, StringComparison.Ordinal));
+        Assert.Contains($"one of {Bugs.Count} [mistakes]", page, StringComparison.Ordinal);
+        // Each mistake that the log can make is one of them.
+        Assert.Equal(typeof(LogFaults).GetProperties().Count(p => p.PropertyType == typeof(bool)), Bugs.Count);
+    }
+
+    [Fact]
     public void The_weather_that_brings_bugs_out_breaks_nothing_that_is_right()
     {
         foreach (var (name, (_, _, focus)) in Bugs)
