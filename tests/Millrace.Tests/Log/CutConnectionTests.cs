@@ -34,26 +34,21 @@ public sealed class CutConnectionTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task Connections_beyond_the_limits_are_closed_and_the_others_go_on()
+    public async Task A_connection_beyond_the_limit_is_closed_and_one_that_ends_makes_room()
     {
-        await using var test = await TestBroker.StartAsync(o => o with { MaxConnections = 3, MaxConnectionsPerAddress = 2 });
-        using var first = test.Connect();
-        using var second = test.Connect();
-        Assert.NotEmpty(first.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
-        Assert.NotEmpty(second.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
-        using (var third = test.Connect())
-            Assert.Null(third.ReceiveFrame());
-        Assert.Contains("127.0.0.1: 2 are open (MaxConnectionsPerAddress)", await test.Line("Refused a connection"), StringComparison.Ordinal);
-        second.Dispose();
-        await Until(() => test.Broker.Metrics.Connections == 1);
+        await using var test = await TestBroker.StartAsync(o => o with { MaxConnections = 1 });
+        static int Versions(WireClient client) => client.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys.Count;
+        using (var first = test.Connect())
+        {
+            Assert.NotEqual(0, Versions(first));
+            using var more = test.Connect();
+            Assert.Null(more.ReceiveFrame());
+            await test.Line("1 are open (MaxConnections)");
+            Assert.NotEqual(0, Versions(first));
+        }
+        await Until(() => test.Broker.Metrics.Connections == 0);
         using var again = test.Connect();
-        Assert.NotEmpty(again.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
-        await using var small = await TestBroker.StartAsync(o => o with { MaxConnections = 1 });
-        using var only = small.Connect();
-        Assert.NotEmpty(only.Call<ApiVersionsRequest, ApiVersionsResponse>(ApiKey.ApiVersions, 3, new ApiVersionsRequest()).ApiKeys);
-        using var more = small.Connect();
-        Assert.Null(more.ReceiveFrame());
-        await small.Line("1 are open (MaxConnections)");
+        Assert.NotEqual(0, Versions(again));
     }
 
     private static async Task Until(Func<bool> isSo)
