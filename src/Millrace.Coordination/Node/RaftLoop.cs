@@ -40,6 +40,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private readonly List<LogWrite> _writes = [];
     private readonly List<IReadOnlyList<Entry>> _ahead = [];
     private readonly Action<Exception> _failed;
+    private readonly HeldBack _heldBack;
     private readonly Thread _thread;
     private long _lastReadId;
     private long _checkReadsAt;
@@ -55,9 +56,10 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private volatile bool _hasFailed;
     private volatile RaftStatus _status;
 
-    public RaftLoop(RaftCore core, TimeProvider time, PendingRequests pending, Action<Exception> failed)
+    public RaftLoop(RaftCore core, TimeProvider time, PendingRequests pending, TimeSpan holdBack, Action<Exception> failed)
     {
         _core = core;
+        _heldBack = new HeldBack(core, message => Send!(message), (long)holdBack.TotalMicroseconds);
         _time = time;
         _pending = pending;
         _failed = failed;
@@ -244,6 +246,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
         {
             while (_core.TakeReady(Now) is { } ready)
                 CarryOut(ready);
+            _heldBack.ReleaseDue(Now);
             // Before anything is written, so that this disk and the others work at the same time.
             FlushSends();
         }
@@ -256,6 +259,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
         }
         ShowStatus(now);
         var until = Math.Min(_core.NextDeadline, _asked.Count > 0 ? _checkReadsAt : long.MaxValue);
+        until = Math.Min(until, _heldBack.Deadline);
         if (_isStatusOld)
             until = Math.Min(until, _statusShownAt + StatusEveryMicros);
         Interlocked.Exchange(ref _deadline, until);
@@ -281,7 +285,10 @@ internal sealed class RaftLoop : IBatched, IDisposable
             case ForwardedProposals forwarded:
                 // Only for the term that it was meant for; otherwise its sender proposes it again elsewhere.
                 if (_core.Role == Role.Leader && _core.Term == forwarded.Term)
+                {
                     _core.Propose(now, forwarded.Commands, forwarded.From);
+                    _heldBack.Prefer(forwarded.From);
+                }
                 break;
             case Action<RaftCore, long> action:
                 action(_core, now);
@@ -402,7 +409,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
     private void CarryOut(Ready ready)
     {
         foreach (var message in ready.Messages)
-            Send(message);
+            _heldBack.Send(message, Now);
         if (ready.Write is not null)
         {
             _writes.Add(ready.Write);
@@ -450,7 +457,7 @@ internal sealed class RaftLoop : IBatched, IDisposable
         foreach (var write in _writes)
         {
             foreach (var message in write.MessagesAfter)
-                Send(message);
+                _heldBack.Send(message, now);
             if (!write.IsEmpty)
                 _core.Persisted(now, write.Id);
         }

@@ -87,7 +87,7 @@ internal sealed partial class Replica : IPeerReceiver, IAsyncDisposable
         var now = (long)(time.GetTimestamp() * (1e6 / time.TimestampFrequency));
         var core = new RaftCore(
             new MemberId(Id), storage.State(), options.Raft with { LeaseReads = options.Reads == ReadMode.Lease, Algorithm = options.Consensus }, storage.Log, new Random(seed), now);
-        _loop = new RaftLoop(core, time, _pending, Fail)
+        _loop = new RaftLoop(core, time, _pending, options.HoldBack, Fail)
         {
             Send = _transport.Send, FlushSends = _transport.Flush, SendAside = _transport.Send, Writer = _writer, Applier = _applier, Snapshots = _snapshots,
             RoleChanged = RoleChanged, Healed = () => _writer.After(Healed), RunsAhead = options.Speculates,
