@@ -15,6 +15,9 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
     /// <summary>The version of etcd whose API this is; clients look at it.</summary>
     public const string ApiVersion = "3.7.0";
     private const int SnapshotPieceBytes = 32 << 10;
+
+    /// <summary>What a store without a key says that it takes: etcdctl 3.7 divides by it. etcd's own file then has 20 KiB.</summary>
+    private const long EmptyBytes = 20 << 10;
     private int _snapshots;
 
     public void Register(GrpcServer server)
@@ -57,7 +60,7 @@ internal sealed class MaintenanceService(Replica replica, Callers callers)
         {
             var r = new StatusResponse
             {
-                Header = replica.Header(machine.Store.Revision), Version = ApiVersion, StorageVersion = ApiVersion, DbSize = machine.Store.Bytes,
+                Header = replica.Header(machine.Store.Revision), Version = ApiVersion, StorageVersion = ApiVersion, DbSize = Math.Max(EmptyBytes, machine.Store.Bytes),
                 DbSizeInUse = machine.Store.Bytes, DbSizeQuota = replica.Options.QuotaBytes,
                 DowngradeInfo = new DowngradeInfo(),
                 IsLearner = machine.FindMember(replica.Id)?.IsLearner ?? false,

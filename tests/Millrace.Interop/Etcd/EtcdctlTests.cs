@@ -136,6 +136,7 @@ public sealed class EtcdctlTests
     {
         await using var member = await OneMember.StartAsync();
         var ctl = new EtcdctlRunner(program, member.Endpoint);
+        await ctl.ExpectAsync("endpoint status", "127.0.0.1:[0-9]+, [0-9a-f]+, 3.7.0, .*"); // Also of a store without a key.
         await ctl.ExpectAsync("put a b", "OK");
         await member.PublishedAsync(ctl);
         await ctl.ExpectAsync("member list", "[0-9a-f]+, started, default, http://[^,]+, http://127.0.0.1:[0-9]+, false");
